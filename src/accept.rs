@@ -1,0 +1,276 @@
+//! Whether the client accepts `application/json` (RFC 9110 §12.5.1).
+
+/// Judges the values of all `accept` fields as one list.
+///
+/// The most specific range that applies decides; among equals the highest
+/// weight. A list in which no element parses counts as absent.
+pub fn accepts_json<'a>(fields: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut absent = true;
+    // Ordered by specificity, then weight: the maximum decides.
+    let mut best: Option<(Specificity, Weight)> = None;
+    for element in fields.flat_map(elements) {
+        if let Some(range) = MediaRange::parse(element) {
+            absent = false;
+            best = best.max(range.for_json().map(|specificity| (specificity, range.weight)));
+        }
+    }
+    absent || best.is_some_and(|(_, weight)| weight > 0)
+}
+
+/// In thousandths, 0 to 1000.
+type Weight = u32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Specificity {
+    Anything,
+    AnyApplication,
+    ApplicationJson,
+}
+
+#[derive(Debug)]
+struct MediaRange<'a> {
+    kind: &'a [u8],
+    subtype: &'a [u8],
+    weight: Weight,
+    /// Whether a parameter other than `charset=utf-8` and the weight was there.
+    narrowed: bool,
+}
+
+impl<'a> MediaRange<'a> {
+    /// `None` if the element is not a media range of RFC 9110 §12.5.1.
+    fn parse(element: &'a [u8]) -> Option<MediaRange<'a>> {
+        let (kind, rest) = token(trim(element))?;
+        let (subtype, mut rest) = token(rest.strip_prefix(b"/")?)?;
+        if kind == b"*" && subtype != b"*" {
+            return None;
+        }
+        let mut weight = None;
+        let mut narrowed = false;
+        loop {
+            rest = trim_start(rest);
+            let Some(after) = rest.strip_prefix(b";") else {
+                break;
+            };
+            rest = trim_start(after);
+            // RFC 9110 §5.6.6 allows empty parameters: `text/html;;q=1`.
+            let Some((name, after)) = token(rest) else {
+                continue;
+            };
+            let (value, after) = Value::parse(after.strip_prefix(b"=")?)?;
+            rest = after;
+            if name.eq_ignore_ascii_case(b"q") {
+                if weight.replace(qvalue(&value)?).is_some() {
+                    return None;
+                }
+            } else {
+                narrowed |= !(name.eq_ignore_ascii_case(b"charset") && value.is("utf-8"));
+            }
+        }
+        rest.is_empty().then_some(MediaRange {
+            kind,
+            subtype,
+            weight: weight.unwrap_or(1000),
+            narrowed,
+        })
+    }
+
+    /// How specifically the range names `application/json`, if it covers it.
+    fn for_json(&self) -> Option<Specificity> {
+        if self.narrowed {
+            None
+        } else if self.kind == b"*" {
+            Some(Specificity::Anything)
+        } else if !self.kind.eq_ignore_ascii_case(b"application") {
+            None
+        } else if self.subtype == b"*" {
+            Some(Specificity::AnyApplication)
+        } else {
+            let json = self.subtype.eq_ignore_ascii_case(b"json");
+            json.then_some(Specificity::ApplicationJson)
+        }
+    }
+}
+
+/// A parameter's value: a token, or the inside of a quoted string.
+enum Value<'a> {
+    Token(&'a [u8]),
+    Quoted(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    fn parse(text: &'a [u8]) -> Option<(Value<'a>, &'a [u8])> {
+        let Some(quoted) = text.strip_prefix(b"\"") else {
+            let (token, rest) = token(text)?;
+            return Some((Value::Token(token), rest));
+        };
+        let mut escaped = false;
+        let end = quoted.iter().position(|&byte| {
+            let closes = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            closes
+        })?;
+        let (inside, rest) = quoted.split_at_checked(end)?;
+        Some((Value::Quoted(inside), rest.strip_prefix(b"\"")?))
+    }
+
+    /// Compares without case; a quoted pair stands for its second character.
+    fn is(&self, expected: &str) -> bool {
+        match self {
+            Value::Token(token) => token.eq_ignore_ascii_case(expected.as_bytes()),
+            Value::Quoted(inside) => {
+                let mut escaped = false;
+                let plain = inside.iter().filter(|&&byte| {
+                    escaped = byte == b'\\' && !escaped;
+                    !escaped
+                });
+                plain.map(u8::to_ascii_lowercase).eq(expected.bytes())
+            }
+        }
+    }
+}
+
+/// `qvalue` of RFC 9110 §12.4.2: `0`, `1`, and at most three decimals.
+fn qvalue(value: &Value) -> Option<Weight> {
+    let Value::Token([whole @ (b'0' | b'1'), rest @ ..]) = value else {
+        return None;
+    };
+    let decimals = match rest {
+        [] => rest,
+        [b'.', decimals @ ..] if decimals.len() <= 3 => decimals,
+        _ => return None,
+    };
+    let digit = |byte: u8| char::from(byte).to_digit(10);
+    let mut weight = digit(*whole)?;
+    for at in 0..3 {
+        let decimal = decimals.get(at).map_or(Some(0), |&byte| digit(byte))?;
+        weight = weight.checked_mul(10)?.checked_add(decimal)?;
+    }
+    (weight <= 1000).then_some(weight)
+}
+
+/// The elements of a list (RFC 9110 §5.6.1), split at commas outside quoted strings.
+fn elements(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    field.split(move |&byte| {
+        let separates = byte == b',' && !quoted;
+        if byte == b'"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = byte == b'\\' && quoted && !escaped;
+        separates
+    })
+}
+
+/// The token (RFC 9110 §5.6.2) at the front, and what follows it.
+fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|&byte| !is_tchar(byte)).unwrap_or(text.len());
+    if end == 0 {
+        return None;
+    }
+    text.split_at_checked(end)
+}
+
+/// Whether `byte` may stand in a token, and so in a header name.
+pub fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
+    start.and_then(|start| text.get(start..)).unwrap_or_default()
+}
+
+fn trim(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
+    let trimmed = end.and_then(|end| text.get(..=end)).unwrap_or_default();
+    trim_start(trimmed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(fields: &[&str]) -> bool {
+        accepts_json(fields.iter().map(|field| field.as_bytes()))
+    }
+
+    #[test]
+    fn acceptable() {
+        for field in [
+            "",
+            " ",
+            ",",
+            "*/*",
+            "application/json",
+            "Application/JSON",
+            "application/*",
+            "application/json;charset=utf-8",
+            "application/json; Charset=\"UTF-8\"",
+            "application/json;charset=\"u\\tf-8\"",
+            "application/json ; q=0.5",
+            "application/json;q=0.001",
+            "application/json;q=1.000",
+            "application/json;Q=1.",
+            "application/json;;q=1;",
+            "text/html,application/json",
+            "text/html;q=0.9, */*;q=0.1",
+            "*/*;q=0, application/json",
+            "application/*;q=0, application/json;q=0.1",
+            "application/json;q=0, application/json",
+            "application/json;q=0, application/json;charset=utf-8",
+            "text/html;x=\"a,application/xml;q=0\",*/*",
+            "text/html;x=\"\\\",\", */*",
+            "garbage",
+            "*",
+            "*/json",
+            "application/json;q=1.5",
+            "application/json;q=1.001",
+            "application/json;q=0.0001",
+            "application/json;q=\"1\"",
+            "application/json;q=.2",
+            "application/json;q=0;q=1",
+            "application/json; q = 1",
+            "application/json x",
+            "text /html",
+            "text/html;a",
+            "text/html;a=\"b",
+        ] {
+            assert!(accepts(&[field]), "{field}");
+        }
+    }
+
+    #[test]
+    fn not_acceptable() {
+        for field in [
+            "text/html",
+            "application/xml",
+            "application/jsonx",
+            "application/vnd.openstack.volume+json",
+            "application/json;version=1",
+            "application/json;charset=latin1",
+            "application/json;charset=utf-8;version=1",
+            "application/json;q=0",
+            "application/json;q=0.",
+            "application/json;q=0.000",
+            "*/*;q=0",
+            "*/*;version=1",
+            "application/json;q=0, */*",
+            "application/*;q=0, */*",
+            "application/json;q=0, application/*;q=1",
+            "text/html, garbage",
+            "text/html;x=\"a,*/*\"",
+            "text/html, image/gif, *; q=.2, */*; q=.2",
+        ] {
+            assert!(!accepts(&[field]), "{field}");
+        }
+    }
+
+    #[test]
+    fn several_fields_are_one_list() {
+        assert!(accepts(&[]));
+        assert!(accepts(&["text/html", "application/json"]));
+        assert!(!accepts(&["*/*", "application/json;q=0"]));
+        assert!(!accepts(&["garbage", "text/html"]));
+    }
+}

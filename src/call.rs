@@ -1,0 +1,137 @@
+//! The documented call: from a request's head to a [`CountRequest`].
+//!
+//! The filter and the count store both judge a request by this module, so a
+//! request means the same to both.
+
+use crate::accept;
+use crate::filters::{self, FilterRules, Filters};
+use crate::reply::Fault;
+use crate::route::{Route, Target};
+use crate::status;
+use crate::values::ProjectId;
+
+/// A header field: its name in lower case, and its value. HTTP/2
+/// pseudo-headers are among them (`:method`, `:path`).
+pub type Header<'a> = (&'a [u8], &'a [u8]);
+
+/// The values of all fields called `name`.
+pub fn values_of<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers.iter().filter(move |(other, _)| *other == name.as_bytes()).map(|&(_, value)| value)
+}
+
+/// A valid call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountRequest {
+    /// The path's project.
+    pub project: ProjectId,
+    /// The filters that the query gave.
+    pub filters: Filters,
+}
+
+/// How this call is recognised and judged.
+#[derive(Clone, Debug)]
+pub struct Call {
+    route: Route,
+    rules: FilterRules,
+}
+
+impl Call {
+    /// The call under these rules.
+    ///
+    /// # Errors
+    /// Those of [`Route::new`].
+    pub fn new(rules: FilterRules) -> Result<Call, matchit::InsertError> {
+        let route = Route::new()?;
+        Ok(Call { route, rules })
+    }
+
+    /// Looks at a `:path` with its query. `None`: the request is for somebody else.
+    pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
+        self.route.locate(path)
+    }
+
+    /// Judges a request for this call: path, method, accept, body, project id,
+    /// query. The first failure answers.
+    ///
+    /// # Errors
+    /// 404, 405, 406 or 400, as the contract's §2 says.
+    pub fn check(&self, target: Target, headers: &[Header]) -> Result<CountRequest, Fault> {
+        let Target::Count { project_id, query } = target else {
+            return Err(Fault::new(status::NOT_FOUND, "edge_path"));
+        };
+        if !values_of(headers, ":method").eq([b"GET"]) {
+            let fault = Fault::new(status::METHOD_NOT_ALLOWED, "edge_method");
+            return Err(fault.header("allow", "GET"));
+        }
+        if !accept::accepts_json(values_of(headers, "accept")) {
+            return Err(Fault::new(status::NOT_ACCEPTABLE, "edge_accept"));
+        }
+        if values_of(headers, "content-length").any(announces_a_body) {
+            let message = "content-length: expected 0, for this call has no body";
+            return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(message));
+        }
+        let Some(project) = ProjectId::parse(&project_id) else {
+            let expected = filters::Domain::Project.expected(&self.rules);
+            let got = filters::quote(project_id.as_bytes());
+            let message = format!("project_id: expected {expected}, got {got}");
+            return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(message));
+        };
+        let filters = filters::parse(query, &self.rules)?;
+        Ok(CountRequest { project, filters })
+    }
+}
+
+/// Whether a `content-length` is above 0, or not a number at all.
+fn announces_a_body(length: &[u8]) -> bool {
+    length.is_empty() || length.iter().any(|&digit| digit != b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Reply;
+
+    const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+
+    fn check(path: &str, headers: &[(&str, &str)]) -> Result<CountRequest, Reply> {
+        let call = Call::new(FilterRules::default()).unwrap();
+        let headers: Vec<Header> =
+            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let target = call.locate(path.as_bytes()).unwrap();
+        call.check(target, &headers).map_err(Reply::from)
+    }
+
+    #[test]
+    fn a_valid_call_becomes_a_count_request() {
+        let request = check(&format!("{PATH}?name=a"), &[(":method", "GET")]).unwrap();
+        assert_eq!(request.project.as_str(), "p1");
+        assert_eq!(request.filters.given().count(), 1);
+    }
+
+    #[test]
+    fn the_first_failure_answers() {
+        let everything_wrong =
+            [(":method", "POST"), ("accept", "text/html"), ("content-length", "1")];
+        let bad = "/v2/p.1/os-vendor-backup-sharing/count?x=1";
+        let mut headers = everything_wrong;
+        let details = |path: &str, headers: &[_]| check(path, headers).unwrap_err().details;
+        assert_eq!(details(&format!("/{bad}"), &headers), "edge_path");
+        assert_eq!(details(bad, &headers), "edge_method");
+        headers[0].1 = "GET";
+        assert_eq!(details(bad, &headers), "edge_accept");
+        headers[1].1 = "*/*";
+        assert_eq!(details(bad, &headers), "edge_body");
+        headers[2].1 = "00";
+        assert_eq!(details(bad, &headers), "edge_project");
+        assert_eq!(details(&bad.replace('.', ""), &headers), "edge_filter");
+    }
+
+    #[test]
+    fn only_get_is_allowed_to_the_letter() {
+        for method in ["HEAD", "OPTIONS", "POST", "get", ""] {
+            let reply = check(PATH, &[(":method", method)]).unwrap_err();
+            assert_eq!(reply.status, 405, "{method}");
+            assert!(reply.headers.contains(&("allow", "GET".into())));
+        }
+    }
+}

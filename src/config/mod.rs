@@ -1,0 +1,58 @@
+//! The plugin configuration: JSON in, a checked [`Config`] out, or one sentence
+//! that names the field and what was expected of it.
+//!
+//! `document` is the shape of the JSON, `fields` the domain of each value.
+
+mod document;
+mod fields;
+
+use std::fmt;
+
+use crate::filters::FilterRules;
+use crate::store::Store;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `None` in mode `validate`, in which no store is asked.
+    pub store: Option<Store>,
+    /// How strictly queries are read.
+    pub rules: FilterRules,
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads a plugin configuration. An empty one is an empty object.
+    ///
+    /// # Errors
+    /// The first thing in it that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
+        let json = if json.is_empty() { b"{}" } else { json };
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let document = serde_path_to_error::deserialize(&mut deserializer);
+        let document: document::Document = document.map_err(|error| {
+            let path = match error.path().to_string().as_str() {
+                "." => "configuration".to_owned(),
+                path => path.to_owned(),
+            };
+            ConfigError(format!("{path}: {}", error.into_inner()))
+        })?;
+        let end = deserializer.end();
+        end.map_err(|error| ConfigError(format!("configuration: {error}")))?;
+        document.check()
+    }
+}
+
+#[cfg(test)]
+mod tests;

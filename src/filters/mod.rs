@@ -1,0 +1,190 @@
+//! The eight filters: one table, and what a query makes of it.
+//!
+//! A new filter is a row in [`FILTERS`]. Only this folder knows how a query is
+//! split and judged; what the filters mean to a database is in [`crate::sql`].
+
+mod query;
+
+use std::borrow::Cow;
+
+pub use query::{parse, quote};
+
+use crate::values::{ProjectId, StatusWord, Text, Uuid, parse_boolean};
+
+/// One documented filter.
+#[derive(Debug)]
+pub struct Filter {
+    /// The documented name, under which the store receives it.
+    pub name: &'static str,
+    /// Another name that clients send for the same filter.
+    pub alias: Option<&'static str>,
+    /// The values it takes.
+    pub domain: Domain,
+    /// What it asks of a row.
+    pub meaning: Meaning,
+}
+
+/// The values a filter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Any usual spelling of true and false.
+    Boolean,
+    /// A UUID.
+    Uuid,
+    /// 1 to 255 characters without controls.
+    Text,
+    /// One of the configured statuses.
+    Status,
+    /// A project id.
+    Project,
+}
+
+/// What a filter asks of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Which side of the sharing the path's project is on: true is the receiving one.
+    Side,
+    /// The column equals the value.
+    Equals(&'static str),
+    /// The column contains the value, ASCII letters without case.
+    Contains(&'static str),
+}
+
+const fn row(name: &'static str, domain: Domain, meaning: Meaning) -> Filter {
+    let alias = None;
+    Filter { name, alias, domain, meaning }
+}
+
+/// The filters in the order of the documentation. Their meaning follows the
+/// page's Chinese edition, which is the more exact one (API facts §2.2).
+pub static FILTERS: [Filter; 8] = [
+    row("share_to_me", Domain::Boolean, Meaning::Side),
+    row("volume_id", Domain::Uuid, Meaning::Equals("volume_id")),
+    row("name", Domain::Text, Meaning::Contains("name")),
+    row("status", Domain::Status, Meaning::Equals("status")),
+    row("backup_id", Domain::Uuid, Meaning::Equals("backup_id")),
+    row("from_project_id", Domain::Project, Meaning::Equals("from_project_id")),
+    row("to_project_id", Domain::Project, Meaning::Equals("to_project_id")),
+    Filter {
+        // Misspelt in every edition of the page; every client sends the alias.
+        name: "avalilability_zone",
+        alias: Some("availability_zone"),
+        domain: Domain::Text,
+        meaning: Meaning::Equals("availability_zone"),
+    },
+];
+
+/// How strictly a query is read (`filters` of the plugin configuration).
+#[derive(Clone, Debug)]
+pub struct FilterRules {
+    /// Whether a name that is no filter is an error.
+    pub reject_unknown: bool,
+    /// The statuses a backup can have.
+    pub statuses: Vec<StatusWord>,
+}
+
+impl Default for FilterRules {
+    /// The documented rules.
+    fn default() -> FilterRules {
+        // VBS documents six; cinder, its ancestor, adds error_deleting (API facts §1.4).
+        const STATUSES: [&str; 7] = [
+            "available",
+            "creating",
+            "deleting",
+            "error",
+            "error_deleting",
+            "error_restoring",
+            "restoring",
+        ];
+        let statuses = STATUSES.into_iter().filter_map(StatusWord::parse).collect();
+        FilterRules { reject_unknown: true, statuses }
+    }
+}
+
+/// A value that a filter takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Of `share_to_me`.
+    Boolean(bool),
+    /// Of `volume_id` and `backup_id`.
+    Uuid(Uuid),
+    /// Of `name` and the availability zone.
+    Text(Text),
+    /// Of `status`.
+    Status(StatusWord),
+    /// Of `from_project_id` and `to_project_id`.
+    Project(ProjectId),
+}
+
+impl Value {
+    /// The value as the store receives it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Value::Boolean(true) => "true",
+            Value::Boolean(false) => "false",
+            Value::Uuid(uuid) => uuid.as_str(),
+            Value::Text(text) => text.as_str(),
+            Value::Status(status) => status.as_str(),
+            Value::Project(project) => project.as_str(),
+        }
+    }
+}
+
+impl Domain {
+    fn parse(self, text: &str, rules: &FilterRules) -> Option<Value> {
+        match self {
+            Domain::Boolean => parse_boolean(text).map(Value::Boolean),
+            Domain::Uuid => Uuid::parse(text).map(Value::Uuid),
+            Domain::Text => Text::parse(text).map(Value::Text),
+            Domain::Project => ProjectId::parse(text).map(Value::Project),
+            Domain::Status => {
+                let is = |status: &&StatusWord| status.as_str().eq_ignore_ascii_case(text);
+                rules.statuses.iter().find(is).cloned().map(Value::Status)
+            }
+        }
+    }
+
+    /// What to tell somebody whose value is not in the domain.
+    pub fn expected(self, rules: &FilterRules) -> Cow<'static, str> {
+        match self {
+            Domain::Boolean => Cow::Borrowed("true or false"),
+            Domain::Uuid => Cow::Borrowed("a UUID"),
+            Domain::Text => Cow::Borrowed("1 to 255 characters, none of them a control character"),
+            Domain::Project => Cow::Borrowed("1 to 64 of 0-9 A-Z a-z _ -"),
+            Domain::Status => {
+                let words: Vec<&str> = rules.statuses.iter().map(StatusWord::as_str).collect();
+                Cow::Owned(format!("one of {}", words.join(", ")))
+            }
+        }
+    }
+}
+
+/// The filters a request gave, each at most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// In the order of [`FILTERS`].
+    values: [Option<Value>; FILTERS.len()],
+}
+
+impl Filters {
+    /// The filters given, in the order of the documentation.
+    pub fn given(&self) -> impl Iterator<Item = (&'static Filter, &Value)> {
+        let values = self.values.iter();
+        FILTERS.iter().zip(values).filter_map(|(filter, value)| Some((filter, value.as_ref()?)))
+    }
+
+    /// Whether the path's project is the one the backups are shared *to*.
+    pub fn share_to_me(&self) -> bool {
+        self.given().any(|(filter, value)| {
+            filter.meaning == Meaning::Side && *value == Value::Boolean(true)
+        })
+    }
+
+    /// The filter that goes by `name`, and the place of its value.
+    fn slot(&mut self, name: &[u8]) -> Option<(&'static Filter, &mut Option<Value>)> {
+        FILTERS.iter().zip(&mut self.values).find(|(filter, _)| {
+            filter.name.as_bytes() == name
+                || filter.alias.is_some_and(|alias| alias.as_bytes() == name)
+        })
+    }
+}

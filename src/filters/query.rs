@@ -1,0 +1,186 @@
+//! From the bytes of a query to [`Filters`], left to right.
+
+use std::borrow::Cow;
+
+use super::{FilterRules, Filters};
+use crate::percent;
+use crate::reply::Fault;
+use crate::status;
+
+/// Reads a query, without its `?`.
+///
+/// # Errors
+/// 400 for the first piece that is not a filter with a value in its domain.
+pub fn parse(query: &[u8], rules: &FilterRules) -> Result<Filters, Fault> {
+    let mut filters = Filters::default();
+    let pieces = query.split(|&byte| byte == b'&');
+    for piece in pieces.filter(|piece| !piece.is_empty()) {
+        read_piece(piece, rules, &mut filters)?;
+    }
+    Ok(filters)
+}
+
+fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Result<(), Fault> {
+    let mut halves = piece.splitn(2, |&byte| byte == b'=');
+    let raw_name = halves.next().unwrap_or_default();
+    let raw_value = halves.next().unwrap_or_default();
+
+    let name = decode(raw_name).map_err(|wrong| bad(&quote(raw_name), wrong, raw_name))?;
+    let Some((filter, slot)) = filters.slot(name.as_bytes()) else {
+        if rules.reject_unknown {
+            return Err(rejected(format!(
+                "{} is not a filter of this call",
+                quote(name.as_bytes())
+            )));
+        }
+        decode(raw_value).map_err(|wrong| bad(&quote(name.as_bytes()), wrong, raw_value))?;
+        return Ok(());
+    };
+    if slot.is_some() {
+        return Err(rejected(match filter.alias {
+            Some(alias) => format!("{} (or {alias}) is given more than once", filter.name),
+            None => format!("{} is given more than once", filter.name),
+        }));
+    }
+    let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
+    let Some(valid) = filter.domain.parse(&value, rules) else {
+        let expected = filter.domain.expected(rules);
+        return Err(bad(&name, &expected, value.as_bytes()));
+    };
+    *slot = Some(valid);
+    Ok(())
+}
+
+/// Decodes a name or a value, or says what was expected.
+fn decode(piece: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    let utf_8 = "percent-encoded UTF-8";
+    match percent::decode_query(piece) {
+        Err(percent::MalformedEscape) => Err("two hex digits after every %"),
+        Ok(Cow::Borrowed(text)) => str::from_utf8(text).map(Cow::Borrowed).or(Err(utf_8)),
+        Ok(Cow::Owned(text)) => String::from_utf8(text).map(Cow::Owned).or(Err(utf_8)),
+    }
+}
+
+/// The 400 for a value out of its domain.
+fn bad(parameter: &str, expected: &str, value: &[u8]) -> Fault {
+    if value.is_empty() {
+        return rejected(format!("{parameter}: expected {expected}, got nothing"));
+    }
+    rejected(format!("{parameter}: expected {expected}, got {}", quote(value)))
+}
+
+fn rejected(message: String) -> Fault {
+    Fault::new(status::BAD_REQUEST, "edge_filter").message(message)
+}
+
+/// The most characters of a client's value that a message repeats.
+const QUOTED: usize = 64;
+
+/// `text` in quotes, cut to its first characters.
+pub fn quote(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("\"{}\"…", text.get(..end).unwrap_or_default()),
+        None => format!("\"{text}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Reply;
+
+    const VOLUME: &str = "8332443e-9866-41d8-8a58-a898cf5db030";
+
+    fn given(query: &str) -> Vec<(&'static str, String)> {
+        let filters = parse(query.as_bytes(), &FilterRules::default()).unwrap();
+        filters.given().map(|(filter, value)| (filter.name, value.as_str().to_owned())).collect()
+    }
+
+    fn fault(query: &[u8], rules: &FilterRules) -> String {
+        Reply::from(parse(query, rules).unwrap_err()).body
+    }
+
+    #[test]
+    fn filters_come_out_in_documented_order_and_normal_form() {
+        let query = format!(
+            "availability_zone=eu-de-01&&to_project_id=p2&from_project_id=p1&backup_id={volume}\
+             &status=Available&name=a%2Bb+c%26&volume_id={volume}&share_to_me=Yes&",
+            volume = VOLUME.to_uppercase()
+        );
+        let expected = [
+            ("share_to_me", "true"),
+            ("volume_id", VOLUME),
+            ("name", "a+b c&"),
+            ("status", "available"),
+            ("backup_id", VOLUME),
+            ("from_project_id", "p1"),
+            ("to_project_id", "p2"),
+            ("avalilability_zone", "eu-de-01"),
+        ];
+        assert_eq!(given(&query), expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(given(""), []);
+        assert_eq!(given("&&"), []);
+    }
+
+    #[test]
+    fn a_value_keeps_all_but_the_first_equals_sign() {
+        assert_eq!(given("name=a=b"), [("name", "a=b".to_owned())]);
+        assert_eq!(given("%6eame=a"), [("name", "a".to_owned())]);
+    }
+
+    #[test]
+    fn the_first_bad_piece_is_named() {
+        let rules = FilterRules::default();
+        for (query, message) in [
+            ("Name=a", r#"\"Name\" is not a filter of this call"#),
+            ("=a", r#"\"\" is not a filter of this call"#),
+            (
+                "name",
+                "name: expected 1 to 255 characters, none of them a control character, got nothing",
+            ),
+            ("name=a&name=a", "name is given more than once"),
+            (
+                "availability_zone=a&avalilability_zone=a",
+                "avalilability_zone (or availability_zone) is given more than once",
+            ),
+            ("name=%zz&x=1", r#"name: expected two hex digits after every %, got \"%zz\""#),
+            ("share_to_me=2", r#"share_to_me: expected true or false, got \"2\""#),
+            ("volume_id=1&x", r#"volume_id: expected a UUID, got \"1\""#),
+            (
+                "to_project_id=a.b",
+                r#"to_project_id: expected 1 to 64 of 0-9 A-Z a-z _ -, got \"a.b\""#,
+            ),
+            (
+                "status=gone",
+                r#"status: expected one of available, creating, deleting, error, error_deleting, error_restoring, restoring, got \"gone\""#,
+            ),
+        ] {
+            let body = format!(r#"{{"badRequest":{{"code":400,"message":"{message}"}}}}"#);
+            assert_eq!(fault(query.as_bytes(), &rules), body, "{query}");
+        }
+    }
+
+    #[test]
+    fn bytes_beyond_utf_8_are_refused_raw_or_escaped() {
+        let rules = FilterRules::default();
+        for query in [&b"name=\xFF"[..], b"name=%ff", b"\xFF=a", b"name=%C3"] {
+            assert!(fault(query, &rules).contains("percent-encoded UTF-8"));
+        }
+    }
+
+    #[test]
+    fn ignored_names_may_repeat_and_be_empty_but_not_be_malformed() {
+        let rules = FilterRules { reject_unknown: false, ..FilterRules::default() };
+        let filters = parse(b"limit=1&limit=1&x&=&name=a", &rules).unwrap();
+        assert_eq!(filters.given().count(), 1);
+        assert!(fault(b"limit=%zz", &rules).contains(r#"\"limit\": expected two hex"#));
+    }
+
+    #[test]
+    fn a_quotation_has_at_most_64_characters() {
+        let long = "é".repeat(65);
+        assert_eq!(quote(long.as_bytes()), format!("\"{}\"…", "é".repeat(64)));
+        assert_eq!(quote(&long.as_bytes()[..128]), format!("\"{}\"", "é".repeat(64)));
+    }
+}

@@ -1,0 +1,153 @@
+//! The host calls this filter makes, without the SDK's panics.
+//!
+//! The SDK panics on every status it does not expect and on names that are not
+//! UTF-8, copies each header into two vectors, and cannot pass a reply's
+//! details (`docs/decisions/`). Only what needs its bookkeeping, the callout
+//! itself, still goes through it.
+
+#![allow(unsafe_code)]
+
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::Status;
+
+use super::map::{self, HeaderMap};
+use crate::reply::Reply;
+use crate::store::{Callout, NotSent};
+
+/// `proxy_buffer_type_t` of the ABI, version 0.2.1.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Buffer {
+    CalloutBody = 4,
+    PluginConfiguration = 7,
+}
+
+/// `proxy_map_type_t`.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Map {
+    RequestHeaders = 0,
+    CalloutHeaders = 6,
+}
+
+const OK: u32 = 0;
+const LOG_LEVEL_ERROR: u32 = 4;
+const STREAM_DOWNSTREAM: u32 = 1;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_get_buffer_bytes(
+        kind: Buffer,
+        start: usize,
+        max_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(kind: Map, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        kind: Map,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
+}
+
+/// Runs a host call that hands over bytes. Empty if it fails or has none.
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Vec<u8> {
+    let mut data = std::ptr::null_mut();
+    let mut size = 0;
+    if call(&mut data, &mut size) != OK || data.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the host filled `size` bytes that it got from
+    // `proxy_on_memory_allocate`, the SDK's `Vec::with_capacity(size)`.
+    unsafe { Vec::from_raw_parts(data, size, size) }
+}
+
+/// The first request header called `name`.
+pub fn request_header(name: &str) -> Vec<u8> {
+    let map = Map::RequestHeaders;
+    // SAFETY: all pointers are valid for the call.
+    bytes(|data, size| unsafe {
+        proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size)
+    })
+}
+
+/// All headers of a map; none if there is no such map now.
+pub fn headers(map: Map) -> HeaderMap {
+    // SAFETY: both pointers are valid for the call.
+    HeaderMap::new(bytes(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) }))
+}
+
+/// The first `max_size` bytes of a buffer.
+pub fn buffer(kind: Buffer, max_size: usize) -> Vec<u8> {
+    // SAFETY: both pointers are valid for the call.
+    bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, max_size, data, size) })
+}
+
+/// The time since the epoch; zero if the host has no clock.
+pub fn now() -> Duration {
+    let mut nanos = 0;
+    // SAFETY: the pointer is valid for the call.
+    unsafe { proxy_get_current_time_nanoseconds(&mut nanos) };
+    Duration::from_nanos(nanos)
+}
+
+/// Writes a line to Envoy's error log.
+pub fn log_error(line: &str) {
+    // SAFETY: the pointer is valid for the call. A log that fails is no reason to stop.
+    unsafe { proxy_log(LOG_LEVEL_ERROR, line.as_ptr(), line.len()) };
+}
+
+/// Sends the client's answer. If the host will not have it, ends the stream:
+/// a client must not wait for an answer that never comes.
+pub fn send(reply: &Reply) {
+    if let Some(line) = &reply.alarm {
+        log_error(line);
+    }
+    let headers = map::serialize(&reply.headers);
+    // SAFETY: all pointers are valid for the call.
+    let status = unsafe {
+        proxy_send_local_response(
+            u32::from(reply.status),
+            reply.details.as_ptr(),
+            reply.details.len(),
+            reply.body.as_ptr(),
+            reply.body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            -1,
+        )
+    };
+    if status != OK {
+        // SAFETY: takes no pointer.
+        unsafe { proxy_close_stream(STREAM_DOWNSTREAM) };
+    }
+}
+
+/// Sends a callout. Its outcome arrives in `on_http_call_response`.
+pub fn dispatch(callout: &Callout) -> Result<(), NotSent> {
+    let headers = callout.headers();
+    hostcalls::dispatch_http_call(callout.cluster, headers, None, vec![], callout.timeout)
+        .map(drop)
+        .map_err(|status| match status {
+            Status::BadArgument => NotSent::UnknownCluster,
+            _ => NotSent::NoHost,
+        })
+}

@@ -1,0 +1,119 @@
+//! A valid call as the callout that asks the store (protocol `vbs`: the
+//! documented call itself).
+
+use std::time::Duration;
+
+use crate::call::{CountRequest, Header, values_of};
+use crate::percent;
+use crate::reply::Fault;
+use crate::status;
+
+/// Where and how the store is asked (`store` of the plugin configuration).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The Envoy cluster.
+    pub cluster: String,
+    /// The `:authority` of the callout.
+    pub authority: String,
+    /// What stands before `/v2/…`; empty, or an absolute path.
+    pub path_prefix: String,
+    /// How long the whole answer may take. At least 1 ms: Envoy reads 0 as no
+    /// timeout at all (proxy-wasm facts 0.5).
+    pub timeout: Duration,
+    /// The client's headers that go along, in lower case.
+    pub forward_headers: Vec<String>,
+}
+
+/// An HTTP request for the host to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callout<'a> {
+    /// The Envoy cluster.
+    pub cluster: &'a str,
+    /// How long the whole answer may take.
+    pub timeout: Duration,
+    authority: &'a str,
+    path: String,
+    forwarded: Vec<(&'a str, &'a str)>,
+}
+
+impl Callout<'_> {
+    /// The header fields, pseudo-headers first.
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        let mut headers = vec![
+            (":method", "GET"),
+            (":path", self.path.as_str()),
+            (":authority", self.authority),
+            ("accept", "application/json"),
+        ];
+        headers.extend_from_slice(&self.forwarded);
+        headers
+    }
+}
+
+impl Store {
+    /// The callout for a valid call, with what `headers` holds to be forwarded.
+    ///
+    /// # Errors
+    /// 400 if a header to be forwarded cannot be, or is an ambiguous token.
+    pub fn ask<'a>(
+        &'a self,
+        request: &CountRequest,
+        headers: &[Header<'a>],
+    ) -> Result<Callout<'a>, Fault> {
+        Ok(Callout {
+            cluster: &self.cluster,
+            timeout: self.timeout,
+            authority: &self.authority,
+            path: self.path(request),
+            forwarded: self.forwarded(headers)?,
+        })
+    }
+
+    fn path(&self, request: &CountRequest) -> String {
+        let mut path = String::with_capacity(256);
+        path.push_str(&self.path_prefix);
+        path.push_str("/v2/");
+        path.push_str(request.project.as_str());
+        path.push_str("/os-vendor-backup-sharing/count");
+        let mut separator = '?';
+        for (filter, value) in request.filters.given() {
+            path.push(separator);
+            path.push_str(filter.name);
+            path.push('=');
+            percent::encode_into(&mut path, value.as_str());
+            separator = '&';
+        }
+        path
+    }
+
+    /// An allow-list: a header that is not on it could desynchronise the
+    /// store's connection or override the timeout (proxy-wasm facts 0.7).
+    fn forwarded<'a>(&'a self, headers: &[Header<'a>]) -> Result<Vec<(&'a str, &'a str)>, Fault> {
+        let mut forwarded = Vec::new();
+        for &(name, value) in headers {
+            let listed = self.forward_headers.iter().find(|listed| listed.as_bytes() == name);
+            if let Some(name) = listed {
+                forwarded.push((name.as_str(), printable(name, value)?));
+            }
+        }
+        let tokens = values_of(headers, TOKEN).nth(1).is_some();
+        if tokens && self.forward_headers.iter().any(|listed| listed == TOKEN) {
+            return Err(bad_header(format!("{TOKEN}: expected one, got several")));
+        }
+        Ok(forwarded)
+    }
+}
+
+/// Two of these could mean one project to the edge's logs and another to the store.
+const TOKEN: &str = "x-auth-token";
+
+fn printable<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, Fault> {
+    let printable = value.iter().all(|byte| (0x20..=0x7E).contains(byte));
+    let text = printable.then(|| str::from_utf8(value).ok()).flatten();
+    // The value may be a secret: it is not repeated.
+    text.ok_or_else(|| bad_header(format!("{name}: expected printable ASCII")))
+}
+
+fn bad_header(message: String) -> Fault {
+    Fault::new(status::BAD_REQUEST, "edge_header").message(message)
+}
