@@ -38,7 +38,7 @@ impl Reply {
 /// An answer other than a count, on its way to become a [`Reply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    status: Status,
+    status: &'static Status,
     details: &'static str,
     message: Cow<'static, str>,
     headers: Vec<(&'static str, Cow<'static, str>)>,
@@ -47,7 +47,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault with the status's own message. `details` goes to the access log.
-    pub fn new(status: Status, details: &'static str) -> Fault {
+    pub fn new(status: &'static Status, details: &'static str) -> Fault {
         Fault {
             status,
             details,
@@ -78,7 +78,7 @@ impl Fault {
 
 impl From<Fault> for Reply {
     fn from(fault: Fault) -> Reply {
-        let Status { code, fault: name, .. } = fault.status;
+        let &Status { code, fault: name, .. } = fault.status;
         // `Value`'s Display is the JSON form: quotes and escapes included.
         let message = serde_json::Value::from(fault.message);
         let mut headers = vec![CONTENT_TYPE];

@@ -20,11 +20,11 @@ macro_rules! statuses {
     ($($name:ident = $code:literal $fault:literal $message:literal)*) => {
         $(
             #[doc = concat!("`", $code, "`: ", $message)]
-            pub const $name: Status = Status { code: $code, fault: $fault, message: $message };
+            pub const $name: &Status = &Status { code: $code, fault: $fault, message: $message };
         )*
 
         /// Every status other than 200 that this call answers.
-        pub const ALL: &[Status] = &[$($name),*];
+        pub const ALL: &[&Status] = &[$($name),*];
     };
 }
 
@@ -39,7 +39,7 @@ statuses! {
     CONFLICT = 409 "conflictingRequest" "The request conflicts with another."
     INTERNAL_SERVER_ERROR = 500 "computeFault" "The count failed for a reason inside the service."
     NOT_IMPLEMENTED = 501 "notImplemented" "The count store does not support this call."
-    BAD_GATEWAY = 502 "computeFault" "The count store gave an answer that is not a count."
+    BAD_GATEWAY = 502 "computeFault" "The count store gave an answer that cannot be used."
     SERVICE_UNAVAILABLE = 503 "serviceUnavailable" "The count store is unavailable. Try again later."
     GATEWAY_TIMEOUT = 504 "computeFault" "The count store did not answer in time."
 }

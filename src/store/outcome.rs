@@ -118,7 +118,7 @@ fn unavailable() -> Fault {
 }
 
 /// The store's own refusal, in its own words if it has any.
-fn passed_on(status: status::Status, body: &[u8]) -> Fault {
+fn passed_on(status: &'static status::Status, body: &[u8]) -> Fault {
     let fault = Fault::new(status, "store_fault");
     match answer::message(body) {
         Some(message) => fault.message(message),

@@ -1,0 +1,118 @@
+//! `openapi.yaml` says what the code does: names, domains, statuses, faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backup_sharing_count::call::Call;
+use backup_sharing_count::filters::{FILTERS, FilterRules};
+use backup_sharing_count::reply::{Fault, Reply};
+use backup_sharing_count::{route, status};
+use serde_json::Value;
+
+fn document() -> Value {
+    let text = include_str!("../openapi.yaml");
+    serde_saphyr::from_str(text).expect("openapi.yaml is YAML")
+}
+
+/// The one operation of the document.
+fn operation(document: &Value) -> &Value {
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.keys().collect::<Vec<_>>(), [route::PATTERN]);
+    let methods = paths[route::PATTERN].as_object().unwrap();
+    assert_eq!(methods.keys().collect::<Vec<_>>(), ["get"]);
+    &methods["get"]
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
+
+#[test]
+fn the_parameters_are_the_filters() {
+    let document = document();
+    let parameters = operation(&document)["parameters"].as_array().unwrap();
+    let names = |place: &str| -> Vec<&str> {
+        let there = parameters.iter().filter(|parameter| parameter["in"] == place);
+        there.map(|parameter| parameter["name"].as_str().unwrap()).collect()
+    };
+    let filters: Vec<&str> =
+        FILTERS.iter().flat_map(|filter| [Some(filter.name), filter.alias]).flatten().collect();
+    assert_eq!(names("query"), filters);
+    assert_eq!(names("path"), ["project_id"]);
+    assert!(parameters.iter().all(|p| p["in"] == "path" || p["required"] != true));
+}
+
+#[test]
+fn the_domains_are_those_of_the_code() {
+    let document = document();
+    let call = Call::new(FilterRules::default()).unwrap();
+    // What the schema of a parameter says of a value, and what the code says.
+    let uuid = "8332443e-9866-41d8-8a58-a898cf5db030";
+    let long = |n: usize| "a".repeat(n);
+    let candidates = [
+        "true".into(), "Yes".into(), "oN".into(), "0".into(), "n".into(), "2".into(), "tru".into(),
+        "available".into(), "error_restoring".into(), "gone".into(), uuid.into(),
+        uuid.to_uppercase(), uuid.replace('-', ""), "é".into(), "a\u{85}b".into(), "a\tb".into(),
+        "p.1".into(), "p_1-Z".into(), long(64), long(65), long(255), long(256), String::new(),
+        "%_".into(), "a b".into(), "off".into(), "F".into(), "NO".into(), "t".into(), "1".into(),
+    ];
+    let mut seen = BTreeMap::new();
+    for parameter in operation(&document)["parameters"].as_array().unwrap() {
+        let name = parameter["name"].as_str().unwrap();
+        let schema = resolve(&document, &parameter["schema"]);
+        let validator = jsonschema::validator_for(schema).unwrap();
+        for value in &candidates {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let path = match name {
+                "project_id" => format!("/v2/{value}/os-vendor-backup-sharing/count"),
+                _ => format!("/v2/p/os-vendor-backup-sharing/count?{name}={encoded}"),
+            };
+            let taken = call
+                .locate(path.as_bytes())
+                .is_some_and(|target| call.check(target, &[(b":method", b"GET")]).is_ok());
+            assert_eq!(validator.is_valid(&value.as_str().into()), taken, "{name}={value}");
+            *seen.entry((name, taken)).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(seen.len(), 20, "every parameter takes something and refuses something");
+}
+
+#[test]
+fn the_statuses_and_their_faults_are_those_of_the_code() {
+    let document = document();
+    let responses = operation(&document)["responses"].as_object().unwrap();
+    let documented: BTreeSet<&str> = responses.keys().map(String::as_str).collect();
+    let codes: Vec<String> = status::ALL.iter().map(|status| status.code.to_string()).collect();
+    let expected = codes.iter().map(String::as_str).chain(["200"]).collect();
+    assert_eq!(documented, expected);
+
+    for (status, code) in status::ALL.iter().zip(&codes) {
+        let json = &responses[code]["content"]["application/json"];
+        let body: Value = serde_json::from_str(&Reply::from(Fault::new(status, "x")).body).unwrap();
+        let reference = json["schema"]["$ref"].as_str().unwrap();
+        assert_eq!(reference, format!("#/components/schemas/{}", status.fault));
+        if status.code == 400 {
+            // The example of a 400 is a real one: see the next test.
+            continue;
+        }
+        assert_eq!(json["example"], body, "{code}");
+    }
+}
+
+#[test]
+fn the_examples_are_answers_the_code_gives() {
+    let document = document();
+    let responses = operation(&document)["responses"].as_object().unwrap();
+    let example = |code: &str| responses[code]["content"]["application/json"]["example"].clone();
+
+    let call = Call::new(FilterRules::default()).unwrap();
+    let path = b"/v2/p/os-vendor-backup-sharing/count?share_to_me=maybe";
+    let fault = call.check(call.locate(path).unwrap(), &[(b":method", b"GET")]).unwrap_err();
+    let body: Value = serde_json::from_str(&Reply::from(fault).body).unwrap();
+    assert_eq!(example("400"), body);
+
+    let body: Value = serde_json::from_str(&Reply::count(2).body).unwrap();
+    assert_eq!(example("200"), body);
+}
