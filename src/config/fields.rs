@@ -136,14 +136,13 @@ impl TryFrom<String> for Timeout {
     fn try_from(text: String) -> Result<Timeout, String> {
         let range = Duration::from_millis(1)..=Duration::from_secs(60);
         match duration(&text) {
-            Some(timeout) if range.contains(&timeout) => Ok(Timeout(timeout)),
+            Some(timeout) if range.contains(&timeout) => Ok(Timeout(whole_milliseconds(timeout))),
             _ => Err(expected("a duration such as \"1.5s\", from 0.001s to 60s", &text)),
         }
     }
 }
 
-/// A protobuf JSON duration: seconds, up to nine decimals, `s`. Rounded up to
-/// the milliseconds that Envoy knows; a smaller one would become no timeout.
+/// A protobuf JSON duration: seconds, up to nine decimals, `s`.
 fn duration(text: &str) -> Option<Duration> {
     let number = text.strip_suffix('s')?;
     let (seconds, decimals) = number.split_once('.').unwrap_or((number, "0"));
@@ -151,9 +150,14 @@ fn duration(text: &str) -> Option<Duration> {
     if !digits(seconds) || !digits(decimals) || decimals.len() > 9 {
         return None;
     }
-    let nanos: u64 = format!("{decimals:0<9}").parse().ok()?;
-    let seconds = Duration::from_secs(seconds.parse().ok()?);
-    seconds.checked_add(Duration::from_millis(nanos.div_ceil(1_000_000)))
+    let nanos: u32 = format!("{decimals:0<9}").parse().ok()?;
+    Some(Duration::new(seconds.parse().ok()?, nanos))
+}
+
+/// Envoy knows no smaller unit; rounding down would shorten what was asked for.
+fn whole_milliseconds(timeout: Duration) -> Duration {
+    let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_millis(nanos.div_ceil(1_000_000))
 }
 
 /// Connection-specific fields (RFC 9110 §7.6.1), the other hop-by-hop fields
