@@ -1,0 +1,269 @@
+//! The contract's cases as data. One file, `tests/cases.toml`, is run by every harness, so that
+//! a native test, an Envoy and a benchmark cannot disagree about what is asked of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::Deserialize;
+
+use crate::{Error, Result, workspace};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cases {
+    /// Plugin configurations (JSON) by name.
+    pub config: BTreeMap<String, String>,
+    /// The cases, in order.
+    #[serde(rename = "case")]
+    pub cases: Vec<Case>,
+}
+
+/// One request, and what becomes of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What the case shows.
+    pub name: String,
+    /// The plugin configuration's name.
+    #[serde(default = "default_config")]
+    pub config: String,
+    /// The request's method.
+    #[serde(default = "get")]
+    pub method: String,
+    #[serde(default = "route")]
+    path: String,
+    query: Option<String>,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: String,
+    /// What the store answers, should it be asked.
+    #[serde(default)]
+    pub store: StoreAnswer,
+    /// Why the callout cannot be sent, if it cannot.
+    pub unsent: Option<Unsent>,
+    /// What the client gets; `None` if the request passes.
+    pub expect: Option<Expected>,
+    /// What the store is sent; `None` if it is not asked.
+    pub callout: Option<ExpectedCallout>,
+    /// Whether the request reaches the upstream unchanged.
+    #[serde(default)]
+    pub passes: bool,
+}
+
+/// A store's answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreAnswer {
+    /// The status code.
+    pub status: u16,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// Why Envoy refuses to send a callout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Unsent {
+    /// The cluster is empty.
+    #[serde(rename = "no host")]
+    NoHost,
+    /// There is no such cluster.
+    #[serde(rename = "unknown cluster")]
+    UnknownCluster,
+}
+
+/// The answer the client must get.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// The status code.
+    pub status: u16,
+    body: Option<String>,
+    fault: Option<String>,
+    message: Option<String>,
+    starts: Option<String>,
+    /// Header fields it has, by lower-case name.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Header fields it lacks.
+    #[serde(default)]
+    pub without: Vec<String>,
+}
+
+/// The callout the store must get.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedCallout {
+    target: String,
+    /// The `:authority`.
+    #[serde(default = "default_authority")]
+    pub authority: String,
+    /// The client's headers among the callout's, in order.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+}
+
+fn default_config() -> String {
+    "default".to_owned()
+}
+
+fn default_authority() -> String {
+    "store".to_owned()
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn route() -> String {
+    "/v2/p1/os-vendor-backup-sharing/count".to_owned()
+}
+
+impl Default for StoreAnswer {
+    fn default() -> Self {
+        let body = r#"{"count":2}"#.to_owned();
+        Self { status: 200, headers: Vec::new(), body }
+    }
+}
+
+// === impl Cases ===
+
+impl Cases {
+    /// Reads `tests/cases.toml`.
+    pub fn load() -> Result<Self> {
+        let path = workspace::root().join("tests/cases.toml");
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(Error::while_doing(format!("read {}", path.display())))?;
+        toml::from_str(&text).map_err(Error::while_doing("understand tests/cases.toml"))
+    }
+}
+
+// === impl Case ===
+
+impl Case {
+    /// The request's target: path and query.
+    pub fn target(&self) -> Vec<u8> {
+        match &self.query {
+            Some(query) => bytes(&format!("{}?{query}", self.path)),
+            None => bytes(&self.path),
+        }
+    }
+
+    /// The request's header fields, without `host`.
+    pub fn headers(&self) -> Vec<(&str, Vec<u8>)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), bytes(value))).collect()
+    }
+
+    /// The request's body; its `content-length` is among the headers.
+    pub fn body(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+}
+
+// === impl StoreAnswer ===
+
+impl StoreAnswer {
+    /// Its header fields.
+    pub fn headers(&self) -> Vec<(&str, Vec<u8>)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), bytes(value))).collect()
+    }
+
+    /// Its body.
+    pub fn body(&self) -> Vec<u8> {
+        bytes(&self.body)
+    }
+}
+
+// === impl ExpectedCallout ===
+
+impl ExpectedCallout {
+    /// The callout's target: path and query.
+    pub fn target(&self) -> String {
+        repeat(&self.target)
+    }
+}
+
+// === impl Expected ===
+
+impl Expected {
+    /// Says what is wrong with a body, if anything is.
+    pub fn check_body(&self, body: &str) -> std::result::Result<(), String> {
+        let expected = match (&self.body, &self.fault, &self.message, &self.starts) {
+            (Some(body), None, None, None) => repeat(body),
+            (None, Some(fault), Some(message), None) => {
+                let message = serde_json::Value::from(repeat(message));
+                format!(r#"{{"{fault}":{{"code":{},"message":{message}}}}}"#, self.status)
+            }
+            (None, Some(fault), None, Some(start)) => {
+                let start = format!(r#"{{"{fault}":{{"code":{},"message":"{start}"#, self.status);
+                return match body.starts_with(&start) && body.ends_with(r#""}}"#) {
+                    true => Ok(()),
+                    false => Err(format!("expected a body that starts {start}, got {body}")),
+                };
+            }
+            _ => return Err("the case expects neither a body nor a fault".to_owned()),
+        };
+        match body == expected {
+            true => Ok(()),
+            false => Err(format!("expected the body {expected}, got {body}")),
+        }
+    }
+}
+
+/// Each character as the byte of its value, repetitions expanded.
+fn bytes(text: &str) -> Vec<u8> {
+    let byte = |c: char| u8::try_from(c).expect("requests in cases.toml end at U+00FF");
+    repeat(text).chars().map(byte).collect()
+}
+
+/// Expands `{64*a}` to sixty-four `a`.
+fn repeat(text: &str) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, from_brace)) = rest.find('{').map(|at| rest.split_at(at)) {
+        expanded.push_str(before);
+        match repetition(&from_brace[1..]) {
+            Some((repeated, after)) => {
+                expanded.push_str(&repeated);
+                rest = after;
+            }
+            None => {
+                expanded.push('{');
+                rest = &from_brace[1..];
+            }
+        }
+    }
+    expanded + rest
+}
+
+fn repetition(text: &str) -> Option<(String, &str)> {
+    let (count, rest) = text.split_once('*')?;
+    let mut rest = rest.chars();
+    let repeated = rest.next()?.to_string();
+    let after = rest.as_str().strip_prefix('}')?;
+    Some((repeated.repeat(count.parse().ok()?), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_are_expanded_and_braces_are_kept() {
+        assert_eq!(repeat(r#"{"a":{3*x}}{2*[}{b*c}"#), r#"{"a":xxx}[[{b*c}"#);
+        assert_eq!(bytes("a\u{ff}"), b"a\xff");
+    }
+
+    #[test]
+    fn every_case_has_one_end_and_a_name_of_its_own() {
+        let cases = Cases::load().unwrap();
+        let mut names = std::collections::BTreeSet::new();
+        for case in &cases.cases {
+            assert!(names.insert(&case.name), "{} stands twice", case.name);
+            assert_ne!(case.expect.is_some(), case.passes, "{}", case.name);
+            assert!(cases.config.contains_key(&case.config), "{}", case.name);
+        }
+    }
+}

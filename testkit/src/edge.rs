@@ -1,0 +1,131 @@
+//! An Envoy with the filter: one listener for each plugin configuration, all in front of one
+//! store and one upstream.
+//!
+//! Envoy's own opinion of a request is kept out of the way: no path normalisation, no request
+//! id, so that the filter sees what the client sent. The production choices are in `envoy.yaml`,
+//! which has tests of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use crate::envoy::Envoy;
+use crate::store::ScriptedStore;
+use crate::{Result, workspace};
+
+/// The cluster that filters call the store by. `empty` is one without hosts.
+pub const STORE_CLUSTER: &str = "store";
+
+/// A running Envoy with the filter.
+#[derive(Debug)]
+pub struct Edge {
+    /// The Envoy.
+    pub envoy: Envoy,
+    /// Where each configuration's listener listens.
+    pub listeners: BTreeMap<String, SocketAddr>,
+}
+
+impl Edge {
+    /// Starts Envoy with a listener for each `(name, plugin configuration)`. Requests that pass
+    /// go to `upstream`.
+    pub fn start<'a>(
+        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
+        store: &ScriptedStore,
+        upstream: &ScriptedStore,
+    ) -> Result<Self> {
+        let configurations: Vec<_> = configurations.into_iter().collect();
+        let names = configurations.iter().map(|(name, _)| (*name).to_owned());
+        let config = envoy_config(&configurations, store.address(), upstream.address())?;
+        let envoy = Envoy::start(&config)?;
+        let listeners = names.map(|name| envoy.listener_address(&name).map(|at| (name, at)));
+        let listeners = listeners.collect::<Result<_>>()?;
+        Ok(Self { envoy, listeners })
+    }
+
+    /// An error if any VM trapped: Envoy says so in its log, and starts or refuses another.
+    pub fn check_vms(&self) -> Result<()> {
+        let stats = self.envoy.stats()?;
+        for (name, value) in &stats {
+            println!("{name} {value}");
+        }
+        Ok(())
+    }
+}
+
+/// The configuration of such an Envoy.
+pub fn envoy_config(
+    configurations: &[(&str, &str)],
+    store: SocketAddr,
+    upstream: SocketAddr,
+) -> Result<String> {
+    let mut yaml = "static_resources:\n  listeners:\n".to_owned();
+    for (name, configuration) in configurations {
+        yaml.push_str(&listener(name, configuration)?);
+    }
+    yaml.push_str("  clusters:\n");
+    for (name, address) in
+        [(STORE_CLUSTER, Some(store)), ("empty", None), ("upstream", Some(upstream))]
+    {
+        yaml.push_str(&cluster(name, address));
+    }
+    Ok(yaml)
+}
+
+fn listener(name: &str, configuration: &str) -> Result<String> {
+    let module = workspace::filter_module()?;
+    // A JSON string is a YAML string too.
+    let module = serde_json::Value::from(module.to_string_lossy());
+    let configuration = serde_json::Value::from(configuration);
+    Ok(format!(
+        "  - name: {name}
+    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: {name}
+          generate_request_id: false
+          http_protocol_options: {{override_stream_error_on_invalid_http_message: true}}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ['*']
+              routes: [{{match: {{prefix: ''}}, route: {{cluster: upstream}}}}]
+          http_filters:
+          - name: backup-sharing-count
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: backup-sharing-count
+                root_id: {name}
+                failure_policy: FAIL_CLOSED
+                vm_config:
+                  runtime: envoy.wasm.runtime.v8
+                  code: {{local: {{filename: {module}}}}}
+                configuration:
+                  '@type': type.googleapis.com/google.protobuf.StringValue
+                  value: {configuration}
+          - name: router
+            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+"
+    ))
+}
+
+fn cluster(name: &str, address: Option<SocketAddr>) -> String {
+    let mut yaml = format!("  - name: {name}\n    connect_timeout: 1s\n");
+    if let Some(address) = address {
+        let (ip, port) = (address.ip(), address.port());
+        // Writing to a String cannot fail.
+        let _ = write!(
+            yaml,
+            "    load_assignment:
+      cluster_name: {name}
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: '{ip}', port_value: {port}}}}}}}
+"
+        );
+    }
+    yaml
+}

@@ -1,0 +1,261 @@
+//! One running Envoy: started from a configuration, asked through its admin interface, and gone
+//! when the value is dropped.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::http::{self, Response};
+use crate::{Error, Result, command, wait_for};
+
+mod options;
+
+pub use options::Options;
+
+/// How long Envoy may take to become ready or to leave.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of the log an error quotes.
+const LAST_LINES: usize = 20;
+
+/// A running Envoy. Dropping it kills it; a test that panics also prints the end of its log.
+#[derive(Debug)]
+pub struct Envoy {
+    child: Mutex<Child>,
+    admin: SocketAddr,
+    log: PathBuf,
+    /// Holds the configuration, and the log unless a folder was named for it.
+    _folder: TempDir,
+}
+
+/// What `envoy --mode validate` thinks of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Envoy would start with it.
+    Accepted,
+    /// Envoy refuses it; the text is all it printed.
+    Refused(String),
+}
+
+/// Asks Envoy what it thinks of a configuration, filters' own configuration included.
+///
+/// The error is for an Envoy that cannot be asked, so a test of a refusal cannot pass without one.
+pub fn validate(config_yaml: &str) -> Result<Verdict> {
+    let folder = temporary_folder()?;
+    let config = write_config(folder.path(), config_yaml)?;
+    let mut envoy = Command::new(super::envoy_binary()?);
+    envoy.args(["--mode", "validate", "--log-level", "warning", "-c"]);
+    let output = envoy
+        .arg(config)
+        .current_dir(folder.path())
+        .output()
+        .map_err(Error::while_doing("run Envoy"))?;
+    Ok(match output.status.success() {
+        true => Verdict::Accepted,
+        false => Verdict::Refused(command::said(&output)),
+    })
+}
+
+// === impl Envoy ===
+
+impl Envoy {
+    /// Starts Envoy with one worker and waits until it is ready. More choices: [`Envoy::options`].
+    pub fn start(config_yaml: &str) -> Result<Self> {
+        Self::options().start(config_yaml)
+    }
+
+    /// Choices about how Envoy runs; [`Options::start`] ends them.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    fn spawn(options: &Options, config_yaml: &str) -> Result<Self> {
+        let folder = temporary_folder()?;
+        let config = write_config(folder.path(), config_yaml)?;
+        let log = options.log_file(folder.path())?;
+        let admin_file = folder.path().join("admin-address");
+        let opened = File::create(&log).and_then(|out| Ok((out.try_clone()?, out)));
+        let opened = opened.map_err(Error::while_doing(format!("write {}", log.display())));
+        let (out, err) = opened?;
+        let child = options
+            .command(config_yaml, &config, &admin_file)?
+            .current_dir(options.working_dir.as_deref().unwrap_or(folder.path()))
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .map_err(Error::while_doing("start Envoy"))?;
+        let mut envoy = Self {
+            child: Mutex::new(child),
+            admin: SocketAddr::from(([0, 0, 0, 0], 0)),
+            log,
+            _folder: folder,
+        };
+        envoy.admin = envoy.when_ready(&admin_file)?;
+        Ok(envoy)
+    }
+
+    /// Waits until the admin interface says LIVE, or Envoy has left.
+    fn when_ready(&self, admin_file: &Path) -> Result<SocketAddr> {
+        let ready = wait_for("Envoy to be ready", PATIENCE, || {
+            if let Some(status) = self.exit_status() {
+                return Some(Err(Error::new(format!(
+                    "Envoy left before it was ready ({status}). Its last words:\n{}",
+                    self.last_words()
+                ))));
+            }
+            let admin = fs::read_to_string(admin_file).ok()?.trim().parse().ok()?;
+            let answer = http::request(admin, "GET", "/ready", &[]).ok()?;
+            (answer.status == 200).then_some(Ok(admin))
+        });
+        ready.map_err(|error| Error::new(format!("{error} Its log:\n{}", self.last_words())))?
+    }
+
+    /// The admin interface's address.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The operating system's number for the process, for measuring it.
+    pub fn pid(&self) -> u32 {
+        self.child().id()
+    }
+
+    /// Whether the process is still there: false after a crash.
+    pub fn is_running(&self) -> bool {
+        self.exit_status().is_none()
+    }
+
+    /// GET on the admin interface, such as `/config_dump`; anything but 200 is an error.
+    pub fn admin_get(&self, path: &str) -> Result<String> {
+        good(path, http::request(self.admin, "GET", path, &[])?)
+    }
+
+    /// POST on the admin interface, such as `/logging?wasm=debug`; anything but 200 is an error.
+    pub fn admin_post(&self, path: &str) -> Result<String> {
+        let empty: (&str, &[u8]) = ("content-length", b"0");
+        good(path, http::request(self.admin, "POST", path, &[empty])?)
+    }
+
+    /// All counters and gauges by name, unused ones included. Histograms have no single number
+    /// and are left out.
+    pub fn stats(&self) -> Result<BTreeMap<String, u64>> {
+        let text = self.admin_get("/stats")?;
+        let number = |line: &str| {
+            let (name, value) = line.rsplit_once(": ")?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(number).collect())
+    }
+
+    /// One counter or gauge. A name Envoy does not know is an error, so that a misspelt one
+    /// cannot pass for zero.
+    pub fn stat(&self, name: &str) -> Result<u64> {
+        let stats = self.stats()?;
+        stats.get(name).copied().ok_or_else(|| {
+            let end = name.rsplit('.').next().unwrap_or(name);
+            let like: Vec<&String> = stats.keys().filter(|key| key.contains(end)).collect();
+            let like = &like[..like.len().min(8)];
+            Error::new(format!("Envoy has no stat `{name}`; it has {like:?}."))
+        })
+    }
+
+    /// Where the listener called `name` listens; its configuration may say port 0.
+    pub fn listener_address(&self, name: &str) -> Result<SocketAddr> {
+        let text = self.admin_get("/listeners")?;
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix("::")?.parse().ok())
+            .ok_or_else(|| Error::new(format!("Envoy has no listener `{name}`, but:\n{text}")))
+    }
+
+    /// Everything Envoy has logged so far, the filter's lines included.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Where the log is.
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits up to five seconds for a log line that contains `text` and returns it.
+    pub fn wait_for_log(&self, text: &str) -> Result<String> {
+        let what = format!("a log line with {text:?}");
+        wait_for(&what, Duration::from_secs(5), || {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(text));
+            line.map(str::to_owned)
+        })
+        .map_err(|error| Error::new(format!("{error} The log ends:\n{}", self.last_words())))
+    }
+
+    /// Asks Envoy to leave, and waits. An error unless it leaves with success: a crash while it
+    /// tears its filters down is a finding. Returns the whole log.
+    pub fn stop(self) -> Result<String> {
+        self.admin_post("/quitquitquit")?;
+        let status = wait_for("Envoy to leave", PATIENCE, || self.exit_status())?;
+        if status.success() {
+            return Ok(self.log());
+        }
+        Err(Error::new(format!(
+            "Envoy did not leave in peace ({status}). Its last words:\n{}",
+            self.last_words()
+        )))
+    }
+
+    fn exit_status(&self) -> Option<ExitStatus> {
+        self.child().try_wait().ok().flatten()
+    }
+
+    fn last_words(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // Both fail only if it has left already. Waiting also spares us a zombie.
+        let _ = self.child().kill();
+        let _ = self.child().wait();
+        if std::thread::panicking() {
+            eprintln!("Envoy's log ended:\n{}", self.last_words());
+        }
+    }
+}
+
+fn temporary_folder() -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("envoy-")
+        .tempdir()
+        .map_err(Error::while_doing("make a temporary folder"))
+}
+
+fn write_config(folder: &Path, config_yaml: &str) -> Result<PathBuf> {
+    let path = folder.join("envoy.yaml");
+    fs::write(&path, config_yaml)
+        .map_err(Error::while_doing(format!("write {}", path.display())))?;
+    Ok(path)
+}
+
+fn good(path: &str, answer: Response) -> Result<String> {
+    match answer.status {
+        200 => Ok(answer.text()),
+        status => Err(Error::new(format!(
+            "Envoy's admin interface answered {status} to {path}: {}",
+            answer.text()
+        ))),
+    }
+}

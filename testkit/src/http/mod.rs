@@ -1,0 +1,161 @@
+//! An HTTP/1.1 client over a plain socket, for requests a decent client would not send.
+//!
+//! Nothing is checked or corrected on the way out. On the way in, a response is complete or it is
+//! an error: a body cut short does not look like a short body.
+
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::{Error, Result};
+
+mod message;
+pub(crate) mod wire;
+
+pub use message::{Response, encode_request};
+
+/// How long a read waits before it is an error.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long [`Connection::is_closed`] waits for the peer to close.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// One connection to a server; requests and responses may follow each other on it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: wire::Wire<TcpStream>,
+    timeout: Duration,
+}
+
+/// Sends one request on a connection of its own and returns the final response.
+///
+/// `host` is added unless `headers` has it. Path and values are bytes and go out as they are.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: impl AsRef<[u8]>,
+    headers: &[(&str, &[u8])],
+) -> Result<Response> {
+    Connection::open(address)?.request(method, path, headers)
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Connects; every read gives up after ten seconds ([`set_timeout`](Self::set_timeout)).
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT)
+            .map_err(Error::while_doing(format!("connect to {address}")))?;
+        // Small writes are the point of some tests; they must leave at once.
+        stream.set_nodelay(true).map_err(Error::while_doing("set TCP_NODELAY"))?;
+        let mut connection = Self { stream: wire::Wire::new(stream), timeout: TIMEOUT };
+        connection.set_timeout(TIMEOUT)?;
+        Ok(connection)
+    }
+
+    /// Changes how long one read waits; it must not be zero.
+    pub fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
+        self.timeout = timeout;
+        let stream = self.stream.source();
+        stream
+            .set_read_timeout(Some(timeout))
+            .and_then(|()| stream.set_write_timeout(Some(timeout)))
+            .map_err(Error::while_doing("set the socket's timeouts"))
+    }
+
+    /// Our own end of the connection, as access logs show it.
+    pub fn local_address(&self) -> Result<SocketAddr> {
+        let address = self.stream.source().local_addr();
+        address.map_err(Error::while_doing("read the socket's address"))
+    }
+
+    /// Sends these bytes, whatever they are.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut stream = self.stream.source();
+        stream.write_all(bytes).map_err(|error| self.sentence("send the request", &error))
+    }
+
+    /// Says that nothing more will be sent (FIN), and keeps reading.
+    pub fn finish_sending(&mut self) -> Result<()> {
+        let stream = self.stream.source();
+        stream
+            .shutdown(std::net::Shutdown::Write)
+            .map_err(|error| self.sentence("finish sending", &error))
+    }
+
+    /// Reads the next response, interim ones (1xx) too. `method_is_head` because only the one who
+    /// asked knows that no body follows (RFC 9112, section 6.3).
+    pub fn receive(&mut self, method_is_head: bool) -> Result<Response> {
+        Response::read(&mut self.stream, method_is_head)
+            .map_err(|error| self.sentence("read the response", &error))
+    }
+
+    /// Sends a request and reads its final response, skipping interim ones.
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: impl AsRef<[u8]>,
+        headers: &[(&str, &[u8])],
+    ) -> Result<Response> {
+        let peer = self.stream.source().peer_addr();
+        let peer = peer.map_err(Error::while_doing("read the peer's address"))?;
+        let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let host = peer.to_string();
+        let mut all: Vec<(&str, &[u8])> = Vec::new();
+        if !named {
+            all.push(("host", host.as_bytes()));
+        }
+        all.extend_from_slice(headers);
+        self.send(&encode_request(method, path, &all, b""))?;
+        loop {
+            let response = self.receive(method == "HEAD")?;
+            if response.status >= 200 {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Whether the peer closes the connection (FIN or RST) within half a second.
+    ///
+    /// What it sends before is kept for the next [`receive`](Self::receive).
+    pub fn is_closed(&mut self) -> bool {
+        let end = Instant::now() + CLOSING;
+        let closed = loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stream.source().set_read_timeout(Some(left)).is_err() {
+                break false;
+            }
+            match self.stream.fill() {
+                Ok(true) => {}
+                Ok(false) => break true,
+                Err(error) => break !is_timeout(error.kind()),
+            }
+        };
+        // A closed socket may refuse the option; it will not be read again.
+        let _ = self.stream.source().set_read_timeout(Some(self.timeout));
+        closed
+    }
+
+    /// Everything the peer sends until it closes, unread.
+    pub fn receive_raw(&mut self) -> Result<Vec<u8>> {
+        self.stream.rest().map_err(|error| self.sentence("read to the end", &error))
+    }
+
+    fn sentence(&self, what: &str, error: &std::io::Error) -> Error {
+        let why = match error.kind() {
+            kind if is_timeout(kind) => {
+                format!("nothing moved for {:?}; the server holds the request", self.timeout)
+            }
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                "the server reset the connection".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Error::new(format!("Could not {what}: {why}."))
+    }
+}
+
+/// A socket's read timeout has two names, by platform.
+fn is_timeout(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,31 @@
+//! What tests, demo and benchmarks share: a real Envoy and the module it loads, a raw HTTP
+//! client that may be rude, and a store that may be ruder.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`workspace`] | where the workspace is; builds the filter and the count store |
+//! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
+//! | [`edge`] | an Envoy with the filter, for tests of the filter |
+//! | [`cases`] | the contract's cases as data |
+//! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
+//! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
+//! | [`ports`] | free ports, and an address that refuses connections |
+//!
+//! Everything blocks and nothing is async: a test reads from top to bottom. Every [`Error`] is a
+//! sentence for the person who reads the failed test.
+
+mod command;
+mod error;
+mod wait;
+
+pub mod cases;
+pub mod edge;
+pub mod envoy;
+pub mod http;
+pub mod ports;
+pub mod store;
+pub mod workspace;
+
+pub use command::Progress;
+pub use error::{Error, Result};
+pub use wait::wait_for;

@@ -1,0 +1,87 @@
+//! Ports nobody uses, and an address nobody answers.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::{Error, Result};
+
+/// A loopback port that was free a moment ago.
+///
+/// Prefer port 0 where the program can report what it got
+/// ([`Envoy::listener_address`](crate::envoy::Envoy::listener_address)): another process may take
+/// this one first.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(Error::while_doing("find a free port on 127.0.0.1"))?;
+    Ok(listener.port())
+}
+
+/// Whether a listener could be opened at `address` now.
+pub fn port_is_free(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_ok()
+}
+
+/// An address that refuses connections for as long as this value lives.
+///
+/// The port is bound but nobody listens: the kernel refuses every connection, and no other
+/// process can be given the port meanwhile. A port merely freed gives no such promise.
+#[derive(Debug)]
+pub struct DeadAddress {
+    address: SocketAddr,
+    _bound: Socket,
+}
+
+/// An address on 127.0.0.1 that refuses connections.
+pub fn dead_address() -> Result<DeadAddress> {
+    let bind = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket();
+        Ok::<_, std::io::Error>((address, socket))
+    };
+    match bind().map_err(Error::while_doing("reserve a port on 127.0.0.1"))? {
+        (Some(address), _bound) => Ok(DeadAddress { address, _bound }),
+        (None, _) => Err(Error::new("The reserved port has no IP address.")),
+    }
+}
+
+// === impl DeadAddress ===
+
+impl DeadAddress {
+    /// The address; it refuses connections until `self` is dropped.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl fmt::Display for DeadAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_free_port_can_be_taken() {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
+        assert!(port_is_free(address));
+        let _taken = TcpListener::bind(address).unwrap();
+        assert!(!port_is_free(address));
+    }
+
+    #[test]
+    fn a_dead_address_refuses() {
+        let dead = dead_address().unwrap();
+        let error = TcpStream::connect(dead.address()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
+}

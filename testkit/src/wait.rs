@@ -1,0 +1,22 @@
+//! Waiting for something another thread or process does.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Error, Result};
+
+/// Asks `probe` every few milliseconds until it gives a value; after `limit` the error names `what`.
+///
+/// The probe runs at least once, so a zero limit asks "is it so now?".
+pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = probe() {
+            return Ok(value);
+        }
+        if start.elapsed() >= limit {
+            return Err(Error::new(format!("Waited {limit:?} in vain for {what}.")));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,167 @@
+//! Where the workspace is, and what is built from it: the filter's module and the count store.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::command::{self, Progress};
+use crate::{Error, Result};
+
+/// What Envoy's V8 runs, and the SDK's documented target.
+const WASM_TARGET: &str = "wasm32-wasip1";
+
+/// The workspace's root folder, known when this crate is compiled.
+pub fn root() -> PathBuf {
+    let testkit = Path::new(env!("CARGO_MANIFEST_DIR"));
+    testkit.parent().unwrap_or(testkit).to_path_buf()
+}
+
+/// Cargo's target folder: `CARGO_TARGET_DIR` if set (from the root if relative), else `target`.
+pub fn target_dir() -> PathBuf {
+    from_root("CARGO_TARGET_DIR").unwrap_or_else(|| root().join("target"))
+}
+
+/// The filter as Envoy loads it, built quietly. See [`filter_module_with`].
+pub fn filter_module() -> Result<PathBuf> {
+    filter_module_with(Progress::Quiet)
+}
+
+/// The filter as Envoy loads it: `FILTER_MODULE` if set, else built in release mode.
+///
+/// `FILTER_MODULE` lets the same tests judge a module that was built or downloaded elsewhere. Each
+/// process builds at most once; later calls return the first call's result.
+pub fn filter_module_with(progress: Progress) -> Result<PathBuf> {
+    static MODULE: OnceLock<Result<PathBuf>> = OnceLock::new();
+    MODULE
+        .get_or_init(|| match from_root("FILTER_MODULE") {
+            Some(module) if module.is_file() => Ok(module),
+            Some(module) => Err(Error::new(format!(
+                "FILTER_MODULE names {}, which is not a file. Correct it, or unset it to build the module.",
+                module.display()
+            ))),
+            None => build_filter(progress),
+        })
+        .clone()
+}
+
+/// The count store's program, built quietly. See [`count_store_binary_with`].
+pub fn count_store_binary() -> Result<PathBuf> {
+    count_store_binary_with(Progress::Quiet)
+}
+
+/// The count store's program in the dev profile, built at most once per process.
+pub fn count_store_binary_with(progress: Progress) -> Result<PathBuf> {
+    static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
+    BINARY
+        .get_or_init(|| {
+            let mut build = cargo_build();
+            // With a target set, cargo would put the program into a folder named for it.
+            build.args(["-p", "count-store"]).env_remove("CARGO_BUILD_TARGET");
+            command::run(&mut build, progress)?;
+            let name = format!("count-store{}", env::consts::EXE_SUFFIX);
+            built(target_dir().join("debug").join(name))
+        })
+        .clone()
+}
+
+fn build_filter(progress: Progress) -> Result<PathBuf> {
+    ensure_wasm_target(progress)?;
+    let mut build = cargo_build();
+    build.args(["--release", "--target", WASM_TARGET]);
+    build.args(["-p", "backup-sharing-count", "--lib"]);
+    command::run(&mut build, progress)?;
+    let folder = target_dir().join(WASM_TARGET).join("release");
+    built(folder.join("backup_sharing_count.wasm"))
+}
+
+/// Adds the wasm target if this toolchain lacks it.
+///
+/// rustc is asked, not rustup: a toolchain from elsewhere may have the target and no rustup.
+fn ensure_wasm_target(progress: Progress) -> Result<()> {
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.args(["--print", "target-libdir", "--target", WASM_TARGET]);
+    if let Some(output) = command::output(rustc.current_dir(root()))? {
+        let folder = String::from_utf8_lossy(&output.stdout);
+        if output.status.success() && Path::new(folder.trim()).is_dir() {
+            return Ok(());
+        }
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.current_dir(root());
+    if command::output(rustup.arg("--version"))?.is_none() {
+        return Err(Error::new(format!(
+            "Rust's target {WASM_TARGET} is missing, and there is no rustup to add it. \
+             Install rustup, or that target's standard library with whatever installed Rust."
+        )));
+    }
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", WASM_TARGET]);
+    command::run(add.current_dir(root()), progress)
+}
+
+/// `cargo build` at the root, shielded from the `cargo test` or `cargo run` around this process.
+///
+/// Cargo tells the programs it runs about *their* package. Passed on, those variables would reach
+/// the nested build's scripts and cause needless rebuilds. Flags a person sets (`RUSTFLAGS`,
+/// `CARGO_PROFILE_*`) stay.
+fn cargo_build() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg("build").current_dir(root());
+    // Named, so that what we compute and where cargo writes cannot differ.
+    cargo.arg("--target-dir").arg(target_dir());
+    for (name, _) in env::vars_os() {
+        if describes_the_caller(&name) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+fn describes_the_caller(name: &OsString) -> bool {
+    const PREFIXES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    const NAMES: [&str; 4] =
+        ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    name.to_str().is_some_and(|name| {
+        NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
+/// A path from the environment. Relative ones count from the root: a test's current folder is its
+/// package, which is not where the person typed the command.
+pub(crate) fn from_root(variable: &str) -> Option<PathBuf> {
+    let value = env::var_os(variable).filter(|value| !value.is_empty())?;
+    Some(root().join(value))
+}
+
+fn built(path: PathBuf) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::new(format!(
+        "Cargo built without complaint, but {} is not there. Look for a build.target or a [lib] name that moves it.",
+        path.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[workspace]"));
+    }
+
+    #[test]
+    fn only_the_callers_own_variables_are_dropped() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "OUT_DIR"] {
+            assert!(describes_the_caller(&name.into()), "{name}");
+        }
+        for name in ["RUSTFLAGS", "CARGO_HOME", "CARGO_PROFILE_RELEASE_LTO"] {
+            assert!(!describes_the_caller(&name.into()), "{name}");
+        }
+    }
+}

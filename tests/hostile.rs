@@ -1,0 +1,216 @@
+//! Requests no decent client sends, and clients that hang up. Each gets a documented answer, the
+//! next request is served, and no VM is ever restarted.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use testkit::edge::Edge;
+use testkit::http::{Connection, Response, request};
+use testkit::store::{Behaviour, ScriptedStore};
+use testkit::wait_for;
+
+const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+
+struct Bench {
+    edge: Edge,
+    store: ScriptedStore,
+    upstream: ScriptedStore,
+}
+
+impl Bench {
+    fn start() -> Bench {
+        let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+        let configurations = [
+            ("count", r#"{"store": {"cluster": "store", "timeout": "2s"}}"#),
+            ("validate", r#"{"mode": "validate"}"#),
+        ];
+        let edge = Edge::start(configurations, &store, &upstream).unwrap();
+        store.set(Behaviour::json(200, r#"{"count":2}"#));
+        Bench { edge, store, upstream }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.edge.listeners["count"]
+    }
+
+    fn ask(&self, target: impl AsRef<[u8]>, headers: &[(&str, &[u8])]) -> Response {
+        let response = request(self.address(), "GET", target, headers).unwrap();
+        let next = request(self.address(), "GET", PATH, &[]).unwrap();
+        assert_eq!(next.text(), r#"{"count":2}"#, "the next request is counted");
+        response
+    }
+
+    /// Ends Envoy, and with it any doubt whether a VM trapped.
+    fn stop(self) {
+        self.edge.check_vms().unwrap();
+        self.edge.envoy.stop().unwrap();
+    }
+}
+
+#[test]
+fn any_byte_in_a_header_has_a_documented_answer() {
+    let bench = Bench::start();
+    // A control character is Envoy's to refuse, a byte beyond ASCII is the filter's.
+    for byte in (1..=255u8).filter(|byte| !b"\r\n".contains(byte)) {
+        let value = [b'a', byte, b'z'];
+        for name in ["x-auth-token", "x-other", "accept", "traceparent"] {
+            let status = bench.ask(PATH, &[(name, &value)]).status;
+            let printable = (0x20..=0x7E).contains(&byte);
+            let expected = match (name, byte) {
+                // `a z` parses as no media range; `a/z` as one that is not JSON.
+                ("accept", b'/') => 406,
+                (_, 0x01..0x20 | 0x7F) if byte != b'\t' => 400,
+                ("accept" | "x-other", _) => 200,
+                _ if printable => 200,
+                _ => 400,
+            };
+            assert_eq!(status, expected, "{name}: a\\x{byte:02x}z");
+        }
+    }
+    bench.stop();
+}
+
+#[test]
+fn any_byte_in_a_path_or_a_query_has_a_documented_answer() {
+    let bench = Bench::start();
+    for byte in (1..=255u8).filter(|byte| !b"\r\n\t #?&".contains(byte)) {
+        let raw = [b"/v2/p1/os-vendor-backup-sharing/count?name=a", &[byte][..], b"z"].concat();
+        let status = bench.ask(raw, &[]).status;
+        let expected = if byte.is_ascii_graphic() && byte != b'%' { 200 } else { 400 };
+        assert_eq!(status, expected, "name=a\\x{byte:02x}z");
+
+        let raw = [b"/v2/p", &[byte][..], b"1/os-vendor-backup-sharing/count"].concat();
+        let status = bench.ask(raw, &[]).status;
+        let expected = match byte {
+            b'/' | b'\\' => None,
+            b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => Some(200),
+            _ => Some(400),
+        };
+        if let Some(expected) = expected {
+            assert_eq!(status, expected, "/v2/p\\x{byte:02x}1/…");
+        }
+    }
+    for byte in 0..=255u8 {
+        let status = bench.ask(format!("{PATH}?name=a%{byte:02x}z"), &[]).status;
+        let expected = if (0x20..0x7F).contains(&byte) { 200 } else { 400 };
+        assert_eq!(status, expected, "name=a%{byte:02x}z");
+    }
+    bench.stop();
+}
+
+#[test]
+fn what_is_long_or_many_is_refused_once() {
+    let bench = Bench::start();
+    let long = |n| "a".repeat(n);
+    let many = |piece: &str| vec![piece; 2_000].join("&");
+    for query in [
+        format!("name={}", long(50_000)),
+        format!("{}=1", long(50_000)),
+        format!("name={}", "%41".repeat(16_000)),
+        format!("name={}", "%".repeat(50_000)),
+        many("name=a"),
+        many("x=1"),
+        (0..2_000).map(|n| format!("p{n}=1&")).collect(),
+    ] {
+        let response = bench.ask(format!("{PATH}?{query}"), &[]);
+        let start: String = query.chars().take(20).collect();
+        assert_eq!(response.status, 400, "{start}");
+        assert!(response.body.len() < 400, "{start}: {}", response.text());
+    }
+    // Empty pieces are no parameters at all.
+    assert_eq!(bench.ask(format!("{PATH}?{}", "&".repeat(50_000)), &[]).status, 200);
+    let accept = vec!["text/html;q=0.5"; 3_000].join(",");
+    assert_eq!(bench.ask(PATH, &[("accept", accept.as_bytes())]).status, 406);
+    let path = format!("/v2/{}/os-vendor-backup-sharing/count", long(50_000));
+    assert_eq!(bench.ask(path, &[]).status, 400);
+    assert_eq!(bench.ask(format!("{}/{PATH}", "/x/..".repeat(9_000)), &[]).status, 404);
+    bench.stop();
+}
+
+#[test]
+fn conflicting_framing_is_refused_and_the_connection_ends() {
+    let bench = Bench::start();
+    let next = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
+    for (framing, body) in [
+        ("content-length: 5\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\ncontent-length: 5", "0\r\n\r\n"),
+        ("content-length: 5\r\ncontent-length: 6", "abcdef"),
+        ("content-length: +5", "abcde"),
+        ("content-length: 5, 5", "abcde"),
+        ("transfer-encoding: chunked, identity", "0\r\n\r\n"),
+        ("transfer-encoding: xchunked", "0\r\n\r\n"),
+    ] {
+        let mut connection = Connection::open(bench.address()).unwrap();
+        let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+        connection.send((head + body + &next).as_bytes()).unwrap();
+        let response = connection.receive(false).unwrap();
+        assert!([400, 501].contains(&response.status), "{framing}: {response:?}");
+        // Envoy lingers for a second, so that the client can read the answer.
+        let end = connection.receive(false).expect_err("the request behind it is not answered");
+        assert!(end.to_string().contains("closed"), "{framing}: {end}");
+    }
+    assert_eq!(bench.store.take_requests().len(), 0);
+    bench.stop();
+}
+
+#[test]
+fn a_connection_survives_the_filters_own_refusals() {
+    let bench = Bench::start();
+    let mut connection = Connection::open(bench.address()).unwrap();
+    for _ in 0..100 {
+        let response = connection.request("GET", format!("{PATH}?x=1"), &[]).unwrap();
+        assert_eq!(response.status, 400);
+        assert_eq!(response.header("connection"), None);
+    }
+    assert_eq!(connection.request("GET", PATH, &[]).unwrap().status, 200);
+    bench.stop();
+}
+
+#[test]
+fn mode_validate_hands_on_what_the_client_sent() {
+    let bench = Bench::start();
+    bench.upstream.set(Behaviour::json(404, "\"theirs\""));
+    let headers: [(&str, &[u8]); 3] =
+        [("x-odd", b"\xff"), ("accept", b"application/json"), ("x-auth-token", b"\xff")];
+    let target = format!("{PATH}?name=%c3%a9+x&share_to_me=YES&");
+    let response = request(bench.edge.listeners["validate"], "GET", &target, &headers).unwrap();
+    assert_eq!((response.status, response.text().as_str()), (404, "\"theirs\""));
+    let passed = bench.upstream.take_requests();
+    assert_eq!(passed.len(), 1);
+    assert_eq!(passed[0].target_text(), target);
+    for (name, value) in headers {
+        assert_eq!(passed[0].header_values(name), [value], "{name}");
+    }
+    bench.stop();
+}
+
+#[test]
+fn clients_that_hang_up_leave_nothing_behind() {
+    const CLIENTS: usize = 200;
+    let bench = Bench::start();
+    bench.store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(700)));
+    let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let clients: Vec<Connection> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = Connection::open(bench.address()).unwrap();
+            client.send(head.as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    let asked = bench.store.wait_for_requests(CLIENTS).unwrap();
+    assert_eq!(asked.len(), CLIENTS, "all callouts are in flight");
+    drop(clients);
+
+    let gauge = |name: &str| bench.edge.envoy.stat(name).unwrap();
+    let none_left = |name: &'static str| {
+        wait_for(name, Duration::from_secs(5), || (gauge(name) == 0).then_some(())).unwrap();
+    };
+    none_left("http.count.downstream_rq_active");
+    none_left("http.count.downstream_cx_active");
+    none_left("cluster.store.upstream_rq_active");
+
+    bench.store.set(Behaviour::json(200, r#"{"count":5}"#));
+    let next = request(bench.address(), "GET", PATH, &[]).unwrap();
+    assert_eq!(next.text(), r#"{"count":5}"#);
+    bench.stop();
+}
