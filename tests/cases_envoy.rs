@@ -83,10 +83,8 @@ impl Bench<'_> {
 }
 
 fn check_callout(asked: &Request, expected: &ExpectedCallout) -> Result<(), String> {
-    let mut headers = vec![
-        ("host", expected.authority.as_bytes()),
-        ("accept", b"application/json"),
-    ];
+    let mut headers =
+        vec![("host", expected.authority.as_bytes()), ("accept", b"application/json")];
     headers.extend(expected.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
     let sent: Vec<(&str, &[u8])> = asked
         .headers
@@ -95,7 +93,10 @@ fn check_callout(asked: &Request, expected: &ExpectedCallout) -> Result<(), Stri
         .filter(|(name, _)| !ENVOYS_OWN.contains(name))
         .collect();
     if asked.method != "GET" || asked.target_text() != expected.target() || sent != headers {
-        return Err(format!("expected the callout {} {headers:?}, got {asked:?}", expected.target()));
+        return Err(format!(
+            "expected the callout {} {headers:?}, got {asked:?}",
+            expected.target()
+        ));
     }
     Ok(())
 }
@@ -107,7 +108,11 @@ fn check_passed(case: &Case, response: &Response, passed: &Request) -> Result<()
         // Envoy consumes its own and hop-by-hop fields.
         values.contains(&value.as_slice())
     });
-    if response.text() != "\"passed\"" || passed.target != case.target() || passed.method != case.method || !kept {
+    if response.text() != "\"passed\""
+        || passed.target != case.target()
+        || passed.method != case.method
+        || !kept
+    {
         return Err(format!("it was passed on as {passed:?} and answered {response:?}"));
     }
     Ok(())

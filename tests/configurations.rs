@@ -84,7 +84,8 @@ fn refusal(yaml: &str) -> Option<String> {
         Verdict::Accepted => None,
         Verdict::Refused(said) => {
             let line = said.lines().find(|line| line.contains("configuration refused: "));
-            let (_, why) = line.unwrap_or_else(|| panic!("{said}")).split_once("refused: ").unwrap();
+            let (_, why) =
+                line.unwrap_or_else(|| panic!("{said}")).split_once("refused: ").unwrap();
             Some(why.to_owned())
         }
     }

@@ -50,10 +50,12 @@ impl Bench {
     }
 }
 
-const BROKEN: &str = r#"{"computeFault":{"code":502,"message":"The count store's answer broke off."}}"#;
+const BROKEN: &str =
+    r#"{"computeFault":{"code":502,"message":"The count store's answer broke off."}}"#;
 const UNUSABLE: &str = r#"{"computeFault":{"code":502,"message":"The count store gave an answer that cannot be used."}}"#;
 const UNAVAILABLE: &str = r#"{"serviceUnavailable":{"code":503,"message":"The count store is unavailable. Try again later."}}"#;
-const LATE: &str = r#"{"computeFault":{"code":504,"message":"The count store did not answer in time."}}"#;
+const LATE: &str =
+    r#"{"computeFault":{"code":504,"message":"The count store did not answer in time."}}"#;
 
 #[test]
 fn what_a_store_does_wrong_is_answered_as_documented() {
@@ -106,7 +108,8 @@ fn an_endless_answer_ends() {
 #[test]
 fn a_second_response_on_the_connection_is_never_the_next_answer() {
     let bench = Bench::start();
-    let response = |count| format!("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{{\"count\":{count}}}");
+    let response =
+        |count| format!("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{{\"count\":{count}}}");
     let smuggled = Behaviour::Garbage((response(2) + &response(9)).into());
     bench.store.script([smuggled, Behaviour::json(200, r#"{"count":3}"#)]);
     assert_eq!(bench.ask().text(), r#"{"count":2}"#);

@@ -1,12 +1,17 @@
-//! The plugin configuration: JSON in, a checked [`Config`] out, or one sentence
+//! The plugin configuration: JSON (or a protobuf `Struct`) in, a checked [`Config`] out, or one sentence
 //! that names the field and what was expected of it.
 //!
-//! `document` is the shape of the JSON, `fields` the domain of each value.
+//! `document` is the shape of the JSON, `fields` the domain of each value, `wire`
+//! the form in which a `Struct` arrives.
 
 mod document;
 mod fields;
+mod wire;
 
 use std::fmt;
+
+use document::Document;
+use serde::de::Deserializer;
 
 use crate::filters::FilterRules;
 use crate::store::Store;
@@ -33,25 +38,36 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads a plugin configuration. An empty one is an empty object.
+    /// Reads a plugin configuration: JSON, or the wire bytes of a
+    /// `google.protobuf.Struct`. An empty one is an empty object.
     ///
     /// # Errors
     /// The first thing in it that is wrong.
-    pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
-        let json = if json.is_empty() { b"{}" } else { json };
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let document = serde_path_to_error::deserialize(&mut deserializer);
-        let document: document::Document = document.map_err(|error| {
-            let path = match error.path().to_string().as_str() {
-                "." => "configuration".to_owned(),
-                path => path.to_owned(),
-            };
-            ConfigError(format!("{path}: {}", error.into_inner()))
-        })?;
-        let end = deserializer.end();
-        end.map_err(|error| ConfigError(format!("configuration: {error}")))?;
-        document.check()
+    pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
+        // The first byte of a Struct is a line feed, which JSON may begin with too.
+        match (bytes, wire::decode_struct(bytes)) {
+            ([] | [b'\n', ..], Some(json)) => read(json)?.check(),
+            _ => {
+                let mut json = serde_json::Deserializer::from_slice(bytes);
+                let document = read(&mut json)?;
+                json.end().map_err(|error| ConfigError(format!("configuration: {error}")))?;
+                document.check()
+            }
+        }
     }
+}
+
+fn read<'de, D>(json: D) -> Result<Document, ConfigError>
+where
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => "configuration".to_owned(),
+            path => path.to_owned(),
+        };
+        ConfigError(format!("{path}: {}", error.into_inner()))
+    })
 }
 
 #[cfg(test)]
