@@ -6,6 +6,8 @@
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
 //! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
+//! | [`production`] | `envoy.yaml` with other addresses |
+//! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
@@ -19,10 +21,12 @@ mod error;
 mod wait;
 
 pub mod cases;
+pub mod count_store;
 pub mod edge;
 pub mod envoy;
 pub mod http;
 pub mod ports;
+pub mod production;
 pub mod store;
 pub mod workspace;
 

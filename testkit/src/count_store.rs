@@ -1,0 +1,62 @@
+//! The reference count store as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::{Error, Progress, Result, command, workspace};
+
+/// A running `count-store serve`. Dropping it kills it.
+#[derive(Debug)]
+pub struct CountStore {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// Loads the rows of a CSV or JSON file into a database.
+pub fn load(database: &Path, rows: &Path, progress: Progress) -> Result<()> {
+    let mut load = Command::new(workspace::count_store_binary()?);
+    command::run(load.arg("load").arg("--database").arg(database).arg(rows), progress)
+}
+
+// === impl CountStore ===
+
+impl CountStore {
+    /// Starts a store on a database that has been loaded; port 0 takes any.
+    pub fn start(database: &Path, listen: SocketAddr) -> Result<Self> {
+        let mut child = Command::new(workspace::count_store_binary()?)
+            .args(["serve", "--listen", &listen.to_string(), "--database"])
+            .arg(database)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Error::while_doing("start the count store"))?;
+        let mut ready = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            // The pipe's end goes here: the store prints nothing after this line.
+            let read = BufReader::new(stdout).read_line(&mut ready);
+            read.map_err(Error::while_doing("listen to the count store"))?;
+        }
+        match ready.trim().strip_prefix("listening on ").map(str::parse) {
+            Some(Ok(address)) => Ok(Self { child, address }),
+            _ => {
+                let _ = child.wait();
+                Err(Error::new("The count store did not start; it says why above."))
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for CountStore {
+    fn drop(&mut self) {
+        // Both fail only if it has left already. Waiting also spares us a zombie.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

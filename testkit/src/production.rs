@@ -1,0 +1,56 @@
+//! `envoy.yaml` as it ships, with other addresses, ports and another place of the module, and
+//! nothing else changed.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::envoy::Envoy;
+use crate::{Error, Result, wait_for, workspace};
+
+/// What stands in for the file's own addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Where clients connect.
+    pub listener: SocketAddr,
+    /// Envoy's admin interface.
+    pub admin: SocketAddr,
+    /// The count store.
+    pub store: SocketAddr,
+    /// Where other requests go.
+    pub backend: SocketAddr,
+    /// The filter's module.
+    pub module: &'a Path,
+}
+
+/// `envoy.yaml` with these places. An error if the file no longer says what is replaced.
+pub fn envoy_yaml(places: Places) -> Result<String> {
+    let path = workspace::root().join("envoy.yaml");
+    let yaml = fs::read_to_string(&path);
+    let mut yaml = yaml.map_err(Error::while_doing(format!("read {}", path.display())))?;
+    let address = |at: SocketAddr| format!("{{address: {}, port_value: {}}}", at.ip(), at.port());
+    // In the file's order: store and backend have one address there.
+    for (from, to) in [
+        ("{address: 127.0.0.1, port_value: 9901}".to_owned(), address(places.admin)),
+        ("{address: 0.0.0.0, port_value: 10000}".to_owned(), address(places.listener)),
+        ("/etc/envoy/plugin.wasm".to_owned(), places.module.display().to_string()),
+        ("{address: 127.0.0.1, port_value: 8080}".to_owned(), address(places.store)),
+        ("{address: 127.0.0.1, port_value: 8080}".to_owned(), address(places.backend)),
+    ] {
+        if !yaml.contains(&from) {
+            return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));
+        }
+        yaml = yaml.replacen(&from, &to, 1);
+    }
+    Ok(yaml)
+}
+
+/// Waits until Envoy's health check has found the store. It runs before Envoy is ready, but on a
+/// busy machine the first check may time out, and the next comes two seconds later.
+pub fn wait_for_store(envoy: &Envoy) -> Result<()> {
+    wait_for("Envoy to find the count store healthy", Duration::from_secs(10), || {
+        let healthy = envoy.stat("cluster.count_store.membership_healthy").ok()?;
+        (healthy > 0).then_some(())
+    })
+}

@@ -1,0 +1,260 @@
+//! `envoy.yaml` as it ships: started, asked, and made to answer for itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use testkit::count_store::{self, CountStore};
+use testkit::envoy::Envoy;
+use testkit::http::{Connection, Response, request};
+use testkit::production::{Places, envoy_yaml, wait_for_store};
+use testkit::store::{Behaviour, ScriptedStore};
+use testkit::{Progress, wait_for, workspace};
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+const COUNT: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count";
+
+struct Bench {
+    envoy: Envoy,
+    listener: SocketAddr,
+    store: ScriptedStore,
+    backend: ScriptedStore,
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn start(store: SocketAddr, backend: SocketAddr, change: &[(&str, &str)]) -> (Envoy, SocketAddr) {
+    let module = workspace::filter_module().unwrap();
+    let (listener, admin) = (local(0), local(0));
+    let mut yaml = envoy_yaml(Places { listener, admin, store, backend, module: &module }).unwrap();
+    for (from, to) in change {
+        assert!(yaml.contains(from), "envoy.yaml has no `{from}`");
+        yaml = yaml.replace(from, to);
+    }
+    let options = Envoy::options().arg("--file-flush-interval-msec").arg("50");
+    let envoy = options.start(&yaml).unwrap();
+    wait_for_store(&envoy).unwrap();
+    let listener = envoy.listener_address("edge").unwrap();
+    (envoy, listener)
+}
+
+impl Bench {
+    /// With times short enough to wait for.
+    fn start() -> Bench {
+        Bench::with(&[("cluster: backend, timeout: 15s", "cluster: backend, timeout: 0.3s")])
+    }
+
+    fn with(change: &[(&str, &str)]) -> Bench {
+        let (store, backend) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+        store.set(Behaviour::json(200, r#"{"count":2}"#));
+        backend.set(Behaviour::json(404, r#"{"theirs":true}"#));
+        let (envoy, listener) = start(store.address(), backend.address(), change);
+        Bench { envoy, listener, store, backend }
+    }
+
+    fn get(&self, path: &str) -> Response {
+        request(self.listener, "GET", path, &[]).unwrap()
+    }
+
+    fn raw(&self, bytes: &str) -> Connection {
+        let mut connection = Connection::open(self.listener).unwrap();
+        connection.send(bytes.as_bytes()).unwrap();
+        connection
+    }
+}
+
+#[track_caller]
+fn is(response: &Response, status: u16, body: &str) {
+    assert_eq!((response.status, response.text().as_str()), (status, body));
+    assert_eq!(response.header_values("content-type"), [b"application/json"]);
+}
+
+#[test]
+fn a_request_is_counted_in_a_real_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let database: PathBuf = folder.path().join("sharings.sqlite");
+    let rows = workspace::root().join("demo/sharings.csv");
+    count_store::load(&database, &rows, Progress::Quiet).unwrap();
+    let store = CountStore::start(&database, local(0)).unwrap();
+    let (envoy, listener) = start(store.address(), store.address(), &[]);
+
+    let text = std::fs::read_to_string(rows).unwrap();
+    let project = "17fbda95add24720a4038ba4b1c705ed";
+    let column = |n: usize| {
+        text.lines().filter(|line| line.split(',').nth(n) == Some(project)).count()
+    };
+    for (query, expected) in [("", column(2)), ("?share_to_me=on", column(3))] {
+        let response = request(listener, "GET", format!("{COUNT}{query}"), &[]).unwrap();
+        is(&response, 200, &format!(r#"{{"count":{expected}}}"#));
+        assert!(expected > 0);
+    }
+    assert_eq!(request(listener, "GET", "/healthz", &[]).unwrap().status, 200);
+    envoy.stop().unwrap();
+}
+
+#[test]
+fn envoys_own_errors_carry_the_contracts_body() {
+    let bench = Bench::start();
+    let not_found = r#"{"itemNotFound":{"code":404,"message":"The resource could not be found."}}"#;
+    is(&bench.get("/"), 404, not_found);
+    let malformed = r#"{"badRequest":{"code":400,"message":"The request is not well-formed HTTP, or its path holds an escaped slash."}}"#;
+    is(&bench.get("/v2/p%2Fq/os-vendor-backup-sharing/count"), 400, malformed);
+    let control = request(bench.listener, "GET", COUNT, &[("x-auth-token", b"a\x01")]).unwrap();
+    is(&control, 400, malformed);
+    let two_hosts = "GET /v2/x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n";
+    is(&bench.raw(two_hosts).receive(false).unwrap(), 400, malformed);
+    let too_large = r#"{"computeFault":{"code":431,"message":"The request line and headers are too large or too many."}}"#;
+    is(&bench.get(&format!("{COUNT}?name={}", "a".repeat(62_000))), 431, too_large);
+    let old = r#"{"computeFault":{"code":426,"message":"This HTTP version is not served here: use HTTP/1.1 or HTTP/2."}}"#;
+    is(&bench.raw("GET / HTTP/1.0\r\n\r\n").receive(false).unwrap(), 426, old);
+
+    bench.backend.set(Behaviour::Hang);
+    let late = r#"{"computeFault":{"code":504,"message":"The backend did not answer in time."}}"#;
+    is(&bench.get("/v2/x"), 504, late);
+    drop(bench.backend);
+    let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The service is unavailable. Try again later."}}"#;
+    is(&request(bench.listener, "GET", "/v2/x", &[]).unwrap(), 503, unavailable);
+    bench.envoy.stop().unwrap();
+}
+
+#[test]
+fn a_slow_client_is_told_so() {
+    let bench = Bench::with(&[("request_headers_timeout: 5s", "request_headers_timeout: 0.3s")]);
+    let response = bench.raw("GET / HTTP/1.1\r\nhost:").receive(false).unwrap();
+    let late = r#"{"computeFault":{"code":408,"message":"The request did not arrive in time."}}"#;
+    is(&response, 408, late);
+}
+
+#[test]
+fn the_filters_replies_and_the_backends_are_left_as_they_are() {
+    let bench = Bench::start();
+    let refused = bench.get(&format!("{COUNT}?share_to_me=maybe"));
+    is(&refused, 400, r#"{"badRequest":{"code":400,"message":"share_to_me: expected true or false, got \"maybe\""}}"#);
+    let method = request(bench.listener, "PUT", COUNT, &[]).unwrap();
+    is(&method, 405, r#"{"badMethod":{"code":405,"message":"Only GET counts backup sharings."}}"#);
+    is(&bench.get(&format!("{COUNT};v=1")), 404, r#"{"itemNotFound":{"code":404,"message":"The resource could not be found."}}"#);
+    is(&bench.get(COUNT), 200, r#"{"count":2}"#);
+    is(&bench.get("/v2/x"), 404, r#"{"theirs":true}"#);
+    for (status, name) in [(403, "forbidden"), (503, "serviceUnavailable")] {
+        bench.store.set(Behaviour::json(status, format!(r#"{{"{name}":{{"message":"Own."}}}}"#)));
+        let response = bench.get(COUNT);
+        assert_eq!(response.status, status);
+        assert_ne!(response.text().contains("Own."), status == 503, "{}", response.text());
+    }
+
+    // The access log tells who answered.
+    let expected = [
+        "edge_filter", "edge_method", "edge_path", "store_count", "via_upstream", "store_fault",
+        "store_unavailable",
+    ];
+    let answered = wait_for("the access log", Duration::from_secs(5), || {
+        let log = bench.envoy.log();
+        let lines = log.lines().filter(|line| line.starts_with('{'));
+        let entries: Vec<serde_json::Value> =
+            lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+        (entries.len() >= expected.len()).then_some(entries)
+    });
+    let answered: Vec<String> = answered
+        .unwrap()
+        .iter()
+        .map(|entry| entry["answered_by"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(answered, expected);
+    bench.envoy.stop().unwrap();
+}
+
+#[test]
+fn a_store_that_fails_its_health_check_is_not_asked() {
+    let Bench { envoy, listener, store, backend: _backend } = Bench::start();
+    let address = store.address();
+    drop(store);
+    let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The count store is unavailable. Try again later."}}"#;
+    is(&request(listener, "GET", COUNT, &[]).unwrap(), 503, unavailable);
+    let healthy = || envoy.stat("cluster.count_store.membership_healthy").unwrap();
+    wait_for("the store to be out", Duration::from_secs(8), || (healthy() == 0).then_some(()))
+        .unwrap();
+    is(&request(listener, "GET", COUNT, &[]).unwrap(), 503, unavailable);
+
+    let store = ScriptedStore::start_at(address).unwrap();
+    store.set(Behaviour::json(200, r#"{"count":3}"#));
+    wait_for("the store to be back", Duration::from_secs(8), || {
+        (request(listener, "GET", COUNT, &[]).unwrap().status == 200).then_some(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
+    let bench = Bench::start();
+    let next = format!("GET {COUNT} HTTP/1.1\r\nhost: a\r\n\r\n");
+    for kept in [
+        format!("GET {COUNT}?x=1 HTTP/1.1\r\nhost: a\r\n\r\n"),
+        "GET /v2/p%2Fq HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
+        format!("GET {COUNT} HTTP/1.1\r\n\r\n"),
+    ] {
+        let mut connection = bench.raw(&format!("{kept}{next}"));
+        assert_eq!(connection.receive(false).unwrap().status, 400, "{kept}");
+        is(&connection.receive(false).unwrap(), 200, r#"{"count":2}"#);
+    }
+    for (framing, body) in [
+        ("content-length: 5\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
+        ("content-length: 5\r\ncontent-length: 6", "abcdef"),
+        ("content-length: 5\r\ncontent-length: 5", "abcde"),
+        ("content-length: +5", "abcde"),
+        ("transfer-encoding: xchunked", "0\r\n\r\n"),
+        ("transfer-encoding: chunked", "zz\r\n\r\n"),
+    ] {
+        for path in [COUNT, "/v2/x"] {
+            let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+            let mut connection = bench.raw(&(head + body + &next));
+            if let Ok(response) = connection.receive(false) {
+                let codes = [200, 400, 404, 501];
+                assert!(codes.contains(&response.status), "{framing}: {response:?}");
+                assert_eq!(response.header("connection"), Some("close"), "{framing} {path}");
+            }
+            assert!(connection.receive(false).is_err(), "{framing}: no request behind it");
+        }
+    }
+}
+
+#[test]
+fn a_client_cannot_speak_to_envoy_or_to_the_store_behind_the_filters_back() {
+    let bench = Bench::start();
+    bench.store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(100)));
+    let headers: [(&str, &[u8]); 4] = [
+        ("x-envoy-upstream-rq-timeout-ms", b"1"),
+        ("x-envoy-retry-on", b"5xx"),
+        ("x_auth_token", b"other"),
+        ("x-auth-token", b"mine"),
+    ];
+    is(&request(bench.listener, "GET", COUNT, &headers).unwrap(), 200, r#"{"count":2}"#);
+    let asked = &bench.store.take_requests()[0];
+    assert_eq!(asked.header_values("x-auth-token"), [b"mine"]);
+    for name in ["x-envoy-upstream-rq-timeout-ms", "x-envoy-retry-on", "x_auth_token"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+}
+
+#[test]
+fn past_the_connection_limit_there_is_no_connection() {
+    let bench = Bench::with(&[("max_active_downstream_connections: 8000", "max_active_downstream_connections: 5")]);
+    let mut connections: Vec<Connection> =
+        (0..5).map(|_| Connection::open(bench.listener).unwrap()).collect();
+    for connection in &mut connections {
+        assert_eq!(connection.request("GET", COUNT, &[]).unwrap().status, 200);
+    }
+    let mut refused = Connection::open(bench.listener).unwrap();
+    assert!(refused.is_closed());
+    assert_eq!(connections[0].request("GET", COUNT, &[]).unwrap().status, 200);
+}
+
+/// A limit of Envoy's, not of the filter's: docs/decisions/.
+#[test]
+fn a_grpc_content_type_turns_a_reply_into_grpc() {
+    let bench = Bench::start();
+    let grpc: [(&str, &[u8]); 1] = [("content-type", b"application/grpc")];
+    let response = request(bench.listener, "GET", format!("{COUNT}?x=1"), &grpc).unwrap();
+    assert_eq!((response.status, response.header("grpc-status")), (200, Some("13")));
+}

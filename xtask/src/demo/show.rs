@@ -1,0 +1,75 @@
+//! Asks the samples and prints each as a line to paste, its answer, and who gave it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use testkit::envoy::Envoy;
+use testkit::http::{self, Response};
+use testkit::{Result, wait_for};
+
+use super::samples::{SAMPLES, Sample, Source};
+
+/// Asks all of them; the number that did not answer as expected.
+pub fn samples(listener: SocketAddr, envoy: &Envoy) -> Result<usize> {
+    println!();
+    let mut failed = 0;
+    for (asked, sample) in SAMPLES.iter().enumerate() {
+        let headers: Vec<(&str, &[u8])> =
+            sample.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let response = http::request(listener, sample.method, sample.path, &headers)?;
+        let (source, details) = answered_by(envoy, asked)?;
+        println!("# {}", sample.about);
+        println!("{}", curl(listener, sample));
+        println!("  {} {}", response.status, response.text().trim_end());
+        println!("  {} ({details})", name(source));
+        if !as_expected(sample, &response, source) {
+            failed += 1;
+            println!("  EXPECTED {} {}… {}", sample.status, sample.body, name(sample.source));
+        }
+        println!();
+    }
+    println!("{} of {} samples answered as expected.", SAMPLES.len() - failed, SAMPLES.len());
+    Ok(failed)
+}
+
+fn as_expected(sample: &Sample, response: &Response, source: Source) -> bool {
+    let body = response.text();
+    response.status == sample.status && body.starts_with(sample.body) && source == sample.source
+}
+
+fn curl(listener: SocketAddr, sample: &Sample) -> String {
+    let method = match sample.method {
+        "GET" => String::new(),
+        method => format!(" -X {method}"),
+    };
+    let headers: String =
+        sample.headers.iter().map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
+    // curl would resolve dot segments itself.
+    format!("curl -s --path-as-is{method}{headers} 'http://{listener}{}'", sample.path)
+}
+
+fn name(source: Source) -> &'static str {
+    match source {
+        Source::Edge => "answered at the edge",
+        Source::Store => "answered from the store",
+        Source::PassedOn => "passed on to the backend",
+        Source::Envoy => "answered by Envoy itself",
+    }
+}
+
+/// Reads the access log's line for the request that so many others were asked before.
+fn answered_by(envoy: &Envoy, before: usize) -> Result<(Source, String)> {
+    let details = wait_for("Envoy's access log", Duration::from_secs(5), || {
+        let log = envoy.log();
+        let line = log.lines().filter(|line| line.starts_with('{')).nth(before)?;
+        let entry: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(entry["answered_by"].as_str().unwrap_or_default().to_owned())
+    })?;
+    let source = match details.as_str() {
+        "via_upstream" => Source::PassedOn,
+        details if details.starts_with("edge_") => Source::Edge,
+        details if details.starts_with("store_") => Source::Store,
+        _ => Source::Envoy,
+    };
+    Ok((source, details))
+}
