@@ -12,6 +12,7 @@
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
 //! | [`ports`] | free ports, and an address that refuses connections |
+//! | `wasm` | a proxy-wasm host that counts host calls and instructions |
 //!
 //! Everything blocks and nothing is async: a test reads from top to bottom. Every [`Error`] is a
 //! sentence for the person who reads the failed test.
@@ -28,6 +29,8 @@ pub mod http;
 pub mod ports;
 pub mod production;
 pub mod store;
+#[cfg(feature = "wasm")]
+pub mod wasm;
 pub mod workspace;
 
 pub use command::Progress;

@@ -1,0 +1,146 @@
+//! Which host calls there are.
+
+use wasmtime::{Caller, ExternType, ImportType, Linker};
+
+use super::calls;
+use super::guest::{Guest, Out, Refusal, Span};
+use super::state::State;
+use crate::{Error, Result};
+
+const ENV: &str = "env";
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// What Envoy offers and the SDK declares, but this filter never calls.
+const UNSERVED: [&str; 24] = [
+    "proxy_add_header_map_value",
+    "proxy_call_foreign_function",
+    "proxy_close_stream",
+    "proxy_continue_stream",
+    "proxy_dequeue_shared_queue",
+    "proxy_done",
+    "proxy_enqueue_shared_queue",
+    "proxy_get_property",
+    "proxy_get_shared_data",
+    "proxy_get_status",
+    "proxy_grpc_call",
+    "proxy_grpc_cancel",
+    "proxy_grpc_close",
+    "proxy_grpc_send",
+    "proxy_grpc_stream",
+    "proxy_register_shared_queue",
+    "proxy_remove_header_map_value",
+    "proxy_replace_header_map_value",
+    "proxy_resolve_shared_queue",
+    "proxy_set_buffer_bytes",
+    "proxy_set_header_map_pairs",
+    "proxy_set_property",
+    "proxy_set_shared_data",
+    "proxy_set_tick_period_milliseconds",
+];
+
+/// Exactly the imports that `module` declares.
+pub(super) fn link(module: &wasmtime::Module) -> Result<Linker<State>> {
+    let mut linker = Linker::new(module.engine());
+    for import in module.imports() {
+        let defined = match served(&mut linker, &import) {
+            Some(defined) => defined,
+            None => unserved(&mut linker, &import)?,
+        };
+        defined.map_err(Error::while_doing(format!("define {}", full_name(&import))))?;
+    }
+    Ok(linker)
+}
+
+/// An import as tests and messages call it.
+pub(super) fn full_name(import: &ImportType) -> String {
+    format!("{}.{}", import.module(), import.name())
+}
+
+type Defined = wasmtime::Result<()>;
+
+/// Defines an import that the filter calls. A wrong signature shows when the module is
+/// instantiated.
+fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
+    // One row for each: the arguments of the ABI, put together to what they mean.
+    macro_rules! row {
+        ($name:literal, |$guest:ident, $($argument:ident),+| $call:expr) => {
+            linker.func_wrap(import.module(), $name, |caller: Caller<'_, State>, $($argument: u32),+| {
+                Guest::serve(caller, $name, |$guest| $call)
+            })
+        };
+    }
+    let linked = match (import.module(), import.name()) {
+        (ENV, "proxy_log") => {
+            row!("proxy_log", |guest, _level, at, size| calls::log(guest, Span(at, size)))
+        }
+        (ENV, "proxy_get_current_time_nanoseconds") => {
+            row!("proxy_get_current_time_nanoseconds", |guest, at| calls::current_time(guest, at))
+        }
+        (ENV, "proxy_get_header_map_value") => {
+            row!("proxy_get_header_map_value", |guest, kind, name, size, data, length| {
+                calls::header_map_value(guest, kind, Span(name, size), Out(data, length))
+            })
+        }
+        (ENV, "proxy_get_header_map_pairs") => {
+            row!("proxy_get_header_map_pairs", |guest, kind, data, length| {
+                calls::header_map_pairs(guest, kind, Out(data, length))
+            })
+        }
+        (ENV, "proxy_get_buffer_bytes") => {
+            row!("proxy_get_buffer_bytes", |guest, kind, start, size, data, length| {
+                calls::buffer_bytes(guest, kind, Span(start, size), Out(data, length))
+            })
+        }
+        (ENV, "proxy_send_local_response") => {
+            row!("proxy_send_local_response", |guest, status, d, ds, b, bs, h, hs, _grpc| {
+                calls::send_local_response(guest, status, Span(d, ds), Span(b, bs), Span(h, hs))
+            })
+        }
+        (ENV, "proxy_http_call") => {
+            row!("proxy_http_call", |guest, c, cs, h, hs, _b, _bs, _t, _ts, timeout, token| {
+                calls::http_call(guest, Span(c, cs), Span(h, hs), timeout, token)
+            })
+        }
+        (ENV, "proxy_set_effective_context") => {
+            row!("proxy_set_effective_context", |guest, id| calls::set_effective_context(guest, id))
+        }
+        (WASI, "environ_sizes_get") => {
+            row!("environ_sizes_get", |guest, count, size| {
+                calls::environ_sizes_get(guest, count, size)
+            })
+        }
+        (WASI, "environ_get") => row!("environ_get", |_guest, _list, _buffer| Ok(())),
+        (WASI, "fd_write") => {
+            row!("fd_write", |guest, _fd, at, count, written| {
+                calls::fd_write(guest, Span(at, count), written)
+            })
+        }
+        (WASI, "proc_exit") => {
+            linker.func_wrap(WASI, "proc_exit", |caller: Caller<'_, State>, code: u32| {
+                let exit = |_: &mut Guest| Err(Refusal::trap(format!("proc_exit({code})")));
+                Guest::serve(caller, "proc_exit", exit).map(drop)
+            })
+        }
+        _ => return None,
+    };
+    Some(linked.map(drop))
+}
+
+/// Defines an import that would be news: calling it is an error that names it.
+fn unserved(linker: &mut Linker<State>, import: &ImportType) -> Result<Defined> {
+    let name = full_name(import);
+    let known = import.module() == ENV && UNSERVED.contains(&import.name());
+    let ExternType::Func(signature) = import.ty() else {
+        return Err(Error::new(format!("The module imports {name}, which is no function.")));
+    };
+    if !known {
+        return Err(Error::new(format!(
+            "The module imports {name}, which this host does not know."
+        )));
+    }
+    let called = move |_: Caller<'_, State>, _: &[_], _: &mut [_]| {
+        let sentence = format!("the filter calls {name}, which testkit::wasm does not serve");
+        Err(wasmtime::Error::msg(sentence))
+    };
+    Ok(linker.func_new(import.module(), import.name(), signature, called).map(drop))
+}

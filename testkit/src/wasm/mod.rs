@@ -1,0 +1,35 @@
+//! A proxy-wasm host for tests: the release module, without an Envoy around it.
+//!
+//! Natively the glue is not compiled at all, and an Envoy says neither what a request cost nor
+//! lets a test choose what a host call answers. This host runs the very module Envoy loads, counts
+//! its host calls and instructions, and gives each call the answer Envoy gives, odd ones included
+//! (sources: proxy-wasm-cpp-host `exports.cc`, Envoy `context.cc`, proxy-wasm facts B).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `host` | [`Host`]: calls the module as Envoy does |
+//! | `module` | [`Module`]: compiles it, lists what it imports and exports |
+//! | `step` | what a callback left behind: [`Step`] |
+//! | `imports` | which host calls there are |
+//! | `calls` | what each of them does |
+//! | `guest` | the module's memory, as a host call sees it |
+//! | `state` | what the host calls read and write |
+//! | `map` | the wire form of header maps |
+//!
+//! It serves what this filter calls and no more: another call of the ABI is an error that names
+//! it, so a filter that starts to make one fails its tests until somebody has looked. What Envoy
+//! does around a filter (codecs, gRPC replies, the callbacks of the response's way back, which
+//! this filter leaves to its SDK) is for the tests with an Envoy.
+
+mod calls;
+mod guest;
+mod host;
+mod imports;
+mod map;
+mod module;
+mod state;
+mod step;
+
+pub use host::Host;
+pub use module::Module;
+pub use step::{Callout, DispatchResult, End, LocalReply, Step, Stream};

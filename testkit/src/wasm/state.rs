@@ -1,0 +1,109 @@
+//! What the host calls read and write.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wasmtime::{Memory, TypedFunc};
+
+use super::End;
+use super::map::Headers;
+use super::step::{Callout, DispatchResult, LocalReply, Step, Stream};
+
+/// The root context's id; streams count on from there.
+pub(super) const ROOT: u32 = 1;
+
+/// Everything behind the host calls.
+#[derive(Default)]
+pub(super) struct State {
+    /// What the module exports to its host; known once it is instantiated.
+    pub exports: Option<Exports>,
+    /// The time since the epoch.
+    pub clock: Duration,
+    /// What becomes of callouts.
+    pub dispatch: DispatchResult,
+    /// The plugin configuration, while the module is being configured.
+    pub configuration: Option<Vec<u8>>,
+    /// The streams the module knows.
+    pub streams: BTreeMap<Stream, Request>,
+    /// The tokens of callouts in flight. They outlive their streams: Envoy's root context owns
+    /// them, and a client that hangs up does not cancel them (proxy-wasm facts B1).
+    pub callouts: BTreeMap<Stream, u32>,
+    /// The last token given out.
+    pub token: u32,
+    /// The callout's response, while the module is being told of it; `None` if it broke off.
+    pub response: Option<(Headers, Vec<u8>)>,
+    /// The stream this step is about.
+    pub serving: Option<Stream>,
+    /// The context that was called.
+    pub context: u32,
+    /// The context the module chose to act for instead (`proxy_set_effective_context`).
+    pub effective: Option<u32>,
+    /// What happened in this step so far.
+    pub record: Record,
+}
+
+/// The exports that host calls use.
+#[derive(Clone)]
+pub(super) struct Exports {
+    pub memory: Memory,
+    /// `proxy_on_memory_allocate`
+    pub allocate: TypedFunc<u32, u32>,
+}
+
+/// One stream, as its host calls see it.
+#[derive(Default)]
+pub(super) struct Request {
+    /// `None` before the head has arrived and once the request has left the filter.
+    pub headers: Option<Headers>,
+    /// Whether the filter has answered it.
+    pub replied: bool,
+}
+
+/// A [`Step`] in the making.
+#[derive(Default)]
+pub(super) struct Record {
+    pub calls: Vec<&'static str>,
+    pub logs: Vec<String>,
+    pub fuel: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub reply: Option<LocalReply>,
+    pub callout: Option<Callout>,
+}
+
+impl State {
+    /// The stream that host calls act for, if it is one and still there.
+    pub fn stream(&self) -> Option<Stream> {
+        let stream = Stream(self.effective.unwrap_or(self.context));
+        self.streams.contains_key(&stream).then_some(stream)
+    }
+
+    /// Its request.
+    pub fn request(&self) -> Option<&Request> {
+        self.streams.get(&self.stream()?)
+    }
+
+    /// Whether there is such a context.
+    pub fn has_context(&self, id: u32) -> bool {
+        id == ROOT || self.streams.contains_key(&Stream(id))
+    }
+
+    /// Ends the step. `otherwise` is what became of a request that was neither answered nor sent on
+    /// a callout.
+    pub fn end_step(&mut self, stream: Stream, otherwise: End) -> Step {
+        let record = std::mem::take(&mut self.record);
+        let end = match (record.reply, record.callout) {
+            (Some(reply), _) => End::Reply(reply),
+            (None, Some(callout)) if otherwise == End::Pause => End::Callout(callout),
+            (None, _) => otherwise,
+        };
+        if let Some(request) = self.streams.get_mut(&stream)
+            && matches!(end, End::Reply(_) | End::Continue)
+        {
+            // Envoy's `request_headers_` is null from here on.
+            request.headers = None;
+        }
+        let Record { calls, logs, fuel, bytes_in, bytes_out, .. } = record;
+        Step { stream, calls, logs, fuel, bytes_in, bytes_out, end }
+    }
+}

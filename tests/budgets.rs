@@ -1,0 +1,301 @@
+//! What the release module may cost: imports, bytes, host calls, memory. Run in the wasm host,
+//! which also runs `cases.toml`, the glue included.
+//!
+//! `cargo test --test budgets -- --nocapture --test-threads 1` prints the figures for the README.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use testkit::cases::{Case, Cases, Unsent};
+use testkit::wasm::{DispatchResult, End, Host, LocalReply, Module, Step};
+use testkit::workspace;
+
+/// The module's size, rounded up to the next 4 KiB. Panic messages hold the paths of sources, so a
+/// longer `CARGO_HOME` makes a larger module.
+const MODULE_BYTES: u64 = 344 * 1024;
+
+/// All that the module may ask of its host: `capability_restriction_config.allowed_capabilities`
+/// without the part before the dot. Most of it is the SDK's, and never called.
+const IMPORTS: [&str; 36] = [
+    "env.proxy_add_header_map_value",
+    "env.proxy_call_foreign_function",
+    "env.proxy_close_stream",
+    "env.proxy_continue_stream",
+    "env.proxy_dequeue_shared_queue",
+    "env.proxy_done",
+    "env.proxy_enqueue_shared_queue",
+    "env.proxy_get_buffer_bytes",
+    "env.proxy_get_current_time_nanoseconds",
+    "env.proxy_get_header_map_pairs",
+    "env.proxy_get_header_map_value",
+    "env.proxy_get_property",
+    "env.proxy_get_shared_data",
+    "env.proxy_get_status",
+    "env.proxy_grpc_call",
+    "env.proxy_grpc_cancel",
+    "env.proxy_grpc_close",
+    "env.proxy_grpc_send",
+    "env.proxy_grpc_stream",
+    "env.proxy_http_call",
+    "env.proxy_log",
+    "env.proxy_register_shared_queue",
+    "env.proxy_remove_header_map_value",
+    "env.proxy_replace_header_map_value",
+    "env.proxy_resolve_shared_queue",
+    "env.proxy_send_local_response",
+    "env.proxy_set_buffer_bytes",
+    "env.proxy_set_effective_context",
+    "env.proxy_set_header_map_pairs",
+    "env.proxy_set_property",
+    "env.proxy_set_shared_data",
+    "env.proxy_set_tick_period_milliseconds",
+    "wasi_snapshot_preview1.environ_get",
+    "wasi_snapshot_preview1.environ_sizes_get",
+    "wasi_snapshot_preview1.fd_write",
+    "wasi_snapshot_preview1.proc_exit",
+];
+
+/// What Envoy must find in the module to run the filter at all.
+const EXPORTS: [&str; 12] = [
+    "_initialize",
+    "memory",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_done",
+    "proxy_on_http_call_response",
+    "proxy_on_log",
+    "proxy_on_memory_allocate",
+    "proxy_on_request_headers",
+    "proxy_on_vm_start",
+];
+
+const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
+const ANSWER: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
+
+fn module() -> PathBuf {
+    workspace::filter_module().unwrap()
+}
+
+fn host() -> Host {
+    Host::load(&module(), CONFIGURATION).unwrap()
+}
+
+/// A request as an Envoy's filters get it from an ordinary client.
+fn request<'a>(method: &'a str, path: &'a str, accept: &'a str) -> [(&'a [u8], &'a [u8]); 9] {
+    [
+        (":authority", "edge.example"),
+        (":path", path),
+        (":method", method),
+        (":scheme", "https"),
+        ("user-agent", "openstacksdk/4.0.0 keystoneauth1/5.6.0"),
+        ("accept", accept),
+        ("x-auth-token", "gAAAAABmXoVnK3X9cQJm0v1yTqzZr5h8"),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "6f1d2c3b-5a49-4e87-9b60-1f2e3d4c5b6a"),
+    ]
+    .map(|(name, value): (&str, &str)| (name.as_bytes(), value.as_bytes()))
+}
+
+fn reply(step: Step) -> LocalReply {
+    match step.end {
+        End::Reply(reply) => reply,
+        end => panic!("the request is not answered: {end:?}"),
+    }
+}
+
+#[test]
+fn the_module_asks_for_what_is_published_and_has_every_callback() {
+    let module = Module::load(&module()).unwrap();
+    assert_eq!(module.imports(), IMPORTS);
+    let exports = module.exports();
+    for name in EXPORTS {
+        assert!(exports.iter().any(|export| export == name), "{name} is missing in {exports:?}");
+    }
+}
+
+#[test]
+fn the_module_is_no_larger_than_it_was() {
+    let bytes = std::fs::metadata(module()).unwrap().len();
+    println!("| module | {bytes} bytes |");
+    assert!(bytes <= MODULE_BYTES, "the module grew from {MODULE_BYTES} to {bytes} bytes");
+}
+
+#[test]
+fn each_kind_of_request_costs_its_host_calls_and_no_other() {
+    const VALUE: &str = "proxy_get_header_map_value";
+    const PAIRS: &str = "proxy_get_header_map_pairs";
+    const SEND: &str = "proxy_send_local_response";
+    const TIME: &str = "proxy_get_current_time_nanoseconds";
+    const CALL: &str = "proxy_http_call";
+    const CONTEXT: &str = "proxy_set_effective_context";
+    const BODY: &str = "proxy_get_buffer_bytes";
+    let print = |what: &str, step: &Step| {
+        let Step { calls, fuel, bytes_in, bytes_out, .. } = step;
+        let (count, names) = (calls.len(), calls.join(", "));
+        println!("| {what} | {count} | {fuel} | {bytes_in} | {bytes_out} | {names} |");
+    };
+    println!("| event | host calls | instructions | bytes in | bytes out | calls |");
+    println!("|---|---:|---:|---:|---:|---|");
+
+    let mut host = host();
+    let step = host.request(&request("GET", "/v2/p1/backups/detail?limit=10", "*/*")).unwrap();
+    print("another path", &step);
+    assert_eq!((&step.end, step.calls.as_slice()), (&End::Continue, &[VALUE][..]));
+
+    let query = format!("{PATH}?limit=1");
+    for (what, status, method, path, accept) in [
+        ("disguise: 404", 404, "GET", "/v2/p1//os-vendor-backup-sharing/count", "*/*"),
+        ("method: 405", 405, "POST", PATH, "*/*"),
+        ("accept: 406", 406, "GET", PATH, "text/html"),
+        ("filter: 400", 400, "GET", &query, "*/*"),
+    ] {
+        let step = host.request(&request(method, path, accept)).unwrap();
+        print(what, &step);
+        assert_eq!(step.calls, [VALUE, PAIRS, SEND], "{what}");
+        assert_eq!(reply(step).status, status, "{what}");
+    }
+
+    let path = format!("{PATH}?share_to_me=true&status=available");
+    let asked = host.request(&request("GET", &path, "application/json")).unwrap();
+    print("count: request", &asked);
+    assert_eq!(asked.calls, [VALUE, PAIRS, TIME, CALL]);
+    let End::Callout(callout) = &asked.end else { panic!("no callout: {asked:?}") };
+    assert_eq!((callout.cluster.as_str(), callout.timeout_ms), ("store", 2000));
+    let step = host.callout_response(asked.stream, &ANSWER, br#"{"count":2}"#).unwrap();
+    print("count: answer", &step);
+    assert_eq!(step.calls, [CONTEXT, PAIRS, BODY, SEND]);
+    let reply = reply(step);
+    assert_eq!((reply.status, reply.body.as_slice()), (200, &br#"{"count":2}"#[..]));
+
+    let step = host.finish(asked.stream).unwrap();
+    print("end of a request", &step);
+    assert!(step.calls.is_empty(), "{step:?}");
+}
+
+#[test]
+fn an_answer_that_broke_off_is_502_and_after_the_timeout_504() {
+    let start = Duration::from_secs(1_700_000_000);
+    for (elapsed, status) in [(0, 502), (1_800, 502), (2_000, 504), (9_000, 504)] {
+        let mut host = host();
+        host.set_clock(start);
+        let asked = host.request(&request("GET", PATH, "*/*")).unwrap();
+        host.set_clock(start + Duration::from_millis(elapsed));
+        let step = host.callout_response(asked.stream, &[], b"").unwrap();
+        assert_eq!(reply(step).status, status, "after {elapsed} ms");
+    }
+}
+
+#[test]
+fn memory_stays_flat() {
+    const REQUESTS: usize = 20_000;
+    const WARM_UP: usize = 1_000;
+    let mut host = host();
+    let long = format!("{PATH}?name={}", "a".repeat(8_000));
+    let full = format!("{PATH}?share_to_me=no&name=%C3%A9&from_project_id=p1&status=error");
+    let mut memory = 0;
+    for n in 0..REQUESTS {
+        let (method, path, accept) = match n % 8 {
+            0 => ("GET", "/v2/p1/backups", "*/*"),
+            1 => ("PUT", PATH, "*/*"),
+            2 => ("GET", PATH, "image/png, text/html;q=0.5"),
+            3 => ("GET", long.as_str(), "*/*"),
+            4 => ("GET", full.as_str(), "*/*"),
+            _ => ("GET", PATH, "*/*"),
+        };
+        let step = host.request(&request(method, path, accept)).unwrap();
+        let stream = step.stream;
+        match (step.end, n % 8) {
+            (End::Callout(_), 5) => {
+                host.callout_response(stream, &[], b"").map(reply).unwrap();
+                host.finish(stream).unwrap();
+            }
+            // The client hangs up first.
+            (End::Callout(_), 6) => {
+                host.finish(stream).unwrap();
+                let step = host.callout_response(stream, &ANSWER, br#"{"count":1}"#).unwrap();
+                assert_eq!(step.end, End::Finished);
+            }
+            (End::Callout(_), _) => {
+                let body = vec![b'['; if n % 64 == 7 { 70_000 } else { 50 }];
+                host.callout_response(stream, &ANSWER, &body).map(reply).unwrap();
+                host.finish(stream).unwrap();
+            }
+            _ => drop(host.finish(stream).unwrap()),
+        }
+        if n == WARM_UP {
+            memory = host.memory_bytes();
+        }
+    }
+    println!("| linear memory | {} bytes after {REQUESTS} requests |", host.memory_bytes());
+    assert_eq!(host.memory_bytes(), memory, "memory grew after {WARM_UP} requests");
+}
+
+#[test]
+fn every_case_holds() {
+    let cases = Cases::load().unwrap();
+    let start = |json: &String| Host::load(&module(), json).unwrap();
+    let mut hosts: BTreeMap<_, _> =
+        cases.config.iter().map(|(name, json)| (name.as_str(), start(json))).collect();
+    let mut failed = Vec::new();
+    for case in &cases.cases {
+        let host = hosts.get_mut(case.config.as_str()).unwrap();
+        if let Err(failure) = run(case, host) {
+            failed.push(format!("{}: {failure}", case.name));
+        }
+    }
+    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), cases.cases.len(), failed.join("\n"));
+    println!("{} cases", cases.cases.len());
+}
+
+fn run(case: &Case, host: &mut Host) -> Result<(), String> {
+    host.set_dispatch(match case.unsent {
+        None => DispatchResult::Sent,
+        Some(Unsent::NoHost) => DispatchResult::NoHost,
+        Some(Unsent::UnknownCluster) => DispatchResult::UnknownCluster,
+    });
+    let (target, fields) = (case.target(), case.headers());
+    let mut headers: Vec<(&[u8], &[u8])> = vec![
+        (b":authority", b"edge"),
+        (b":path", &target),
+        (b":method", case.method.as_bytes()),
+        (b":scheme", b"http"),
+    ];
+    headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
+    let step = host.request(&headers).map_err(|error| error.to_string())?;
+    let stream = step.stream;
+    let end = match (step.end, &case.callout) {
+        (End::Callout(callout), Some(expected)) => {
+            expected.check(&text(&callout.headers)?)?;
+            answer(case, host, step.stream)?
+        }
+        (end, None) => end,
+        (end, Some(_)) => return Err(format!("the store is not asked: {end:?}")),
+    };
+    host.finish(stream).map_err(|error| error.to_string())?;
+    match (end, &case.expect) {
+        (End::Continue, None) => Ok(()),
+        (End::Reply(reply), Some(expected)) => {
+            let body = String::from_utf8(reply.body).map_err(|error| error.to_string())?;
+            expected.check(reply.status, &text(&reply.headers)?, &body)
+        }
+        (end, expected) => Err(format!("expected {expected:?}, got {end:?}")),
+    }
+}
+
+fn answer(case: &Case, host: &mut Host, stream: testkit::wasm::Stream) -> Result<End, String> {
+    let status = case.store.status.to_string();
+    let (fields, body) = (case.store.headers(), case.store.body());
+    let mut headers: Vec<(&[u8], &[u8])> = vec![(b":status", status.as_bytes())];
+    headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
+    let step = host.callout_response(stream, &headers, &body);
+    Ok(step.map_err(|error| error.to_string())?.end)
+}
+
+fn text(headers: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<(&str, &str)>, String> {
+    let text = |bytes| str::from_utf8(bytes).map_err(|error| format!("{error}: {bytes:?}"));
+    headers.iter().map(|(name, value)| Ok((text(name)?, text(value)?))).collect()
+}
