@@ -25,6 +25,7 @@ fn every_case_holds() {
 
     let line = edge.envoy.wait_for_log("Envoy has no cluster \"nowhere\"").unwrap();
     assert!(line.contains("[error]"), "{line}");
+    edge.check_vms().unwrap();
     edge.envoy.stop().unwrap();
 }
 

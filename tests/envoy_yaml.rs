@@ -82,9 +82,8 @@ fn a_request_is_counted_in_a_real_database() {
 
     let text = std::fs::read_to_string(rows).unwrap();
     let project = "17fbda95add24720a4038ba4b1c705ed";
-    let column = |n: usize| {
-        text.lines().filter(|line| line.split(',').nth(n) == Some(project)).count()
-    };
+    let column =
+        |n: usize| text.lines().filter(|line| line.split(',').nth(n) == Some(project)).count();
     for (query, expected) in [("", column(2)), ("?share_to_me=on", column(3))] {
         let response = request(listener, "GET", format!("{COUNT}{query}"), &[]).unwrap();
         is(&response, 200, &format!(r#"{{"count":{expected}}}"#));
@@ -131,10 +130,18 @@ fn a_slow_client_is_told_so() {
 fn the_filters_replies_and_the_backends_are_left_as_they_are() {
     let bench = Bench::start();
     let refused = bench.get(&format!("{COUNT}?share_to_me=maybe"));
-    is(&refused, 400, r#"{"badRequest":{"code":400,"message":"share_to_me: expected true or false, got \"maybe\""}}"#);
+    is(
+        &refused,
+        400,
+        r#"{"badRequest":{"code":400,"message":"share_to_me: expected true or false, got \"maybe\""}}"#,
+    );
     let method = request(bench.listener, "PUT", COUNT, &[]).unwrap();
     is(&method, 405, r#"{"badMethod":{"code":405,"message":"Only GET counts backup sharings."}}"#);
-    is(&bench.get(&format!("{COUNT};v=1")), 404, r#"{"itemNotFound":{"code":404,"message":"The resource could not be found."}}"#);
+    is(
+        &bench.get(&format!("{COUNT};v=1")),
+        404,
+        r#"{"itemNotFound":{"code":404,"message":"The resource could not be found."}}"#,
+    );
     is(&bench.get(COUNT), 200, r#"{"count":2}"#);
     is(&bench.get("/v2/x"), 404, r#"{"theirs":true}"#);
     for (status, name) in [(403, "forbidden"), (503, "serviceUnavailable")] {
@@ -146,7 +153,12 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
 
     // The access log tells who answered.
     let expected = [
-        "edge_filter", "edge_method", "edge_path", "store_count", "via_upstream", "store_fault",
+        "edge_filter",
+        "edge_method",
+        "edge_path",
+        "store_count",
+        "via_upstream",
+        "store_fault",
         "store_unavailable",
     ];
     let answered = wait_for("the access log", Duration::from_secs(5), || {
@@ -239,7 +251,10 @@ fn a_client_cannot_speak_to_envoy_or_to_the_store_behind_the_filters_back() {
 
 #[test]
 fn past_the_connection_limit_there_is_no_connection() {
-    let bench = Bench::with(&[("max_active_downstream_connections: 8000", "max_active_downstream_connections: 5")]);
+    let bench = Bench::with(&[(
+        "max_active_downstream_connections: 8000",
+        "max_active_downstream_connections: 5",
+    )]);
     let mut connections: Vec<Connection> =
         (0..5).map(|_| Connection::open(bench.listener).unwrap()).collect();
     for connection in &mut connections {

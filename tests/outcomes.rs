@@ -88,6 +88,7 @@ fn what_a_store_does_wrong_is_answered_as_documented() {
     bench.answers(Behaviour::json(200, "{\"a\":".repeat(12_000)), 502, UNUSABLE);
     // Not HTTP.
     bench.answers(Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".into()), 502, UNUSABLE);
+    bench.edge.check_vms().unwrap();
     bench.edge.envoy.stop().unwrap();
 }
 

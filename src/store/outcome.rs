@@ -75,29 +75,28 @@ impl Store {
 /// Envoy answers in the store's place with 503 and 504, which mean the same
 /// whoever sends them (proxy-wasm facts B1).
 fn read(headers: &[Header], body: &[u8]) -> Result<Reply, Fault> {
-    use crate::status as to;
     let code = values_of(headers, ":status").next().and_then(answer::status);
     Err(match code {
         Some(200) => return count(body),
-        Some(400) => passed_on(to::BAD_REQUEST, body),
+        Some(400) => passed_on(status::BAD_REQUEST, body),
         Some(401) => {
-            let fault = passed_on(to::UNAUTHORIZED, body);
+            let fault = passed_on(status::UNAUTHORIZED, body);
             with_challenges(fault, "www-authenticate", headers)
         }
-        Some(403) => passed_on(to::FORBIDDEN, body),
-        Some(404) => passed_on(to::NOT_FOUND, body),
+        Some(403) => passed_on(status::FORBIDDEN, body),
+        Some(404) => passed_on(status::NOT_FOUND, body),
         Some(407) => {
-            let fault = passed_on(to::PROXY_AUTHENTICATION_REQUIRED, body);
+            let fault = passed_on(status::PROXY_AUTHENTICATION_REQUIRED, body);
             with_challenges(fault, "proxy-authenticate", headers)
         }
-        Some(409) => passed_on(to::CONFLICT, body),
+        Some(409) => passed_on(status::CONFLICT, body),
         Some(408 | 504) => return timed_out(),
         Some(429 | 503) => with_retry_after(unavailable(), headers),
-        Some(500) => Fault::new(to::INTERNAL_SERVER_ERROR, "store_error"),
-        Some(501) => Fault::new(to::NOT_IMPLEMENTED, "store_error"),
-        Some(502) => Fault::new(to::BAD_GATEWAY, "store_error"),
+        Some(500) => Fault::new(status::INTERNAL_SERVER_ERROR, "store_error"),
+        Some(501) => Fault::new(status::NOT_IMPLEMENTED, "store_error"),
+        Some(502) => Fault::new(status::BAD_GATEWAY, "store_error"),
         _ => {
-            let fault = Fault::new(to::BAD_GATEWAY, "store_invalid");
+            let fault = Fault::new(status::BAD_GATEWAY, "store_invalid");
             fault.message("The count store answered with a status that this call does not have.")
         }
     })

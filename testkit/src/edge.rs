@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use crate::envoy::Envoy;
 use crate::store::ScriptedStore;
-use crate::{Result, workspace};
+use crate::{Error, Result, workspace};
 
 /// The cluster that filters call the store by. `empty` is one without hosts.
 pub const STORE_CLUSTER: &str = "store";
@@ -23,6 +23,8 @@ pub struct Edge {
     pub envoy: Envoy,
     /// Where each configuration's listener listens.
     pub listeners: BTreeMap<String, SocketAddr>,
+    /// How many VMs Envoy had made when it became ready.
+    vms: u64,
 }
 
 impl Edge {
@@ -39,18 +41,31 @@ impl Edge {
         let envoy = Envoy::start(&config)?;
         let listeners = names.map(|name| envoy.listener_address(&name).map(|at| (name, at)));
         let listeners = listeners.collect::<Result<_>>()?;
-        Ok(Self { envoy, listeners })
+        let vms = envoy.stat(VMS_CREATED)?;
+        Ok(Self { envoy, listeners, vms })
     }
 
-    /// An error if any VM trapped: Envoy says so in its log, and starts or refuses another.
+    /// An error if any VM trapped or was started again since Envoy became ready.
     pub fn check_vms(&self) -> Result<()> {
         let stats = self.envoy.stats()?;
-        for (name, value) in &stats {
-            println!("{name} {value}");
+        let created = stats.get(VMS_CREATED).copied().unwrap_or_default();
+        if created != self.vms {
+            return Err(Error::new(format!("{} VMs became {created}.", self.vms)));
         }
-        Ok(())
+        let reloads = stats.iter().filter(|(name, _)| name.contains(".vm_reload"));
+        if let Some((name, value)) = reloads.into_iter().find(|(_, value)| **value != 0) {
+            return Err(Error::new(format!("Envoy's {name} is {value}.")));
+        }
+        // How Envoy reports a trap: "Function: proxy_on_… failed: Uncaught RuntimeError: …".
+        match self.envoy.log().lines().find(|line| line.contains("] Function: proxy_")) {
+            Some(line) => Err(Error::new(format!("A VM trapped: {line}"))),
+            None => Ok(()),
+        }
     }
 }
+
+/// Counts every VM Envoy ever made.
+const VMS_CREATED: &str = "wasm.envoy.wasm.runtime.v8.created";
 
 /// The configuration of such an Envoy.
 pub fn envoy_config(

@@ -1,0 +1,132 @@
+//! A JSON array of objects, read as a stream: no more than a row is in memory.
+//!
+//! Everything is checked from inside the parser, because that is where serde_json
+//! adds the line to an error.
+
+use std::fmt;
+use std::io::Read;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::Refusal;
+use super::row::{COLUMNS, Column, Row, Rows, names};
+
+/// Reads all rows of a file.
+pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
+    let mut json = serde_json::Deserializer::from_reader(file);
+    json.deserialize_seq(Array(rows)).and_then(|()| json.end()).map_err(refusal)
+}
+
+fn refusal(error: serde_json::Error) -> Refusal {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let why = match text.strip_suffix(&position) {
+        _ if error.is_eof() => "the file ends before its array does",
+        Some(why) => why,
+        None => &text,
+    };
+    Refusal { line: error.line().try_into().unwrap_or(u64::MAX), why: why.to_owned() }
+}
+
+struct Array<'r, 't>(&'r mut Rows<'t>);
+
+impl<'de> Visitor<'de> for Array<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an array of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while array.next_element_seed(Object(self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+struct Object<'r, 't>(&'r mut Rows<'t>);
+
+impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "an object with the members {}", names())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let mut values: [Option<String>; COLUMNS.len()] = Default::default();
+        while let Some(place) = object.next_key_seed(Name)? {
+            let Some((column, value)) = COLUMNS.iter().zip(&mut values).nth(place) else {
+                continue;
+            };
+            if value.replace(object.next_value_seed(Value(column))?).is_some() {
+                return Err(A::Error::custom(format!("{} is given twice", column.name)));
+            }
+        }
+        let mut row = Row::default();
+        for ((column, value), slot) in COLUMNS.iter().zip(values).zip(&mut row) {
+            *slot = value.ok_or_else(|| A::Error::custom(format!("{} is missing", column.name)))?;
+        }
+        self.0.add(&row).map_err(A::Error::custom)
+    }
+}
+
+/// A member's name; its value is the place in [`COLUMNS`].
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<usize, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the name of a column")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
+        COLUMNS
+            .iter()
+            .position(|column| column.name == name)
+            .ok_or_else(|| E::custom(format!("expected the members {}, got {name:?}", names())))
+    }
+}
+
+struct Value(&'static Column);
+
+impl<'de> DeserializeSeed<'de> for Value {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Value {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} to be {}", self.0.name, self.0.expected())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<String, E> {
+        self.0.parse(value).map_err(E::custom)
+    }
+
+    /// `null` is how JSON leaves a value out.
+    fn visit_unit<E: Error>(self) -> Result<String, E> {
+        self.visit_str("")
+    }
+}

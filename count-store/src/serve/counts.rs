@@ -1,0 +1,166 @@
+//! The database behind the server: a few connections, each used by one request
+//! at a time, on threads where it may block.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use backup_sharing_count::call::CountRequest;
+use backup_sharing_count::sql;
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
+use deadpool_sync::SyncWrapper;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
+
+use crate::database;
+use crate::error::{Error, Result};
+
+/// How long a request waits for a connection. Longer than this, its client has
+/// most likely given up, and Envoy's health check should hear of it.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Counts, and says whether it could.
+pub struct Counts {
+    pool: Pool<File>,
+}
+
+/// Why there is no count.
+#[derive(Debug)]
+pub enum Failure {
+    /// It may work a little later.
+    Unavailable(String),
+    /// It will not work until somebody repairs something.
+    Broken(String),
+}
+
+impl Counts {
+    pub fn new(file: PathBuf) -> Result<Counts> {
+        // A count is all computing, so more connections than cores gain little;
+        // twice as many fill the gaps when one waits for the disk.
+        let cores = thread::available_parallelism().map_or(4, usize::from);
+        let pool = Pool::builder(File(file))
+            .max_size(cores.saturating_mul(2))
+            .wait_timeout(Some(WAIT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Error::while_doing("make the connection pool"))?;
+        Ok(Counts { pool })
+    }
+
+    /// The answer to a call, from one snapshot of the rows.
+    pub async fn count(&self, request: &CountRequest) -> std::result::Result<u64, Failure> {
+        let sql::Statement { text, parameters } = sql::count(request);
+        let count: i64 = self
+            .run(move |connection| {
+                let mut statement = connection.prepare_cached(&text)?;
+                statement.query_row(params_from_iter(parameters), |row| row.get(0))
+            })
+            .await?;
+        u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
+    }
+
+    /// Whether a count would have rows to look at.
+    pub async fn check(&self) -> std::result::Result<(), Failure> {
+        self.run(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT 1 FROM backup_sharing LIMIT 1")?;
+            statement.query_row([], |_| Ok(())).optional().map(|_| ())
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> std::result::Result<T, Failure> {
+        let reader = self.pool.get().await?;
+        reader
+            .connection
+            .interact(move |connection| work(connection))
+            .await
+            .map_err(|error| Failure::Broken(format!("The database thread failed: {error}.")))?
+            .map_err(Failure::from)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (Failure::Unavailable(sentence) | Failure::Broken(sentence)) = self;
+        f.write_str(sentence)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        let sentence = format!("Could not read the database: {}.", database::sentence(&error));
+        match error.sqlite_error_code() {
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                | ErrorCode::OutOfMemory,
+            ) => Failure::Unavailable(sentence),
+            _ => Failure::Broken(sentence),
+        }
+    }
+}
+
+impl From<PoolError<rusqlite::Error>> for Failure {
+    fn from(error: PoolError<rusqlite::Error>) -> Failure {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            error => Failure::Unavailable(format!("No connection to the database: {error}.")),
+        }
+    }
+}
+
+/// The file, and how the pool opens it.
+#[derive(Debug)]
+struct File(PathBuf);
+
+/// An open connection, and which file it is of.
+struct Reader {
+    connection: SyncWrapper<Connection>,
+    identity: Identity,
+}
+
+/// The device and inode that the path led to.
+type Identity = (u64, u64);
+
+// === impl File ===
+
+impl File {
+    fn identity(&self) -> io::Result<Identity> {
+        fs::metadata(&self.0).map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+}
+
+impl Manager for File {
+    type Type = Reader;
+    type Error = rusqlite::Error;
+
+    async fn create(&self) -> std::result::Result<Reader, rusqlite::Error> {
+        // Before it is opened: a file replaced in between is noticed at the next use.
+        let identity = self.identity().unwrap_or_default();
+        let path = self.0.clone();
+        let open = move || database::open_to_read(&path);
+        let connection = SyncWrapper::new(Runtime::Tokio1, open).await?;
+        Ok(Reader { connection, identity })
+    }
+
+    /// Gives up a connection to a file that was deleted or replaced. SQLite would
+    /// go on counting the rows of the old one, for as long as we run.
+    async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<rusqlite::Error> {
+        if reader.connection.is_mutex_poisoned() {
+            return Err(RecycleError::message("the connection's thread failed"));
+        }
+        match self.identity() {
+            Ok(identity) if identity == reader.identity => Ok(()),
+            _ => Err(RecycleError::message("the database is another file now")),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The paths of this server, and replies as HTTP.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use backup_sharing_count::call::{Call, Header};
+use backup_sharing_count::reply::{Fault, Reply};
+use backup_sharing_count::route::Target;
+use backup_sharing_count::status;
+
+use super::counts::{Counts, Failure};
+use super::tokens::Tokens;
+
+/// All that a request is judged by and answered from.
+pub struct Service {
+    pub call: Call,
+    pub tokens: Tokens,
+    pub counts: Counts,
+}
+
+/// Every path but one goes to the library, which tells the call from the rest.
+pub fn router(service: Service) -> Router {
+    Router::new().route("/healthz", get(health)).fallback(count).with_state(Arc::new(service))
+}
+
+async fn count(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let (head, _body) = request.into_parts();
+    response(service.answer(&head).await.unwrap_or_else(Reply::from))
+}
+
+async fn health(State(service): State<Arc<Service>>) -> Response {
+    response(match service.counts.check().await {
+        Ok(()) => Reply { body: "{\"status\":\"ok\"}".to_owned(), ..Reply::count(0) },
+        Err(failure) => {
+            report(&failure);
+            Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable").into()
+        }
+    })
+}
+
+impl Service {
+    async fn answer(&self, head: &Parts) -> Result<Reply, Fault> {
+        let path = head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
+        let headers = headers(head, path);
+        let not_found = || Fault::new(status::NOT_FOUND, "store_path");
+        let target = self.call.locate(path).ok_or_else(not_found)?;
+        // Who may not ask is not told what a valid question looks like.
+        if let Target::Count { project_id, .. } = &target {
+            self.tokens.admit(project_id, &headers)?;
+        }
+        let request = self.call.check(target, &headers)?;
+        let count = self.counts.count(&request).await.map_err(|failure| {
+            report(&failure);
+            match failure {
+                Failure::Unavailable(_) => {
+                    Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable")
+                }
+                Failure::Broken(_) => Fault::new(status::INTERNAL_SERVER_ERROR, "store_error"),
+            }
+        })?;
+        Ok(Reply::count(count))
+    }
+}
+
+/// A request's head as the library reads it, pseudo-headers and all.
+fn headers<'a>(head: &'a Parts, path: &'a [u8]) -> Vec<Header<'a>> {
+    let pseudo: [Header; 2] = [(b":method", head.method.as_str().as_bytes()), (b":path", path)];
+    let fields = head.headers.iter();
+    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    pseudo.into_iter().chain(fields).collect()
+}
+
+fn report(failure: &Failure) {
+    eprintln!("count-store: {failure}");
+}
+
+fn response(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in reply.headers {
+        // All of them are our own and printable; none comes from a client.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,217 @@
+//! `count-store load`: good files, bad files, and what is left of them.
+
+// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects)]
+
+mod common;
+
+use common::{Folder, HEADER, count_store, csv, line, said, uuid};
+use rusqlite::Connection;
+
+const COLUMNS: &str = "id, backup_id, from_project_id, to_project_id, name, status, volume_id, \
+                       availability_zone";
+
+/// All rows of a database, as CSV.
+fn rows(folder: &Folder) -> Vec<String> {
+    let database = Connection::open(folder.database()).unwrap();
+    let query = format!("SELECT {} FROM backup_sharing", COLUMNS.replace(", ", "||','||"));
+    let mut query = database.prepare(&query).unwrap();
+    let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    rows.map(|row| row.unwrap() + "\n").collect()
+}
+
+/// Loads a bad file: the error, after the file's name and before "Nothing was loaded".
+fn refused(name: &str, content: impl AsRef<[u8]>) -> String {
+    let folder = Folder::new();
+    folder.fill(&csv(1000, 1003));
+    let output = folder.load(name, content);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    assert_eq!(rows(&folder).len(), 3, "nothing of {name} is kept");
+    let said = said(&output);
+    let file = folder.path(name);
+    let said = said.strip_prefix(&format!("count-store: {}, ", file.display())).expect(&said);
+    said.strip_suffix(". Nothing was loaded.\n").expect(said).to_owned()
+}
+
+fn object(number: u32) -> String {
+    let uuid = uuid(number);
+    format!(
+        r#"{{"id": "{uuid}", "backup_id": "{uuid}", "from_project_id": "p1",
+           "to_project_id": "p2", "name": "backup {number}", "status": "available",
+           "volume_id": "{uuid}", "availability_zone": "eu-de-01"}}"#
+    )
+}
+
+#[test]
+fn csv_rows_are_added() {
+    let folder = Folder::new();
+    let output = folder.load("a.csv", csv(0, 2));
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(stdout.starts_with("loaded 2 rows in ") && stdout.ends_with(" s\n"), "{stdout}");
+    assert_eq!(said(&output), "", "no progress bar without a terminal");
+    folder.fill(&csv(2, 3));
+    assert_eq!(rows(&folder), [line(0), line(1), line(2)]);
+}
+
+#[test]
+fn csv_columns_may_come_in_any_order_and_line_ends_of_both_kinds() {
+    let folder = Folder::new();
+    let id = uuid(0xABC).to_uppercase();
+    let file = format!(
+        "\u{FEFF}name,availability_zone,status,volume_id,to_project_id,from_project_id,backup_id,id\r\n\
+         \r\n\"a \"\"b\"\", c\",,available,{id},P2,p1,{id},{id}\r\n"
+    );
+    folder.fill(&file);
+    let id = uuid(0xABC);
+    assert_eq!(rows(&folder), [format!("{id},{id},p1,P2,a \"b\", c,available,{id},\n")]);
+}
+
+#[test]
+fn json_rows_are_added() {
+    let folder = Folder::new();
+    let nothing = object(1).replace("\"backup 1\"", "null").replace("eu-de-01", "");
+    let output = folder.load("a.JSON", format!("[{}, {nothing}]\n", object(0)));
+    assert!(output.status.success(), "{}", said(&output));
+    let bare = line(1).replace("backup 1", "").replace("eu-de-01", "");
+    assert_eq!(rows(&folder), [line(0), bare]);
+    assert!(folder.load("none.json", "[]").stdout.starts_with(b"loaded 0 rows"));
+    let output = folder.load("one.json", format!("[{}]", object(2)));
+    assert!(output.stdout.starts_with(b"loaded 1 row in "));
+}
+
+#[test]
+fn a_bad_csv_row_is_named_by_its_line() {
+    let bad = |text: &str| line(2).replacen(&uuid(2), text, 1);
+    for (content, error) in [
+        (csv(0, 2) + &bad("x"), "line 4: id: expected a UUID, got \"x\""),
+        ((csv(0, 2) + &bad("x")).replace('\n', "\r\n"), "line 4: id: expected a UUID, got \"x\""),
+        (csv(0, 2) + "\n\r\n\n" + &bad("x"), "line 7: id: expected a UUID, got \"x\""),
+        (csv(0, 2) + bad("").trim(), "line 4: id: expected a UUID, got nothing"),
+        (csv(0, 2) + &bad("x,y"), "line 4: expected 8 values, got 9"),
+        (csv(0, 2) + "x", "line 4: expected 8 values, got 1"),
+        (
+            csv(0, 1) + &line(1).replace("backup 1", "\"a\nb\"") + &bad("x"),
+            "line 3: name: expected at most 255 characters, none of them a control character, \
+             got \"a\u{FFFD}b\"",
+        ),
+        (csv(0, 1) + "\"open\n\n", "line 3: expected 8 values, got 1"),
+        (
+            HEADER.to_owned() + &line(0).replace("p1", "p 1"),
+            "line 2: from_project_id: expected 1 to 64 of 0-9 A-Z a-z _ -, got \"p 1\"",
+        ),
+        (
+            HEADER.to_owned() + &line(0).replace("available", "Available"),
+            "line 2: status: expected a lower-case word, got \"Available\"",
+        ),
+    ] {
+        assert_eq!(refused("bad.csv", &content), error, "{content}");
+    }
+    let not_utf_8 = [csv(0, 1).as_bytes(), b"\xFF,\n"].concat();
+    assert_eq!(refused("bad.csv", not_utf_8), "line 3: expected UTF-8");
+}
+
+#[test]
+fn a_csv_header_names_each_column_once() {
+    for (header, error) in [
+        (String::new(), format!("expected a header line with the columns {COLUMNS}, got nothing")),
+        (
+            HEADER.replace("status", "state"),
+            format!("expected the columns {COLUMNS}, got \"state\""),
+        ),
+        (HEADER.replace(",status", ""), "the column status is missing".to_owned()),
+        (HEADER.replace("id,backup", "id,id,backup"), "the column id is there twice".to_owned()),
+    ] {
+        assert_eq!(refused("bad.csv", header), format!("line 1: {error}"));
+    }
+}
+
+#[test]
+fn a_bad_json_row_is_named_by_its_line() {
+    let good = object(0); // three lines
+    for (content, error) in [
+        (
+            format!("[\n{good},\n{}]", object(1).replace("p2", "p/2")),
+            "line 6: to_project_id: expected 1 to 64 of 0-9 A-Z a-z _ -, got \"p/2\"",
+        ),
+        (
+            format!("[{}]", good.replace("\"p2\"", "2")),
+            "line 2: invalid type: integer `2`, expected to_project_id to be 1 to 64 of 0-9 A-Z a-z _ -",
+        ),
+        (
+            format!("[{}]", good.replace("\"available\"", "null")),
+            "line 2: status: expected a lower-case word, got nothing",
+        ),
+        (
+            format!("[{}]", good.replace("\"status\": \"available\",", "")),
+            "line 3: status is missing",
+        ),
+        (format!("[{}]", good.replace("{", "{\"name\": \"\", ")), "line 2: name is given twice"),
+        (format!("[\n{good}\n{good}]"), "line 5: expected `,` or `]`"),
+        (format!("[{good},\n"), "line 4: the file ends before its array does"),
+        (format!("[{good}]\n{{}}"), "line 4: trailing characters"),
+        (String::new(), "line 1: the file ends before its array does"),
+        ("{}".to_owned(), "line 1: invalid type: map, expected an array of rows"),
+    ] {
+        assert_eq!(refused("bad.json", &content), error, "{content}");
+    }
+    let unknown = format!("[\n{}]", good.replace("status", "state"));
+    let error = format!("line 3: expected the members {COLUMNS}, got \"state\"");
+    assert_eq!(refused("bad.json", unknown), error);
+}
+
+#[test]
+fn an_id_is_there_once_in_the_file_and_in_the_database() {
+    let error = |line, number| {
+        let id = uuid(number);
+        format!("line {line}: id: expected one that no other row has, got \"{id}\"")
+    };
+    assert_eq!(refused("twice.csv", csv(0, 2) + &line(0)), error(4, 0));
+    assert_eq!(refused("again.csv", csv(0, 2) + &line(1000)), error(4, 1000));
+    let twice = format!("[\n{},\n{}]", object(7), object(7));
+    assert_eq!(refused("twice.json", twice), error(7, 7));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_makes_no_database() {
+    let folder = Folder::new();
+    for (name, sentence) in [
+        ("missing.csv", "Could not open {}: No such file or directory (os error 2)."),
+        ("rows.xml", "{} should have a name that ends in .csv or .json."),
+    ] {
+        let file = folder.path(name);
+        let output = folder.loading(&file).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let sentence = sentence.replace("{}", &file.display().to_string());
+        assert_eq!(said(&output), format!("count-store: {sentence}\n"));
+    }
+    assert!(!folder.database().exists());
+}
+
+#[test]
+fn what_is_no_database_stays_as_it_is() {
+    let folder = Folder::new();
+    let text = "not a database, and long enough to be sure of it".repeat(100);
+    let database = folder.write("count.db", &text);
+    let output = folder.load("a.csv", csv(0, 1));
+    assert_eq!(output.status.code(), Some(1));
+    let why = format!("the database {}: it is not an SQLite database", database.display());
+    assert_eq!(said(&output), format!("count-store: Could not open {why}.\n"));
+    assert_eq!(std::fs::read_to_string(database).unwrap(), text);
+}
+
+#[test]
+fn help_is_for_a_person_and_wrong_usage_is_2() {
+    let help = |arguments: &[&str]| {
+        let output = count_store().args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(help(&["--help"]).contains("Add the rows of a file to the database"));
+    assert!(help(&["load", "--help"]).contains("nothing of the file is kept"));
+    assert!(help(&["serve", "--help"]).contains("--token <TOKEN=PROJECT>"));
+    for wrong in [&[][..], &["count"], &["load", "a.csv"], &["serve", "--database", "a.db"]] {
+        assert_eq!(count_store().args(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}

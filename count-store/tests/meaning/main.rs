@@ -1,0 +1,102 @@
+//! Proves that this store counts what the contract says, twice: by the library's
+//! parser and statements alone, and as the service that is deployed.
+
+// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod proof;
+
+use backup_sharing_count::call::Call;
+use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::sql;
+use common::{Folder, Server, count_in, said};
+use proof::{Row, Store, prove};
+use rusqlite::{Connection, params_from_iter};
+use testkit::http;
+
+/// The library, and a database that a test filled by hand.
+struct Library {
+    call: Call,
+    database: Connection,
+}
+
+impl Store for Library {
+    fn load(&mut self, rows: &[Row]) {
+        let transaction = self.database.transaction().unwrap();
+        transaction.execute_batch(sql::SCHEMA).unwrap();
+        for row in rows {
+            let insert = "INSERT INTO backup_sharing VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            transaction.prepare_cached(insert).unwrap().execute(values(row)).unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+
+    fn count(&mut self, path_and_query: &str) -> u64 {
+        let target = self.call.locate(path_and_query.as_bytes()).unwrap();
+        let request = self.call.check(target, &[(b":method", b"GET")]);
+        let request = request.map_err(|fault| Reply::from(fault).body).unwrap();
+        let sql::Statement { text, parameters } = sql::count(&request);
+        let mut statement = self.database.prepare_cached(&text).unwrap();
+        let count: i64 =
+            statement.query_row(params_from_iter(parameters), |row| row.get(0)).unwrap();
+        count.try_into().unwrap()
+    }
+}
+
+/// `count-store load` and `count-store serve`.
+struct Service {
+    folder: Folder,
+    running: Option<(Server, http::Connection)>,
+}
+
+impl Store for Service {
+    fn load(&mut self, rows: &[Row]) {
+        let names = common::HEADER.trim().split(',');
+        let object = |row| {
+            let values =
+                names.clone().map(str::to_owned).zip(values(row).map(serde_json::Value::from));
+            values.collect::<serde_json::Map<_, _>>()
+        };
+        let json = serde_json::to_string(&rows.iter().map(object).collect::<Vec<_>>()).unwrap();
+        let output = self.folder.load("rows.json", json);
+        assert!(output.status.success(), "{}", said(&output));
+        let server = self.folder.serve(&[]);
+        let connection = http::Connection::open(server.address).unwrap();
+        self.running = Some((server, connection));
+    }
+
+    fn count(&mut self, path_and_query: &str) -> u64 {
+        let (_, connection) = self.running.as_mut().unwrap();
+        count_in(&connection.request("GET", path_and_query, &[]).unwrap())
+    }
+}
+
+/// In the order of the schema, which is that of [`common::HEADER`].
+fn values(row: &Row) -> [&str; 8] {
+    [
+        &row.id,
+        &row.backup_id,
+        &row.from_project_id,
+        &row.to_project_id,
+        &row.name,
+        &row.status,
+        &row.volume_id,
+        &row.availability_zone,
+    ]
+}
+
+#[test]
+fn the_library_counts_as_documented() {
+    let call = Call::new(FilterRules::default()).unwrap();
+    let database = Connection::open_in_memory().unwrap();
+    prove(&mut Library { call, database }, 5000);
+}
+
+#[test]
+fn the_service_counts_as_documented() {
+    prove(&mut Service { folder: Folder::new(), running: None }, 5000);
+}
