@@ -40,7 +40,8 @@ impl Bench {
         assert_eq!((response.status, response.text().as_str()), (status, body), "{what}");
         assert_eq!(response.header_values("content-type"), [b"application/json"], "{what}");
         assert!(took < TIMEOUT * 3, "{what}: {took:?}");
-        assert_eq!(took >= TIMEOUT, status == 504, "{what}: {took:?}");
+        // Envoy's timers may run out a little early: docs/decisions/.
+        assert_eq!(took >= TIMEOUT * 15 / 16, status == 504, "{what}: {took:?}");
         assert_eq!(self.store.take_requests().len(), 1, "{what}: asked once");
 
         self.store.set(Behaviour::json(200, r#"{"count":3}"#));

@@ -9,9 +9,9 @@ use backup_sharing_count::status;
 use crate::cli::Token;
 use crate::error::{Error, Result};
 
-/// Where a client gets a token, in the form of keystonemiddleware: the identity
-/// service of the cloud whose documentation we follow.
-const CHALLENGE: &str = "Keystone uri=\"https://iam.eu-de.otc.t-systems.com/v3\"";
+/// Where a client gets a token, in the form of keystonemiddleware. There is no
+/// such service behind a reference store, so its name is one that never resolves.
+const CHALLENGE: &str = "Keystone uri=\"https://keystone.example/v3\"";
 
 /// The tokens we know, each scoped to one project. None: everybody may ask.
 pub struct Tokens(HashMap<Vec<u8>, String>);

@@ -86,7 +86,12 @@ impl<S: Read> Wire<S> {
     /// Reads what is there now; false if the peer closed.
     pub(crate) fn fill(&mut self) -> io::Result<bool> {
         let mut piece = [0; 16 * 1024];
-        let read = self.source.read(&mut piece)?;
+        let read = loop {
+            match self.source.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.ahead.extend_from_slice(&piece[..read]);
         Ok(read > 0)
     }
