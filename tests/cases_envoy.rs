@@ -1,5 +1,7 @@
 //! `cases.toml` against the release module in a real Envoy.
 
+#![cfg(test)]
+
 use testkit::cases::{Case, Cases, Expected, ExpectedCallout};
 use testkit::edge::Edge;
 use testkit::http::{Connection, Response, encode_request};

@@ -1,5 +1,8 @@
 //! `cases.toml` against the logic alone.
 
+// Clippy takes helpers outside `#[test]` functions for production code unless told otherwise.
+#![cfg(test)]
+
 use backup_sharing_count::call::Header;
 use backup_sharing_count::edge::{Decision, Edge};
 use backup_sharing_count::reply::Reply;

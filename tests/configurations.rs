@@ -1,5 +1,7 @@
 //! `configurations.toml` against the code, against Envoy and against the published schema.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};

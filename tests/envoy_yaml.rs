@@ -1,5 +1,7 @@
 //! `envoy.yaml` as it ships: started, asked, and made to answer for itself.
 
+#![cfg(test)]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,6 +1,9 @@
 //! Requests no decent client sends, and clients that hang up. Each gets a documented answer, the
 //! next request is served, and no VM is ever restarted.
 
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! `openapi.yaml` says what the code does: names, domains, statuses, faults.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use backup_sharing_count::call::Call;

@@ -1,6 +1,9 @@
 //! Every row of the store-outcome table (contract §3) through a real Envoy, with a store that
 //! resets, truncates, drips, hangs, floods and lies. After each, the next request is counted.
 
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
+
 use std::time::{Duration, Instant};
 
 use testkit::edge::Edge;

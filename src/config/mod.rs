@@ -11,7 +11,6 @@ mod wire;
 use std::fmt;
 
 use document::Document;
-use serde::de::Deserializer;
 
 use crate::filters::FilterRules;
 use crate::store::Store;
@@ -46,28 +45,23 @@ impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
         // The first byte of a Struct is a line feed, which JSON may begin with too.
         match (bytes, wire::decode_struct(bytes)) {
-            ([] | [b'\n', ..], Some(json)) => read(json)?.check(),
-            _ => {
-                let mut json = serde_json::Deserializer::from_slice(bytes);
-                let document = read(&mut json)?;
-                json.end().map_err(|error| ConfigError(format!("configuration: {error}")))?;
-                document.check()
-            }
+            ([] | [b'\n', ..], Some(json)) => read(json.to_string().as_bytes()),
+            _ => read(bytes),
         }
     }
 }
 
-fn read<'de, D>(json: D) -> Result<Document, ConfigError>
-where
-    D: Deserializer<'de, Error = serde_json::Error>,
-{
-    serde_path_to_error::deserialize(json).map_err(|error| {
+fn read(json: &[u8]) -> Result<Config, ConfigError> {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = match error.path().to_string().as_str() {
             "." => "configuration".to_owned(),
             path => path.to_owned(),
         };
         ConfigError(format!("{path}: {}", error.into_inner()))
-    })
+    })?;
+    json.end().map_err(|error| ConfigError(format!("configuration: {error}")))?;
+    document.check()
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub enum Map {
 
 const OK: u32 = 0;
 const LOG_LEVEL_ERROR: u32 = 4;
-const STREAM_DOWNSTREAM: u32 = 1;
+const STREAM_HTTP_REQUEST: u32 = 0;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -137,7 +137,7 @@ pub fn send(reply: &Reply) {
     };
     if status != OK {
         // SAFETY: takes no pointer.
-        unsafe { proxy_close_stream(STREAM_DOWNSTREAM) };
+        unsafe { proxy_close_stream(STREAM_HTTP_REQUEST) };
     }
 }
 

@@ -12,7 +12,7 @@ use super::step::{DispatchResult, End, Step, Stream};
 use super::{imports, map};
 use crate::{Error, Result};
 
-/// A callback that takes longer never ends. The longest here take a thousandth.
+/// A callback that takes longer is taken to be endless, and traps.
 const FUEL_PER_CALLBACK: u64 = 1_000_000_000;
 
 /// One virtual machine with one configured filter in it, as each worker of an Envoy has.
