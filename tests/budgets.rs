@@ -14,8 +14,8 @@ use testkit::cases::{Case, Cases, Unsent};
 use testkit::wasm::{DispatchResult, End, Host, LocalReply, Module, Step};
 use testkit::workspace;
 
-/// The module's size, rounded up to the next 4 KiB. Panic messages hold the paths of sources, so a
-/// longer `CARGO_HOME` makes a larger module.
+/// The module's size and a few KiB: panic messages hold the paths of sources, so a longer
+/// `CARGO_HOME` makes a larger module.
 const MODULE_BYTES: u64 = 352 * 1024;
 
 /// All that the module may ask of its host: `capability_restriction_config.allowed_capabilities`

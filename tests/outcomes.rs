@@ -72,6 +72,7 @@ fn what_a_store_does_wrong_is_answered_as_documented() {
     // Refused or reset before the head.
     bench.answers(ResetBeforeHead, 503, UNAVAILABLE);
     bench.answers(CloseAfterAccept, 503, UNAVAILABLE);
+    bench.answers(Interim(102, Box::new(ResetBeforeHead)), 503, UNAVAILABLE);
     // Reset or truncated after the head.
     bench.answers(ResetAfterHead, 502, BROKEN);
     bench.answers(Truncate, 502, BROKEN);
@@ -90,7 +91,8 @@ fn what_a_store_does_wrong_is_answered_as_documented() {
     bench.answers(Flood { bytes: 4 << 20 }, 502, UNUSABLE);
     bench.answers(Behaviour::json(200, "[".repeat(1_000_000)), 502, UNUSABLE);
     bench.answers(Behaviour::json(200, "{\"a\":".repeat(12_000)), 502, UNUSABLE);
-    // Not HTTP.
+    // Not HTTP, or not a whole head of it: docs/decisions/.
+    bench.answers(Garbage(b"HTTP/1.1 200 OK\r\ncont".into()), 502, UNUSABLE);
     bench.answers(Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".into()), 502, UNUSABLE);
     bench.edge.check_vms().unwrap();
     bench.edge.envoy.stop().unwrap();

@@ -68,8 +68,11 @@ fn refusals_are_those_of_the_contract() {
     assert_fault(&connection.receive(false).unwrap(), 400, "badRequest", message);
 
     for (target, message) in [
-        (format!("{PATH}?Name=a"), r#""Name" is not a filter of this call"#),
-        (format!("{PATH}?name=a&name=b"), "name is given more than once"),
+        (
+            format!("{PATH}?Name=a"),
+            r#""Name" is not a filter of this call; expected one of share_to_me, volume_id, name, status, backup_id, from_project_id, to_project_id, avalilability_zone"#,
+        ),
+        (format!("{PATH}?name=a&name=b"), "name: expected once, got it again"),
         (format!("{PATH}?volume_id=1"), r#"volume_id: expected a UUID, got "1""#),
         (
             PATH.replace("p1", "p.1"),

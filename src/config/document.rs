@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use super::fields::{Authority, Cluster, HeaderName, PathPrefix, Protocol, Statuses, Timeout};
+use super::fields::{
+    Authority, Cluster, HeaderName, Mode, PathPrefix, Protocol, Timeout, Unknown, Word,
+};
 use super::{Config, ConfigError};
 use crate::filters::FilterRules;
 use crate::store::Store;
@@ -16,17 +18,10 @@ use crate::store::Store;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Top {
-    mode: Mode,
+    #[serde(deserialize_with = "present")]
+    mode: Option<Mode>,
     store: Object<StoreSection>,
     filters: Object<FiltersSection>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    #[default]
-    Count,
-    Validate,
 }
 
 #[derive(Default, Deserialize)]
@@ -34,10 +29,12 @@ enum Mode {
 struct StoreSection {
     #[serde(deserialize_with = "present")]
     cluster: Option<Cluster>,
-    protocol: Protocol,
+    #[serde(deserialize_with = "present", rename = "protocol")]
+    _protocol: Option<Protocol>,
     #[serde(deserialize_with = "present")]
     authority: Option<Authority>,
-    path_prefix: PathPrefix,
+    #[serde(deserialize_with = "present")]
+    path_prefix: Option<PathPrefix>,
     #[serde(deserialize_with = "present")]
     timeout: Option<Timeout>,
     #[serde(deserialize_with = "present")]
@@ -47,17 +44,10 @@ struct StoreSection {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FiltersSection {
-    unknown: Unknown,
     #[serde(deserialize_with = "present")]
-    statuses: Option<Statuses>,
-}
-
-#[derive(Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Unknown {
-    #[default]
-    Reject,
-    Ignore,
+    unknown: Option<Unknown>,
+    #[serde(deserialize_with = "present")]
+    statuses: Option<Vec<Word>>,
 }
 
 /// The headers that go along unless the configuration says otherwise: the
@@ -87,16 +77,22 @@ impl Document {
     /// Fills in the defaults and checks what one field alone cannot tell.
     pub fn check(self) -> Result<Config, ConfigError> {
         let Top { mode, store, filters } = self.0.0;
+        let FiltersSection { unknown, statuses } = filters.0;
         let defaults = FilterRules::default();
-        let rules = FilterRules {
-            reject_unknown: filters.0.unknown == Unknown::Reject,
-            statuses: filters.0.statuses.map_or(defaults.statuses, |list| list.0),
+        let statuses = match statuses {
+            Some(words) if words.is_empty() => {
+                let message = "filters.statuses: expected at least one status, got an empty list";
+                return Err(ConfigError(message.to_owned()));
+            }
+            Some(words) => words.into_iter().map(|word| word.0).collect(),
+            None => defaults.statuses,
         };
+        let reject_unknown = unknown.map_or(defaults.reject_unknown, |unknown| unknown.0);
         let store = match mode {
-            Mode::Count => Some(store.0.check()?),
-            Mode::Validate => None,
+            Some(Mode(false)) => None,
+            None | Some(Mode(true)) => Some(store.0.check()?),
         };
-        Ok(Config { store, rules })
+        Ok(Config { store, rules: FilterRules { reject_unknown, statuses } })
     }
 }
 
@@ -108,7 +104,7 @@ impl StoreSection {
         };
         let authority = match self.authority {
             Some(authority) => authority,
-            None => Authority::try_from(cluster.clone()).map_err(|_| {
+            None => Authority::of_cluster(&cluster).ok_or_else(|| {
                 ConfigError(format!(
                     "store.authority: expected one, since the cluster's name {cluster:?} is none"
                 ))
@@ -117,7 +113,7 @@ impl StoreSection {
         Ok(Store {
             cluster,
             authority: authority.0,
-            path_prefix: self.path_prefix.0,
+            path_prefix: self.path_prefix.map_or_else(String::new, |prefix| prefix.0),
             timeout: self.timeout.map_or(TIMEOUT, |timeout| timeout.0),
             forward_headers: match self.forward_headers {
                 Some(names) => names.into_iter().map(|name| name.0).collect(),

@@ -1,88 +1,109 @@
 //! The domain of each value in the configuration.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 
 use crate::accept::is_tchar;
 use crate::values::StatusWord;
 
-/// Declares a value that is read from a JSON string by `TryFrom<String>`.
-macro_rules! from_string {
-    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
-        $(#[$doc])*
-        #[derive(Debug, Deserialize)]
-        #[serde(try_from = "String")]
-        pub struct $name(pub $inner);
+/// A value that stands in the configuration as a string.
+trait Field: Sized {
+    /// What to tell somebody whose value is out of the domain.
+    const EXPECTED: &'static str;
+
+    fn parse(text: &str) -> Option<Self>;
+}
+
+/// Reads a string and judges it; a wrong type is told the same domain as a wrong value.
+struct Text<T>(PhantomData<T>);
+
+impl<T: Field> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        let wrong = || E::custom(format_args!("expected {}, got {text:?}", T::EXPECTED));
+        T::parse(text).ok_or_else(wrong)
+    }
+}
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident($inner:ty) = $expected:literal, $parse:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub struct $name(pub $inner);
+
+            impl Field for $name {
+                const EXPECTED: &'static str = $expected;
+
+                fn parse(text: &str) -> Option<Self> {
+                    let parse: fn(&str) -> Option<$inner> = $parse;
+                    parse(text).map($name)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    from.deserialize_str(Text(PhantomData))
+                }
+            }
+        )*
     };
 }
 
-from_string! {
-    /// `store.cluster`: the name of an Envoy cluster.
-    Cluster(String)
-}
+fields! {
+    /// `mode`: whether the store is asked about a valid request.
+    Mode(bool) = "count or validate", |text| match text {
+        "count" => Some(true),
+        "validate" => Some(false),
+        _ => None,
+    };
 
-from_string! {
-    /// `store.authority`: `host` or `host:port` (RFC 3986 §3.2, without user information).
-    Authority(String)
-}
+    /// `store.cluster`.
+    Cluster(String) = "the name of an Envoy cluster", |text| {
+        (!text.is_empty()).then(|| text.to_owned())
+    };
 
-from_string! {
-    /// `store.path_prefix`: empty, or an absolute path without a trailing `/`.
-    #[derive(Default)]
-    PathPrefix(String)
-}
+    /// `store.protocol`: how the store is asked. There is one way so far.
+    Protocol(()) = "vbs (rqlite is not supported by this version)", |text| {
+        (text == "vbs").then_some(())
+    };
 
-from_string! {
-    /// `store.timeout`: a protobuf JSON duration, in whole milliseconds.
-    Timeout(Duration)
-}
+    /// `store.authority`: RFC 3986 §3.2, without user information.
+    Authority(String) = "a host, or a host and a port", |text| {
+        is_authority(text).then(|| text.to_owned())
+    };
 
-from_string! {
+    /// `store.path_prefix`.
+    PathPrefix(String) = "nothing, or an absolute path without a trailing /", |text| {
+        is_path_prefix(text).then(|| text.to_owned())
+    };
+
+    /// `store.timeout`, in whole milliseconds.
+    Timeout(Duration) = "a duration such as \"1.5s\", from 0.001s to 60s", |text| {
+        let range = Duration::from_millis(1)..=Duration::from_secs(60);
+        duration(text).filter(|timeout| range.contains(timeout)).map(whole_milliseconds)
+    };
+
     /// An element of `store.forward_headers`, in lower case.
-    HeaderName(String)
-}
+    HeaderName(String) = "the name of a header that may go to the store", header_name;
 
-from_string! {
+    /// `filters.unknown`: whether a name that is no filter is an error.
+    Unknown(bool) = "reject or ignore", |text| match text {
+        "reject" => Some(true),
+        "ignore" => Some(false),
+        _ => None,
+    };
+
     /// An element of `filters.statuses`.
-    Word(StatusWord)
-}
-
-/// `store.protocol`: how the store is asked.
-#[derive(Debug, Default, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Protocol {
-    /// The documented call itself.
-    #[default]
-    Vbs,
-}
-
-/// `filters.statuses`: the statuses a backup can have.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Vec<Word>")]
-pub struct Statuses(pub Vec<StatusWord>);
-
-impl TryFrom<String> for Cluster {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Cluster, String> {
-        if name.is_empty() {
-            return Err(expected("the name of an Envoy cluster", &name));
-        }
-        Ok(Cluster(name))
-    }
-}
-
-impl TryFrom<String> for Authority {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Authority, String> {
-        if is_authority(&text) {
-            Ok(Authority(text))
-        } else {
-            Err(expected("a host, or a host and a port", &text))
-        }
-    }
+    Word(StatusWord) = "a lower-case word", StatusWord::parse;
 }
 
 fn is_authority(text: &str) -> bool {
@@ -117,29 +138,9 @@ fn is_path_text(text: &str, extra: &[u8]) -> bool {
     true
 }
 
-impl TryFrom<String> for PathPrefix {
-    type Error = String;
-
-    fn try_from(path: String) -> Result<PathPrefix, String> {
-        let absolute = path.starts_with('/') && !path.starts_with("//") && !path.ends_with('/');
-        if path.is_empty() || (absolute && is_path_text(&path, b"-._~!$&'()*+,;=:@/")) {
-            Ok(PathPrefix(path))
-        } else {
-            Err(expected("nothing, or an absolute path without a trailing /", &path))
-        }
-    }
-}
-
-impl TryFrom<String> for Timeout {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Timeout, String> {
-        let range = Duration::from_millis(1)..=Duration::from_secs(60);
-        match duration(&text) {
-            Some(timeout) if range.contains(&timeout) => Ok(Timeout(whole_milliseconds(timeout))),
-            _ => Err(expected("a duration such as \"1.5s\", from 0.001s to 60s", &text)),
-        }
-    }
+fn is_path_prefix(path: &str) -> bool {
+    let absolute = path.starts_with('/') && !path.starts_with("//") && !path.ends_with('/');
+    path.is_empty() || (absolute && is_path_text(path, b"-._~!$&'()*+,;=:@/"))
 }
 
 /// A protobuf JSON duration: seconds, up to nine decimals, `s`.
@@ -176,55 +177,17 @@ const REFUSED: [&str; 11] = [
     "upgrade",
 ];
 
-impl TryFrom<String> for HeaderName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<HeaderName, String> {
-        let lower = name.to_ascii_lowercase();
-        let refused = REFUSED.contains(&lower.as_str())
-            || ["content-", "x-envoy-"].iter().any(|family| lower.starts_with(family));
-        if lower.is_empty() || !lower.bytes().all(is_tchar) {
-            Err(expected("the name of a header", &name))
-        } else if refused {
-            Err(expected("a header that may go to the store", &name))
-        } else {
-            Ok(HeaderName(lower))
-        }
-    }
+fn header_name(name: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    let refused = REFUSED.contains(&lower.as_str())
+        || ["content-", "x-envoy-"].iter().any(|family| lower.starts_with(family));
+    let well_formed = !lower.is_empty() && lower.bytes().all(is_tchar);
+    (well_formed && !refused).then_some(lower)
 }
 
-impl TryFrom<String> for Word {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Word, String> {
-        let word = StatusWord::parse(&text);
-        word.map(Word).ok_or_else(|| expected("a lower-case word", &text))
+impl Authority {
+    /// The cluster's name, if it can serve as one.
+    pub fn of_cluster(name: &str) -> Option<Authority> {
+        Authority::parse(name)
     }
-}
-
-impl TryFrom<Vec<Word>> for Statuses {
-    type Error = &'static str;
-
-    fn try_from(words: Vec<Word>) -> Result<Statuses, &'static str> {
-        if words.is_empty() {
-            return Err("expected at least one status, got an empty list");
-        }
-        Ok(Statuses(words.into_iter().map(|word| word.0).collect()))
-    }
-}
-
-impl TryFrom<String> for Protocol {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Protocol, String> {
-        match name.as_str() {
-            "vbs" => Ok(Protocol::Vbs),
-            "rqlite" => Err("expected vbs; rqlite is not supported by this version".to_owned()),
-            _ => Err(expected("vbs", &name)),
-        }
-    }
-}
-
-fn expected(what: &str, got: &str) -> String {
-    format!("expected {what}, got {got:?}")
 }

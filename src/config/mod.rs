@@ -54,11 +54,11 @@ impl Config {
 fn read(json: &[u8]) -> Result<Config, ConfigError> {
     let mut json = serde_json::Deserializer::from_slice(json);
     let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = match error.path().to_string().as_str() {
-            "." => "configuration".to_owned(),
-            path => path.to_owned(),
-        };
-        ConfigError(format!("{path}: {}", error.into_inner()))
+        let path = error.path().to_string();
+        match error.into_inner() {
+            error if path != "." && error.is_data() => ConfigError(format!("{path}: {error}")),
+            error => ConfigError(format!("configuration: {error}")),
+        }
     })?;
     json.end().map_err(|error| ConfigError(format!("configuration: {error}")))?;
     document.check()

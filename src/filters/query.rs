@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{FilterRules, Filters};
+use super::{FILTERS, FilterRules, Filters};
 use crate::percent;
 use crate::reply::Fault;
 use crate::status;
@@ -28,18 +28,15 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
     let name = decode(raw_name).map_err(|wrong| bad(&quote(raw_name), wrong, raw_name))?;
     let Some((filter, slot)) = filters.slot(name.as_bytes()) else {
         if rules.reject_unknown {
-            return Err(rejected(format!(
-                "{} is not a filter of this call",
-                quote(name.as_bytes())
-            )));
+            return Err(unknown(&name));
         }
         decode(raw_value).map_err(|wrong| bad(&quote(name.as_bytes()), wrong, raw_value))?;
         return Ok(());
     };
     if slot.is_some() {
         return Err(rejected(match filter.alias {
-            Some(alias) => format!("{} (or {alias}) is given more than once", filter.name),
-            None => format!("{} is given more than once", filter.name),
+            Some(alias) => format!("{} (or {alias}): expected once, got it again", filter.name),
+            None => format!("{}: expected once, got it again", filter.name),
         }));
     }
     let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
@@ -59,6 +56,13 @@ fn decode(piece: &[u8]) -> Result<Cow<'_, str>, &'static str> {
         Ok(Cow::Borrowed(text)) => str::from_utf8(text).map(Cow::Borrowed).or(Err(utf_8)),
         Ok(Cow::Owned(text)) => String::from_utf8(text).map(Cow::Owned).or(Err(utf_8)),
     }
+}
+
+/// The 400 for a name that is no filter's.
+fn unknown(name: &str) -> Fault {
+    let names: Vec<&str> = FILTERS.iter().map(|filter| filter.name).collect();
+    let (name, names) = (quote(name.as_bytes()), names.join(", "));
+    rejected(format!("{name} is not a filter of this call; expected one of {names}"))
 }
 
 /// The 400 for a value out of its domain.
@@ -133,16 +137,22 @@ mod tests {
     fn the_first_bad_piece_is_named() {
         let rules = FilterRules::default();
         for (query, message) in [
-            ("Name=a", r#"\"Name\" is not a filter of this call"#),
-            ("=a", r#"\"\" is not a filter of this call"#),
+            (
+                "Name=a",
+                r#"\"Name\" is not a filter of this call; expected one of share_to_me, volume_id, name, status, backup_id, from_project_id, to_project_id, avalilability_zone"#,
+            ),
+            (
+                "=a",
+                r#"\"\" is not a filter of this call; expected one of share_to_me, volume_id, name, status, backup_id, from_project_id, to_project_id, avalilability_zone"#,
+            ),
             (
                 "name",
                 "name: expected 1 to 255 characters, none of them a control character, got nothing",
             ),
-            ("name=a&name=a", "name is given more than once"),
+            ("name=a&name=a", "name: expected once, got it again"),
             (
                 "availability_zone=a&avalilability_zone=a",
-                "avalilability_zone (or availability_zone) is given more than once",
+                "avalilability_zone (or availability_zone): expected once, got it again",
             ),
             ("name=%zz&x=1", r#"name: expected two hex digits after every %, got \"%zz\""#),
             ("share_to_me=2", r#"share_to_me: expected true or false, got \"2\""#),
