@@ -1,12 +1,16 @@
 //! The contract's cases as data. One file, `tests/cases.toml`, is run by every harness, so that
 //! a native test, an Envoy and a benchmark cannot disagree about what is asked of them.
 
+mod check;
+mod text;
+
 use std::collections::BTreeMap;
 use std::fs;
 
 use serde::Deserialize;
 
 use crate::{Error, Result, workspace};
+use text::bytes;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -176,126 +180,9 @@ impl StoreAnswer {
     }
 }
 
-// === impl ExpectedCallout ===
-
-impl ExpectedCallout {
-    /// The callout's target: path and query.
-    pub fn target(&self) -> String {
-        repeat(&self.target)
-    }
-
-    /// Says what is wrong with a callout as the filter sends it, if anything is.
-    pub fn check(&self, sent: &[(&str, &str)]) -> std::result::Result<(), String> {
-        let target = self.target();
-        let mut headers = vec![
-            (":method", "GET"),
-            (":path", target.as_str()),
-            (":authority", self.authority.as_str()),
-            ("accept", "application/json"),
-        ];
-        headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        match sent == headers {
-            true => Ok(()),
-            false => Err(format!("expected the callout {headers:?}, got {sent:?}")),
-        }
-    }
-}
-
-// === impl Expected ===
-
-impl Expected {
-    /// Says what is wrong with a reply as the filter sends it, if anything is.
-    pub fn check(
-        &self,
-        status: u32,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> std::result::Result<(), String> {
-        if status != u32::from(self.status) {
-            return Err(format!("expected {}, got {status}: {body}", self.status));
-        }
-        self.check_body(body)?;
-        let values = |wanted: &str| -> Vec<&str> {
-            headers.iter().filter(|(name, _)| *name == wanted).map(|(_, value)| *value).collect()
-        };
-        for (name, expected) in &self.headers {
-            if values(name) != [expected] {
-                return Err(format!("expected {name}: {expected}, got {headers:?}"));
-            }
-        }
-        match self.without.iter().find(|name| !values(name).is_empty()) {
-            Some(name) => Err(format!("expected no {name}, got {headers:?}")),
-            None => Ok(()),
-        }
-    }
-
-    /// Says what is wrong with a body, if anything is.
-    pub fn check_body(&self, body: &str) -> std::result::Result<(), String> {
-        let expected = match (&self.body, &self.fault, &self.message, &self.starts) {
-            (Some(body), None, None, None) => repeat(body),
-            (None, Some(fault), Some(message), None) => {
-                let message = serde_json::Value::from(repeat(message));
-                format!(r#"{{"{fault}":{{"code":{},"message":{message}}}}}"#, self.status)
-            }
-            (None, Some(fault), None, Some(start)) => {
-                let start = format!(r#"{{"{fault}":{{"code":{},"message":"{start}"#, self.status);
-                return match body.starts_with(&start) && body.ends_with(r#""}}"#) {
-                    true => Ok(()),
-                    false => Err(format!("expected a body that starts {start}, got {body}")),
-                };
-            }
-            _ => return Err("the case expects neither a body nor a fault".to_owned()),
-        };
-        match body == expected {
-            true => Ok(()),
-            false => Err(format!("expected the body {expected}, got {body}")),
-        }
-    }
-}
-
-/// Each character as the byte of its value, repetitions expanded.
-fn bytes(text: &str) -> Vec<u8> {
-    let byte = |c: char| u8::try_from(c).expect("requests in cases.toml end at U+00FF");
-    repeat(text).chars().map(byte).collect()
-}
-
-/// Expands `{64*a}` to sixty-four `a`.
-fn repeat(text: &str) -> String {
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, from_brace)) = rest.find('{').map(|at| rest.split_at(at)) {
-        expanded.push_str(before);
-        match repetition(&from_brace[1..]) {
-            Some((repeated, after)) => {
-                expanded.push_str(&repeated);
-                rest = after;
-            }
-            None => {
-                expanded.push('{');
-                rest = &from_brace[1..];
-            }
-        }
-    }
-    expanded + rest
-}
-
-fn repetition(text: &str) -> Option<(String, &str)> {
-    let (count, rest) = text.split_once('*')?;
-    let mut rest = rest.chars();
-    let repeated = rest.next()?.to_string();
-    let after = rest.as_str().strip_prefix('}')?;
-    Some((repeated.repeat(count.parse().ok()?), after))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repetitions_are_expanded_and_braces_are_kept() {
-        assert_eq!(repeat(r#"{"a":{3*x}}{2*[}{b*c}"#), r#"{"a":xxx}[[{b*c}"#);
-        assert_eq!(bytes("a\u{ff}"), b"a\xff");
-    }
 
     #[test]
     fn every_case_has_one_end_and_a_name_of_its_own() {
