@@ -47,7 +47,7 @@ pub fn envoy_yaml(places: Places) -> Result<String> {
 }
 
 /// Waits until Envoy's health check has found the store. It runs before Envoy is ready, but on a
-/// busy machine the first check may time out, and the next comes two seconds later.
+/// busy machine the first check may time out, and the next comes half a second later.
 pub fn wait_for_store(envoy: &Envoy) -> Result<()> {
     wait_for("Envoy to find the count store healthy", Duration::from_secs(10), || {
         let healthy = envoy.stat("cluster.count_store.membership_healthy").ok()?;

@@ -1,0 +1,49 @@
+# Three images, each a target:
+#   filter  the module alone, as /plugin.wasm
+#   edge    Envoy with the module and envoy.yaml
+#   store   the reference count store with the demo's rows
+# `docker compose up` builds edge and store; `docker build --target filter -t backup-sharing-count .` builds the first.
+# Only what every builder knows, with or without BuildKit: hence no cache mounts. To edit and retry, use `cargo demo`.
+
+# The images to start from; each may be replaced with --build-arg, or by a variable of that name with docker compose.
+# Debian with rustup, gcc and libc6-dev:
+ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+# Anything with /usr/local/bin/envoy (and bash, which docker-compose.yml asks for health with):
+ARG ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
+# Has the glibc of RUST_IMAGE, or a newer one (and bash, as above):
+ARG STORE_BASE_IMAGE=debian:bookworm-slim
+
+# Every member, for Cargo reads all manifests of a workspace; less what no compiler reads, so that a change to it compiles nothing.
+FROM ${RUST_IMAGE} AS sources
+COPY . /src
+RUN rm -r /src/demo /src/envoy.yaml
+
+FROM ${RUST_IMAGE} AS build
+WORKDIR /src
+# The version and the wasm target, from the file that every other build reads; apart from the sources, so that it is kept.
+COPY rust-toolchain.toml ./
+RUN rustup toolchain install
+COPY --from=sources /src .
+RUN cargo build --locked --release --target wasm32-wasip1 \
+ && cargo build --locked --release --package count-store
+
+FROM scratch AS filter
+COPY --from=build /src/target/wasm32-wasip1/release/backup_sharing_count.wasm /plugin.wasm
+
+FROM ${STORE_BASE_IMAGE} AS store
+COPY --from=build /src/target/release/count-store /usr/local/bin/
+# --chown, here and below: readable even if the checkout is not readable for others.
+COPY --chown=65532:65532 demo/sharings.csv /usr/local/share/count-store/
+# A number, so that Kubernetes can see it is not root; no user of Debian or Ubuntu has it.
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/count-store"]
+CMD ["--help"]
+
+FROM ${ENVOY_IMAGE} AS edge
+COPY --from=filter /plugin.wasm /etc/envoy/plugin.wasm
+COPY --chown=65532:65532 envoy.yaml /etc/envoy/envoy.yaml
+USER 65532:65532
+# Not the image's own entry point, which wants to begin as root and needs a shell.
+ENTRYPOINT ["/usr/local/bin/envoy"]
+# A container holds one Envoy, so no other takes over from it; at info it begins with a page of extension names.
+CMD ["--config-path", "/etc/envoy/envoy.yaml", "--disable-hot-restart", "--log-level", "warning"]
