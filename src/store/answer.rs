@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::MAX_BODY;
+use super::{MAX_BODY, printable};
 
 /// The most characters of a store's message that reach the client.
 const MAX_MESSAGE: usize = 512;
@@ -30,18 +30,11 @@ pub fn status(value: &[u8]) -> Option<u16> {
     str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// A header value that is printable ASCII. The host checks no value it sends:
-/// CR and LF would split the response (proxy-wasm facts 0.6).
-pub fn printable(value: &[u8]) -> Option<String> {
-    let printable = value.iter().all(|byte| (0x20..=0x7E).contains(byte));
-    printable.then(|| String::from_utf8(value.to_vec()).ok()).flatten()
-}
-
 /// A `retry-after` value: a number of seconds or a date (RFC 9110 §10.2.3).
-pub fn retry_after(value: &[u8]) -> Option<String> {
+pub fn retry_after(value: &[u8]) -> Option<&str> {
     let text = printable(value)?;
     let seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (seconds || httpdate::parse_http_date(&text).is_ok()).then_some(text)
+    (seconds || httpdate::parse_http_date(text).is_ok()).then_some(text)
 }
 
 /// Checks UTF-8 first: serde_json does not look inside strings it skips.
@@ -212,7 +205,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         for good in ["0", "120", "Sun, 06 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(retry_after(good.as_bytes()).as_deref(), Some(good));
+            assert_eq!(retry_after(good.as_bytes()), Some(good));
         }
         for bad in ["", "-1", "1.5", "soon", "1\r\nset-cookie: a", "Sun, 06 Nov 1994"] {
             assert_eq!(retry_after(bad.as_bytes()), None, "{bad}");

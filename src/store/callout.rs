@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::printable;
 use crate::call::{CountRequest, Header, values_of};
 use crate::percent;
 use crate::reply::Fault;
@@ -93,7 +94,9 @@ impl Store {
         for &(name, value) in headers {
             let listed = self.forward_headers.iter().find(|listed| listed.as_bytes() == name);
             if let Some(name) = listed {
-                forwarded.push((name.as_str(), printable(name, value)?));
+                // The value may be a secret: it is not repeated.
+                let unfit = || bad_header(format!("{name}: expected printable ASCII"));
+                forwarded.push((name.as_str(), printable(value).ok_or_else(unfit)?));
             }
         }
         let tokens = values_of(headers, TOKEN).nth(1).is_some();
@@ -106,13 +109,6 @@ impl Store {
 
 /// Two of these could mean one project to the edge's logs and another to the store.
 const TOKEN: &str = "x-auth-token";
-
-fn printable<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, Fault> {
-    let printable = value.iter().all(|byte| (0x20..=0x7E).contains(byte));
-    let text = printable.then(|| str::from_utf8(value).ok()).flatten();
-    // The value may be a secret: it is not repeated.
-    text.ok_or_else(|| bad_header(format!("{name}: expected printable ASCII")))
-}
 
 fn bad_header(message: String) -> Fault {
     Fault::new(status::BAD_REQUEST, "edge_header").message(message)

@@ -9,3 +9,10 @@ mod outcome;
 
 pub use callout::{Callout, Store};
 pub use outcome::{CalloutOutcome, MAX_BODY, NotSent};
+
+/// A header value as text, if it is printable ASCII. The host checks no value
+/// it sends: CR and LF would split a message (proxy-wasm facts 0.6).
+fn printable(value: &[u8]) -> Option<&str> {
+    let printable = value.iter().all(|byte| (0x20..=0x7E).contains(byte));
+    printable.then(|| str::from_utf8(value).ok()).flatten()
+}

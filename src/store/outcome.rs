@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answer;
+use super::{answer, printable};
 use crate::call::{Header, values_of};
 use crate::reply::{Fault, Reply};
 use crate::status;
@@ -126,14 +126,14 @@ fn passed_on(status: &'static status::Status, body: &[u8]) -> Fault {
 }
 
 fn with_challenges(fault: Fault, name: &'static str, headers: &[Header]) -> Fault {
-    let challenges = values_of(headers, name).filter_map(answer::printable);
-    challenges.fold(fault, |fault, challenge| fault.header(name, challenge))
+    let challenges = values_of(headers, name).filter_map(printable);
+    challenges.fold(fault, |fault, challenge| fault.header(name, challenge.to_owned()))
 }
 
 fn with_retry_after(fault: Fault, headers: &[Header]) -> Fault {
     let mut values = values_of(headers, "retry-after");
     match (values.next().and_then(answer::retry_after), values.next()) {
-        (Some(value), None) => fault.header("retry-after", value),
+        (Some(value), None) => fault.header("retry-after", value.to_owned()),
         _ => fault,
     }
 }
