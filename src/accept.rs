@@ -213,6 +213,7 @@ mod tests {
             "application/json;q=1.000",
             "application/json;Q=1.",
             "application/json;;q=1;",
+            "text/html, image/gif, image/jpeg, */*; q=0.2",
             "text/html,application/json",
             "text/html;q=0.9, */*;q=0.1",
             "*/*;q=0, application/json",
