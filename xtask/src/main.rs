@@ -1,6 +1,7 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
 mod demo;
+mod reliability;
 
 use std::process::ExitCode;
 
@@ -11,11 +12,15 @@ use clap::Parser;
 #[command(bin_name = "cargo xtask")]
 enum Task {
     Demo(demo::Options),
+    Reliability(reliability::Options),
 }
 
 fn main() -> ExitCode {
-    let Task::Demo(options) = Task::parse();
-    match demo::run(&options) {
+    let done = match Task::parse() {
+        Task::Demo(options) => demo::run(&options),
+        Task::Reliability(options) => reliability::run(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\n{error}");
