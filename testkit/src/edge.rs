@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use crate::envoy::Envoy;
+use crate::envoy::{Envoy, Options};
 use crate::store::ScriptedStore;
 use crate::{Error, Result, workspace};
 
@@ -35,10 +35,20 @@ impl Edge {
         store: &ScriptedStore,
         upstream: &ScriptedStore,
     ) -> Result<Self> {
+        Self::start_with(Envoy::options(), configurations, store, upstream)
+    }
+
+    /// The same, with choices about how Envoy runs: another release, more workers.
+    pub fn start_with<'a>(
+        options: Options,
+        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
+        store: &ScriptedStore,
+        upstream: &ScriptedStore,
+    ) -> Result<Self> {
         let configurations: Vec<_> = configurations.into_iter().collect();
         let names = configurations.iter().map(|(name, _)| (*name).to_owned());
         let config = envoy_config(&configurations, store.address(), upstream.address())?;
-        let envoy = Envoy::start(&config)?;
+        let envoy = options.start(&config)?;
         let listeners = names.map(|name| envoy.listener_address(&name).map(|at| (name, at)));
         let listeners = listeners.collect::<Result<_>>()?;
         let vms = envoy.stat(VMS_CREATED)?;
