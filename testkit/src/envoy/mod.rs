@@ -5,5 +5,5 @@
 pub mod process;
 pub mod provision;
 
-pub use process::{Envoy, Options, Verdict, validate};
-pub use provision::{envoy_binary, envoy_binary_with};
+pub use process::{Envoy, Options, Verdict, validate, validate_with};
+pub use provision::{RELEASES, envoy_binary, envoy_binary_with, release_binary};

@@ -47,9 +47,14 @@ pub enum Verdict {
 ///
 /// The error is for an Envoy that cannot be asked, so a test of a refusal cannot pass without one.
 pub fn validate(config_yaml: &str) -> Result<Verdict> {
+    validate_with(&super::envoy_binary()?, config_yaml)
+}
+
+/// The same of another Envoy.
+pub fn validate_with(binary: &Path, config_yaml: &str) -> Result<Verdict> {
     let folder = temporary_folder()?;
     let config = write_config(folder.path(), config_yaml)?;
-    let mut envoy = Command::new(super::envoy_binary()?);
+    let mut envoy = Command::new(binary);
     envoy.args(["--mode", "validate", "--log-level", "warning", "-c"]);
     let output = envoy
         .arg(config)

