@@ -2,6 +2,7 @@
 //! a native test, an Envoy and a benchmark cannot disagree about what is asked of them.
 
 mod check;
+pub mod envoy;
 mod text;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@
 //! | [`production`] | `envoy.yaml` with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
+//! | [`outcomes`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
 //! | [`ports`] | free ports, and an address that refuses connections |
@@ -26,6 +27,7 @@ pub mod count_store;
 pub mod edge;
 pub mod envoy;
 pub mod http;
+pub mod outcomes;
 pub mod ports;
 pub mod production;
 pub mod store;
