@@ -112,7 +112,7 @@ fn is_authority(text: &str) -> bool {
             Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("x", port),
             _ => return false,
         },
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
+        None => text.find(':').and_then(|at| text.split_at_checked(at)).unwrap_or((text, "")),
     };
     let port_is_valid = match port.strip_prefix(':') {
         Some(digits) => digits.parse::<u16>().is_ok() && !digits.starts_with('+'),

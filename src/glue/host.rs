@@ -1,16 +1,7 @@
-//! The host calls this filter makes, without the SDK's panics.
-//!
-//! The SDK panics on every status it does not expect and on names that are not
-//! UTF-8, copies each header into two vectors, and cannot pass a reply's
-//! details (`docs/decisions/`). Only what needs its bookkeeping, the callout
-//! itself, still goes through it.
+//! What the filter calls. No answer of the host is a reason to panic.
 
-#![allow(unsafe_code)]
-
+use std::alloc::{Layout, alloc};
 use std::time::Duration;
-
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::Status;
 
 use super::map::{self, HeaderMap};
 use crate::reply::Reply;
@@ -32,7 +23,10 @@ pub enum Map {
     CalloutHeaders = 6,
 }
 
+/// `proxy_status_t`.
 const OK: u32 = 0;
+/// Of a callout: there is no such cluster (proxy-wasm facts 0.4).
+const BAD_ARGUMENT: u32 = 2;
 const LOG_LEVEL_ERROR: u32 = 4;
 const STREAM_HTTP_REQUEST: u32 = 0;
 
@@ -66,6 +60,28 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout_ms: u32,
+        token: *mut u32,
+    ) -> u32;
+}
+
+/// Memory that [`bytes`] takes over; null if there is none.
+pub fn allocate(size: usize) -> *mut u8 {
+    match Layout::array::<u8>(size) {
+        // SAFETY: the size is not 0.
+        Ok(layout) if size > 0 => unsafe { alloc(layout) },
+        _ => std::ptr::null_mut(),
+    }
 }
 
 /// Runs a host call that hands over bytes. Empty if it fails or has none.
@@ -75,8 +91,7 @@ fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Vec<u8> {
     if call(&mut data, &mut size) != OK || data.is_null() {
         return Vec::new();
     }
-    // SAFETY: the host filled `size` bytes that it got from
-    // `proxy_on_memory_allocate`, the SDK's `Vec::with_capacity(size)`.
+    // SAFETY: the host filled `size` bytes that it got from [`allocate`].
     unsafe { Vec::from_raw_parts(data, size, size) }
 }
 
@@ -141,13 +156,36 @@ pub fn send(reply: &Reply) {
     }
 }
 
-/// Sends a callout. Its outcome arrives in `on_http_call_response`.
-pub fn dispatch(callout: &Callout) -> Result<(), NotSent> {
-    let headers = callout.headers();
-    hostcalls::dispatch_http_call(callout.cluster, headers, None, vec![], callout.timeout)
-        .map(drop)
-        .map_err(|status| match status {
-            Status::BadArgument => NotSent::UnknownCluster,
-            _ => NotSent::NoHost,
-        })
+/// Sends a callout; its token comes back with its outcome.
+pub fn dispatch(callout: &Callout) -> Result<u32, NotSent> {
+    let (headers, none) = (map::serialize(&callout.headers()), map::serialize::<&str, &str>(&[]));
+    // Envoy reads 0 as no timeout at all; a configuration has at least 1 ms.
+    let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
+    let mut token = 0;
+    // SAFETY: all pointers are valid for the call.
+    let status = unsafe {
+        proxy_http_call(
+            callout.cluster.as_ptr(),
+            callout.cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            std::ptr::null(),
+            0,
+            none.as_ptr(),
+            none.len(),
+            timeout,
+            &mut token,
+        )
+    };
+    match status {
+        OK => Ok(token),
+        BAD_ARGUMENT => Err(NotSent::UnknownCluster),
+        _ => Err(NotSent::NoHost),
+    }
+}
+
+/// Makes what follows be about a request. False if it has gone.
+pub fn act_for(request: u32) -> bool {
+    // SAFETY: takes no pointer.
+    unsafe { proxy_set_effective_context(request) == OK }
 }

@@ -1,8 +1,6 @@
 //! The host's form of a header map: a count, all sizes, then all names and
 //! values, each with a NUL behind it. Sizes are little-endian `u32`s.
 
-use std::borrow::Cow;
-
 use crate::call::Header;
 
 /// A header map as the host handed it over.
@@ -48,15 +46,15 @@ fn take_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Header fields in the host's form.
-pub fn serialize(fields: &[(&'static str, Cow<'static, str>)]) -> Vec<u8> {
+pub fn serialize<N: AsRef<str>, V: AsRef<str>>(fields: &[(N, V)]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
     push_size(&mut bytes, fields.len());
     for (name, value) in fields {
-        push_size(&mut bytes, name.len());
-        push_size(&mut bytes, value.len());
+        push_size(&mut bytes, name.as_ref().len());
+        push_size(&mut bytes, value.as_ref().len());
     }
     for (name, value) in fields {
-        for text in [name, value.as_ref()] {
+        for text in [name.as_ref(), value.as_ref()] {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(0);
         }

@@ -6,12 +6,14 @@ use super::step::{Callout, DispatchResult, LocalReply};
 
 type Answer = Result<(), Refusal>;
 
-/// `proxy_map_type_t` and `proxy_buffer_type_t` of ABI 0.2.1.
+/// `proxy_map_type_t` and `proxy_buffer_type_t` of ABI 0.2.1, but for the last.
 mod kind {
     pub const REQUEST_HEADERS: u32 = 0;
     pub const CALLOUT_HEADERS: u32 = 6;
     pub const CALLOUT_BODY: u32 = 4;
     pub const PLUGIN_CONFIGURATION: u32 = 7;
+    /// `proxy_stream_type_t`
+    pub const HTTP_REQUEST: u32 = 0;
 }
 
 pub(super) fn log(guest: &mut Guest, message: Span) -> Answer {
@@ -87,18 +89,31 @@ pub(super) fn send_local_response(
     let details = guest.read_text(details)?.replace([' ', '\t', '\r', '\n', '\x0b', '\x0c'], "_");
     let (body, headers) = (guest.read(body)?, read_map(guest, headers)?);
     let state = guest.state();
+    if state.replies_refused {
+        return Err(Status::InternalFailure.into());
+    }
     let Some(stream) = state.stream() else {
         return Ok(());
     };
-    if state.serving != Some(stream) {
+    let poked = state.serving.is_none();
+    if !poked && state.serving != Some(stream) {
         return Err(Refusal::trap(format!("the filter answers {stream}, which is not its turn")));
     }
     let request = state.streams.entry(stream).or_default();
-    if std::mem::replace(&mut request.replied, true) {
+    if std::mem::replace(&mut request.ended, true) && !poked {
         // Which one wins is undefined, and has crashed Envoys (proxy-wasm facts B2).
-        return Err(Refusal::trap(format!("the filter answers {stream} twice")));
+        return Err(Refusal::trap(format!("the filter answers {stream}, which has ended")));
     }
     state.record.reply = Some(LocalReply { status, details, headers, body });
+    Ok(())
+}
+
+/// Resets the request. Envoy knows other kinds of streams; a filter of requests has none.
+pub(super) fn close_stream(guest: &mut Guest, kind: u32) -> Answer {
+    if kind != kind::HTTP_REQUEST {
+        return Err(Refusal::trap(format!("the filter closes a stream of kind {kind}")));
+    }
+    guest.state().record.closed = true;
     Ok(())
 }
 
@@ -128,7 +143,7 @@ pub(super) fn http_call(
     };
     state.token = state.token.wrapping_add(1);
     let given = state.token;
-    if state.callouts.insert(stream, given).is_some() {
+    if state.callouts.insert(stream, given).is_some() && state.serving.is_some() {
         return Err(Refusal::trap(format!("the filter sends a second callout for {stream}")));
     }
     state.record.callout = Some(Callout { cluster, headers, timeout_ms });

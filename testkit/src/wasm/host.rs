@@ -1,4 +1,4 @@
-//! Calls the module as Envoy does.
+//! One machine, its filters, and how a callback is run.
 
 use std::fmt;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use wasmtime::{Instance, Store, WasmParams, WasmResults};
 
+use super::imports;
 use super::module::Module;
-use super::state::{Exports, ROOT, Request, State};
-use super::step::{DispatchResult, End, Step, Stream};
-use super::{imports, map};
+use super::state::{Exports, State};
+use super::step::{DispatchResult, Stream};
 use crate::{Error, Result};
 
 /// A callback that takes longer is taken to be endless, and traps.
@@ -17,9 +17,12 @@ const FUEL_PER_CALLBACK: u64 = 1_000_000_000;
 
 /// One virtual machine with one configured filter in it, as each worker of an Envoy has.
 pub struct Host {
-    store: Store<State>,
-    instance: Instance,
-    last_stream: u32,
+    pub(super) store: Store<State>,
+    pub(super) instance: Instance,
+    /// The context of the filter that new requests go to.
+    pub(super) filter: u32,
+    /// Contexts are numbered through, filters and requests alike.
+    last_context: u32,
     /// Envoy never calls into a machine that has trapped.
     trapped: Option<Error>,
 }
@@ -49,84 +52,53 @@ impl Host {
             allocate: allocate.map_err(Error::while_doing("find proxy_on_memory_allocate"))?,
         });
 
-        let mut host = Self { store, instance, last_stream: ROOT, trapped: None };
-        host.call::<_, ()>(ROOT, "_initialize", ())?;
-        host.call::<_, ()>(ROOT, "proxy_on_context_create", (ROOT, 0))?;
-        // No test sets a vm configuration.
-        let started: u32 = host.call(ROOT, "proxy_on_vm_start", (ROOT, 0))?;
-        host.store.data_mut().configuration = Some(configuration.into());
-        let taken: u32 =
-            host.call(ROOT, "proxy_on_configure", (ROOT, size(configuration.len())))?;
-        let state = host.store.data_mut();
-        state.configuration = None;
-        let record = std::mem::take(&mut state.record);
-        if started == 0 || taken == 0 {
-            return Err(Error::new(format!(
-                "The filter does not start: {}",
-                record.logs.join("; ")
-            )));
-        }
+        let mut host = Self { store, instance, filter: 0, last_context: 0, trapped: None };
+        host.call::<_, ()>(0, "_initialize", ())?;
+        host.replace_filter(configuration)?;
         Ok(host)
     }
 
-    /// A request's head arrives, and all of the request with it: there is no body.
-    pub fn request(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step> {
-        self.last_stream =
-            self.last_stream.checked_add(1).ok_or_else(|| Error::new("No stream is left."))?;
-        let stream = Stream(self.last_stream);
-        self.begin_step(stream);
-        self.store.data_mut().streams.insert(stream, Request::default());
-        self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, ROOT))?;
-        let request = Request { headers: Some(map::owned(headers)), replied: false };
-        self.store.data_mut().streams.insert(stream, request);
-        let end_of_stream = 1;
-        let arguments = (stream.0, size(headers.len()), end_of_stream);
-        let action: u32 = self.call(stream.0, "proxy_on_request_headers", arguments)?;
-        let end = if action == 0 { End::Continue } else { End::Pause };
-        Ok(self.store.data_mut().end_step(stream, end))
+    /// A new filter in the same machine, as when Envoy's configuration changes; requests go to it
+    /// from now on, unless it refuses its own. The old one goes when Envoy drops its last listener.
+    pub fn replace_filter(&mut self, configuration: &str) -> Result<u32> {
+        let context = self.next_context()?;
+        self.store.data_mut().filters.insert(context);
+        self.call::<_, ()>(context, "proxy_on_context_create", (context, 0))?;
+        // No test sets a vm configuration.
+        let started = self.call_if_there(context, "proxy_on_vm_start", (context, 0))?;
+        if started == Some(0) {
+            return Err(Error::new("The filter does not start."));
+        }
+        let old = std::mem::replace(&mut self.filter, context);
+        if let Err(refused) = self.configure(configuration) {
+            self.filter = old;
+            return Err(refused);
+        }
+        Ok(old)
     }
 
-    /// The response to a stream's callout arrives, whether or not its client is still there. No
-    /// headers at all: it broke off, or was too large (proxy-wasm facts 0.3).
+    /// Hands the filter a configuration, another one if it has one.
     ///
     /// # Errors
-    /// If no callout of the stream is in flight, or the filter traps.
-    pub fn callout_response(
-        &mut self,
-        stream: Stream,
-        headers: &[(&[u8], &[u8])],
-        body: &[u8],
-    ) -> Result<Step> {
+    /// In the filter's own words if it refuses it.
+    pub fn configure(&mut self, configuration: &str) -> Result<()> {
+        let filter = self.filter;
+        self.store.data_mut().configuration = Some(configuration.into());
+        let taken = self.call(filter, "proxy_on_configure", (filter, size(configuration.len())));
         let state = self.store.data_mut();
-        let token = state.callouts.remove(&stream);
-        let token =
-            token.ok_or_else(|| Error::new(format!("No callout of {stream} is in flight.")))?;
-        let broken = headers.is_empty();
-        state.response = (!broken).then(|| (map::owned(headers), body.to_vec()));
-        let body_size = if broken { 0 } else { size(body.len()) };
-        self.begin_step(stream);
-        // Envoy tells the root context, which sent the callout; the SDK finds the stream by token.
-        let arguments = (ROOT, token, size(headers.len()), body_size, 0);
-        self.call::<_, ()>(ROOT, "proxy_on_http_call_response", arguments)?;
-        let state = self.store.data_mut();
-        state.response = None;
-        let end = if state.streams.contains_key(&stream) { End::Pause } else { End::Finished };
-        Ok(state.end_step(stream, end))
+        state.configuration = None;
+        let logs = std::mem::take(&mut state.record).logs;
+        match taken? {
+            0u32 => Err(Error::new(format!("The filter does not start: {}", logs.join("; ")))),
+            _ => Ok(()),
+        }
     }
 
-    /// A stream is over: answered, passed on and answered, or its client has hung up. Envoy logs
-    /// before it destroys the filters (`ConnectionManagerImpl::doDeferredStreamDestroy`).
-    pub fn finish(&mut self, stream: Stream) -> Result<Step> {
-        if !self.store.data().streams.contains_key(&stream) {
-            return Err(Error::new(format!("There is no {stream}.")));
-        }
-        self.begin_step(stream);
-        self.call::<_, ()>(stream.0, "proxy_on_log", stream.0)?;
-        let _done: u32 = self.call(stream.0, "proxy_on_done", stream.0)?;
-        self.call::<_, ()>(stream.0, "proxy_on_delete", stream.0)?;
-        let state = self.store.data_mut();
-        state.streams.remove(&stream);
-        Ok(state.end_step(stream, End::Finished))
+    /// A filter goes. The callouts it has sent end with it, and nobody is told.
+    pub fn delete_filter(&mut self, filter: u32) -> Result<()> {
+        self.end_context(filter)?;
+        self.store.data_mut().filters.remove(&filter);
+        Ok(())
     }
 
     /// The size of the module's linear memory, which can only grow.
@@ -140,32 +112,76 @@ impl Host {
         self.store.data_mut().dispatch = result;
     }
 
+    /// Says whether the host takes no replies from now on.
+    pub fn refuse_replies(&mut self, refused: bool) {
+        self.store.data_mut().replies_refused = refused;
+    }
+
     /// Sets the clock: the time since the epoch, at which it starts. It moves no other way.
     pub fn set_clock(&mut self, now: Duration) {
         self.store.data_mut().clock = now;
     }
 
-    fn begin_step(&mut self, stream: Stream) {
+    pub(super) fn next_context(&mut self) -> Result<u32> {
+        let next = self.last_context.checked_add(1);
+        self.last_context = next.ok_or_else(|| Error::new("No context is left."))?;
+        Ok(self.last_context)
+    }
+
+    pub(super) fn end_context(&mut self, context: u32) -> Result<()> {
+        self.call_if_there::<_, ()>(context, "proxy_on_log", context)?;
+        self.call_if_there::<_, u32>(context, "proxy_on_done", context)?;
+        self.call_if_there::<_, ()>(context, "proxy_on_delete", context)?;
+        Ok(())
+    }
+
+    pub(super) fn begin_step(&mut self, serving: Option<Stream>) {
         let state = self.store.data_mut();
-        state.serving = Some(stream);
+        state.serving = serving;
         state.record = Default::default();
     }
 
-    /// Calls a callback of the module on behalf of a context.
-    fn call<P, R>(&mut self, context: u32, name: &str, arguments: P) -> Result<R>
+    /// Calls a callback that Envoy skips when a module lacks it.
+    pub(super) fn call_if_there<P, R>(
+        &mut self,
+        context: u32,
+        name: &str,
+        arguments: P,
+    ) -> Result<Option<R>>
     where
         P: WasmParams,
         R: WasmResults,
     {
+        match self.instance.get_func(&mut self.store, name) {
+            Some(_) => self.call(context, name, arguments).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls a callback of the module on behalf of a context.
+    pub(super) fn call<P, R>(&mut self, context: u32, name: &str, arguments: P) -> Result<R>
+    where
+        P: WasmParams,
+        R: WasmResults,
+    {
+        let callback = self.instance.get_typed_func::<P, R>(&mut self.store, name);
+        let callback = callback.map_err(Error::while_doing(format!("find {name}")))?;
+        self.run(context, name, |store| callback.call(store, arguments))
+    }
+
+    pub(super) fn run<R>(
+        &mut self,
+        context: u32,
+        name: &str,
+        callback: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R> {
         if let Some(trap) = &self.trapped {
             return Err(trap.clone());
         }
         let state = self.store.data_mut();
         (state.context, state.effective) = (context, None);
-        let callback = self.instance.get_typed_func::<P, R>(&mut self.store, name);
-        let callback = callback.map_err(Error::while_doing(format!("find {name}")))?;
         refuel(&mut self.store);
-        let result = callback.call(&mut self.store, arguments);
+        let result = callback(&mut self.store);
         let left = self.store.get_fuel().unwrap_or_default();
         let record = &mut self.store.data_mut().record;
         record.fuel += FUEL_PER_CALLBACK.saturating_sub(left);
@@ -188,7 +204,7 @@ fn refuel(store: &mut Store<State>) {
     store.set_fuel(FUEL_PER_CALLBACK).expect("the engine is configured to count fuel");
 }
 
-fn size(size: usize) -> u32 {
+pub(super) fn size(size: usize) -> u32 {
     u32::try_from(size).expect("tests send less than 4 GiB")
 }
 

@@ -1,6 +1,6 @@
 //! Which host calls there are.
 
-use wasmtime::{Caller, ExternType, ImportType, Linker};
+use wasmtime::{Caller, ImportType, Linker};
 
 use super::calls;
 use super::guest::{Guest, Out, Refusal, Span};
@@ -10,43 +10,15 @@ use crate::{Error, Result};
 const ENV: &str = "env";
 const WASI: &str = "wasi_snapshot_preview1";
 
-/// What Envoy offers and the SDK declares, but this filter never calls.
-const UNSERVED: [&str; 24] = [
-    "proxy_add_header_map_value",
-    "proxy_call_foreign_function",
-    "proxy_close_stream",
-    "proxy_continue_stream",
-    "proxy_dequeue_shared_queue",
-    "proxy_done",
-    "proxy_enqueue_shared_queue",
-    "proxy_get_property",
-    "proxy_get_shared_data",
-    "proxy_get_status",
-    "proxy_grpc_call",
-    "proxy_grpc_cancel",
-    "proxy_grpc_close",
-    "proxy_grpc_send",
-    "proxy_grpc_stream",
-    "proxy_register_shared_queue",
-    "proxy_remove_header_map_value",
-    "proxy_replace_header_map_value",
-    "proxy_resolve_shared_queue",
-    "proxy_set_buffer_bytes",
-    "proxy_set_header_map_pairs",
-    "proxy_set_property",
-    "proxy_set_shared_data",
-    "proxy_set_tick_period_milliseconds",
-];
-
 /// Exactly the imports that `module` declares.
 pub(super) fn link(module: &wasmtime::Module) -> Result<Linker<State>> {
     let mut linker = Linker::new(module.engine());
     for import in module.imports() {
-        let defined = match served(&mut linker, &import) {
-            Some(defined) => defined,
-            None => unserved(&mut linker, &import)?,
-        };
-        defined.map_err(Error::while_doing(format!("define {}", full_name(&import))))?;
+        let defined = served(&mut linker, &import).ok_or_else(|| {
+            let name = full_name(&import);
+            Error::new(format!("The module imports {name}, which this host does not know."))
+        });
+        defined?.map_err(Error::while_doing(format!("define {}", full_name(&import))))?;
     }
     Ok(linker)
 }
@@ -101,6 +73,9 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
                 calls::http_call(guest, Span(c, cs), Span(h, hs), timeout, token)
             })
         }
+        (ENV, "proxy_close_stream") => {
+            row!("proxy_close_stream", |guest, kind| calls::close_stream(guest, kind))
+        }
         (ENV, "proxy_set_effective_context") => {
             row!("proxy_set_effective_context", |guest, id| calls::set_effective_context(guest, id))
         }
@@ -124,23 +99,4 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
         _ => return None,
     };
     Some(linked.map(drop))
-}
-
-/// Defines an import that would be news: calling it is an error that names it.
-fn unserved(linker: &mut Linker<State>, import: &ImportType) -> Result<Defined> {
-    let name = full_name(import);
-    let known = import.module() == ENV && UNSERVED.contains(&import.name());
-    let ExternType::Func(signature) = import.ty() else {
-        return Err(Error::new(format!("The module imports {name}, which is no function.")));
-    };
-    if !known {
-        return Err(Error::new(format!(
-            "The module imports {name}, which this host does not know."
-        )));
-    }
-    let called = move |_: Caller<'_, State>, _: &[_], _: &mut [_]| {
-        let sentence = format!("the filter calls {name}, which testkit::wasm does not serve");
-        Err(wasmtime::Error::msg(sentence))
-    };
-    Ok(linker.func_new(import.module(), import.name(), signature, called).map(drop))
 }

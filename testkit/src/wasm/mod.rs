@@ -7,7 +7,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `host` | [`Host`]: calls the module as Envoy does |
+//! | `host` | [`Host`]: one machine, its filters, and how a callback is run |
+//! | `events` | what happens to a request, in the order Envoy knows and in all others |
 //! | `module` | [`Module`]: compiles it, lists what it imports and exports |
 //! | `step` | what a callback left behind: [`Step`] |
 //! | `imports` | which host calls there are |
@@ -18,10 +19,10 @@
 //!
 //! It serves what this filter calls and no more: another call of the ABI is an error that names
 //! it, so a filter that starts to make one fails its tests until somebody has looked. What Envoy
-//! does around a filter (codecs, gRPC replies, the callbacks of the response's way back, which
-//! this filter leaves to its SDK) is for the tests with an Envoy.
+//! does around a filter (codecs, gRPC replies) is for the tests with an Envoy.
 
 mod calls;
+mod events;
 mod guest;
 mod host;
 mod imports;

@@ -1,6 +1,6 @@
 //! What the host calls read and write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wasmtime::{Memory, TypedFunc};
@@ -8,9 +8,6 @@ use wasmtime::{Memory, TypedFunc};
 use super::End;
 use super::map::Headers;
 use super::step::{Callout, DispatchResult, LocalReply, Step, Stream};
-
-/// The root context's id; streams count on from there.
-pub(super) const ROOT: u32 = 1;
 
 /// Everything behind the host calls.
 #[derive(Default)]
@@ -23,6 +20,10 @@ pub(super) struct State {
     pub dispatch: DispatchResult,
     /// The plugin configuration, while the module is being configured.
     pub configuration: Option<Vec<u8>>,
+    /// What becomes of replies: whether the host takes none.
+    pub replies_refused: bool,
+    /// The contexts of configured filters.
+    pub filters: BTreeSet<u32>,
     /// The streams the module knows.
     pub streams: BTreeMap<Stream, Request>,
     /// The tokens of callouts in flight. They outlive their streams: Envoy's root context owns
@@ -32,7 +33,8 @@ pub(super) struct State {
     pub token: u32,
     /// The callout's response, while the module is being told of it; `None` if it broke off.
     pub response: Option<(Headers, Vec<u8>)>,
-    /// The stream this step is about.
+    /// The stream this step is about. `None` if nobody can tell, as the callback was poked at: what
+    /// the module does then is judged by whether it traps, and not by what it does to whom.
     pub serving: Option<Stream>,
     /// The context that was called.
     pub context: u32,
@@ -55,8 +57,8 @@ pub(super) struct Exports {
 pub(super) struct Request {
     /// `None` before the head has arrived and once the request has left the filter.
     pub headers: Option<Headers>,
-    /// Whether the filter has answered it.
-    pub replied: bool,
+    /// Whether the filter has answered it or let it pass, so that it may do neither again.
+    pub ended: bool,
 }
 
 /// A [`Step`] in the making.
@@ -69,6 +71,7 @@ pub(super) struct Record {
     pub bytes_out: u64,
     pub reply: Option<LocalReply>,
     pub callout: Option<Callout>,
+    pub closed: bool,
 }
 
 impl State {
@@ -85,7 +88,7 @@ impl State {
 
     /// Whether there is such a context.
     pub fn has_context(&self, id: u32) -> bool {
-        id == ROOT || self.streams.contains_key(&Stream(id))
+        self.filters.contains(&id) || self.streams.contains_key(&Stream(id))
     }
 
     /// Ends the step. `otherwise` is what became of a request that was neither answered nor sent on
@@ -93,15 +96,16 @@ impl State {
     pub fn end_step(&mut self, stream: Stream, otherwise: End) -> Step {
         let record = std::mem::take(&mut self.record);
         let end = match (record.reply, record.callout) {
+            _ if record.closed => End::Closed,
             (Some(reply), _) => End::Reply(reply),
             (None, Some(callout)) if otherwise == End::Pause => End::Callout(callout),
             (None, _) => otherwise,
         };
         if let Some(request) = self.streams.get_mut(&stream)
-            && matches!(end, End::Reply(_) | End::Continue)
+            && matches!(end, End::Reply(_) | End::Continue | End::Closed)
         {
             // Envoy's `request_headers_` is null from here on.
-            request.headers = None;
+            (request.headers, request.ended) = (None, true);
         }
         let Record { calls, logs, fuel, bytes_in, bytes_out, .. } = record;
         Step { stream, calls, logs, fuel, bytes_in, bytes_out, end }

@@ -42,6 +42,8 @@ pub enum End {
     Continue,
     /// It waits, and nothing will end that: no callout was sent by this callback.
     Pause,
+    /// The filter resets it, for the host takes no answer.
+    Closed,
     /// It was over before, or is now: nobody is left to answer.
     Finished,
 }

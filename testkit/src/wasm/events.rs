@@ -1,0 +1,122 @@
+//! What happens to a request, in the order Envoy knows and in all others.
+
+use wasmtime::Val;
+
+use super::host::{Host, size};
+use super::map;
+use super::state::Request;
+use super::step::{End, Step, Stream};
+use crate::{Error, Result};
+
+impl Host {
+    /// A request's head arrives, and all of the request with it: there is no body.
+    pub fn request(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+        let stream = self.create()?;
+        // Making the context is a part of what the request costs.
+        self.head_after(stream, headers)
+    }
+
+    /// A stream, of which nothing has arrived yet.
+    pub fn create(&mut self) -> Result<Stream> {
+        let stream = Stream(self.next_context()?);
+        self.begin_step(Some(stream));
+        self.store.data_mut().streams.insert(stream, Request::default());
+        let filter = self.filter;
+        self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, filter))?;
+        Ok(stream)
+    }
+
+    /// The head of a stream's request arrives.
+    pub fn head(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+        self.begin_step(Some(stream));
+        self.head_after(stream, headers)
+    }
+
+    fn head_after(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+        if let Some(request) = self.store.data_mut().streams.get_mut(&stream) {
+            request.headers = Some(map::owned(headers));
+        }
+        let end_of_stream = 1;
+        let arguments = (stream.0, size(headers.len()), end_of_stream);
+        let action: u32 = self.call(stream.0, "proxy_on_request_headers", arguments)?;
+        let end = if action == 0 { End::Continue } else { End::Pause };
+        Ok(self.store.data_mut().end_step(stream, end))
+    }
+
+    /// The token of a stream's callout in flight.
+    pub fn token(&self, stream: Stream) -> Option<u32> {
+        self.store.data().callouts.get(&stream).copied()
+    }
+
+    /// A stream's callout never ends, as when Envoy drops the filter that sent it.
+    pub fn forget_callout(&mut self, stream: Stream) {
+        self.store.data_mut().callouts.remove(&stream);
+    }
+
+    /// The response to a stream's callout arrives, whether or not its client is still there. No
+    /// headers at all: it broke off, or was too large (proxy-wasm facts 0.3).
+    ///
+    /// # Errors
+    /// If no callout of the stream is in flight, or the filter traps.
+    pub fn callout_response(
+        &mut self,
+        stream: Stream,
+        headers: &[(&[u8], &[u8])],
+        body: &[u8],
+    ) -> Result<Step> {
+        let token = self.store.data_mut().callouts.remove(&stream);
+        let token =
+            token.ok_or_else(|| Error::new(format!("No callout of {stream} is in flight.")))?;
+        self.response(stream, token, headers, body)
+    }
+
+    /// A response arrives by a token that need not be anybody's; `stream` is whom it would be for.
+    pub fn response(
+        &mut self,
+        stream: Stream,
+        token: u32,
+        headers: &[(&[u8], &[u8])],
+        body: &[u8],
+    ) -> Result<Step> {
+        let broken = headers.is_empty();
+        self.store.data_mut().response = (!broken).then(|| (map::owned(headers), body.to_vec()));
+        let body_size = if broken { 0 } else { size(body.len()) };
+        self.begin_step(Some(stream));
+        // Envoy tells the filter's context, which sent the callout.
+        let filter = self.filter;
+        let arguments = (filter, token, size(headers.len()), body_size, 0);
+        self.call::<_, ()>(filter, "proxy_on_http_call_response", arguments)?;
+        let state = self.store.data_mut();
+        state.response = None;
+        let end = if state.streams.contains_key(&stream) { End::Pause } else { End::Finished };
+        Ok(state.end_step(stream, end))
+    }
+
+    /// A stream is over: answered, passed on and answered, or its client has hung up. Envoy logs
+    /// before it destroys the filters (`ConnectionManagerImpl::doDeferredStreamDestroy`).
+    pub fn finish(&mut self, stream: Stream) -> Result<Step> {
+        if !self.store.data().streams.contains_key(&stream) {
+            return Err(Error::new(format!("There is no {stream}.")));
+        }
+        self.begin_step(Some(stream));
+        self.end_context(stream.0)?;
+        let state = self.store.data_mut();
+        state.streams.remove(&stream);
+        Ok(state.end_step(stream, End::Finished))
+    }
+
+    /// Calls a callback with any arguments, the context first, which need not make sense. `None` if
+    /// the module lacks it.
+    pub fn poke(&mut self, callback: &str, arguments: &[u32]) -> Result<Option<Step>> {
+        let context = arguments.first().copied().unwrap_or_default();
+        let Some(function) = self.instance.get_func(&mut self.store, callback) else {
+            return Ok(None);
+        };
+        self.begin_step(None);
+        let arguments: Vec<Val> =
+            arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        self.run(context, callback, |store| function.call(store, &arguments, &mut results))?;
+        Ok(Some(self.store.data_mut().end_step(Stream(context), End::Pause)))
+    }
+}
