@@ -7,12 +7,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`experiments`] | one module for each experiment, and their list |
+//! | [`load`] | requests in great number, each answer judged |
 //! | [`report`] | sections to `docs/reliability.md` |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod experiments;
+pub mod load;
 pub mod report;
 
 use testkit::Result;

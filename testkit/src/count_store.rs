@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{Error, Progress, Result, command, workspace};
 
 /// A running `count-store serve`. Dropping it kills it.
@@ -50,6 +52,22 @@ impl CountStore {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Stops it in its tracks (SIGSTOP): its connections stay open, and nothing moves.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        // Not reaped before `self` is dropped, so the number cannot be another's by now.
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(Error::while_doing("signal the count store"))
     }
 }
 

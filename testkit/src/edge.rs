@@ -46,11 +46,15 @@ impl Edge {
         upstream: &ScriptedStore,
     ) -> Result<Self> {
         let configurations: Vec<_> = configurations.into_iter().collect();
-        let names = configurations.iter().map(|(name, _)| (*name).to_owned());
         let config = envoy_config(&configurations, store.address(), upstream.address())?;
-        let envoy = options.start(&config)?;
-        let listeners = names.map(|name| envoy.listener_address(&name).map(|at| (name, at)));
-        let listeners = listeners.collect::<Result<_>>()?;
+        Self::around(options.start(&config)?, configurations.iter().map(|(name, _)| *name))
+    }
+
+    /// An Envoy that runs already, with these listeners: for configurations put together from
+    /// [`envoy_config`]'s parts, or with another kind of store.
+    pub fn around<'a>(envoy: Envoy, listeners: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let address = |name: &str| Ok((name.to_owned(), envoy.listener_address(name)?));
+        let listeners = listeners.into_iter().map(address).collect::<Result<_>>()?;
         let vms = envoy.stat(VMS_CREATED)?;
         Ok(Self { envoy, listeners, vms })
     }
@@ -87,16 +91,19 @@ pub fn envoy_config(
     for (name, configuration) in configurations {
         yaml.push_str(&listener(name, configuration)?);
     }
-    yaml.push_str("  clusters:\n");
-    for (name, address) in
-        [(STORE_CLUSTER, Some(store)), ("empty", None), ("upstream", Some(upstream))]
-    {
-        yaml.push_str(&cluster(name, address));
-    }
+    yaml.push_str(&clusters(store, upstream));
     Ok(yaml)
 }
 
-fn listener(name: &str, configuration: &str) -> Result<String> {
+/// The `clusters:` of such a configuration.
+pub fn clusters(store: SocketAddr, upstream: SocketAddr) -> String {
+    let all = [(STORE_CLUSTER, Some(store)), ("empty", None), ("upstream", Some(upstream))];
+    let all = all.map(|(name, address)| cluster(name, address));
+    format!("  clusters:\n{}", all.concat())
+}
+
+/// One of its `listeners:`.
+pub fn listener(name: &str, configuration: &str) -> Result<String> {
     let module = workspace::filter_module()?;
     // A JSON string is a YAML string too.
     let module = serde_json::Value::from(module.to_string_lossy());

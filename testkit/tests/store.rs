@@ -82,6 +82,27 @@ fn a_script_runs_and_its_last_line_stays() {
 }
 
 #[test]
+fn an_answer_can_be_made_of_the_request() {
+    let store = ScriptedStore::start().unwrap();
+    let echo = Behaviour::by_request(|request| Behaviour::json(200, request.target.clone()));
+    store.script([echo.clone(), echo.clone().after(SOON)]);
+    let text = |target| http::request(store.address(), "GET", target, &[]).unwrap().text();
+    assert_eq!([text("/a"), text("/b?c")], ["/a", "/b?c"]);
+    assert_eq!(echo, echo.clone());
+    assert_ne!(echo, Behaviour::by_request(|_| Behaviour::Hang));
+}
+
+#[test]
+fn a_store_can_be_told_to_forget() {
+    let store = ScriptedStore::start().unwrap();
+    let ask = || http::request(store.address(), "GET", "/", &[]).unwrap();
+    ask();
+    store.forget_requests();
+    ask();
+    assert!(store.take_requests().is_empty());
+}
+
+#[test]
 fn resets_are_resets() {
     let sentence = error(Behaviour::ResetBeforeHead);
     assert!(sentence.contains("reset"), "{sentence}");

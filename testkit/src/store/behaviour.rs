@@ -1,6 +1,10 @@
 //! What the store can be told to do.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::Request;
 
 /// What a request to the [`ScriptedStore`](super::ScriptedStore) gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +51,13 @@ pub enum Behaviour {
     /// A connection is closed as soon as it is accepted, before its request is read or recorded.
     /// A request on a connection that was open already is recorded and gets a close.
     CloseAfterAccept,
+    /// What a function makes of the request: [`Behaviour::by_request`].
+    ByRequest(ByRequest),
 }
+
+/// A function from a request to what it gets. Two are equal if they are the same one.
+#[derive(Clone)]
+pub struct ByRequest(Arc<dyn Fn(&Request) -> Behaviour + Send + Sync>);
 
 // === impl Behaviour ===
 
@@ -70,4 +80,31 @@ impl Behaviour {
     pub fn after(self, time: Duration) -> Self {
         Self::Delay(time, Box::new(self))
     }
+
+    /// What `decide` makes of each request. Connections call it side by side.
+    pub fn by_request(decide: impl Fn(&Request) -> Behaviour + Send + Sync + 'static) -> Self {
+        Self::ByRequest(ByRequest(Arc::new(decide)))
+    }
 }
+
+// === impl ByRequest ===
+
+impl ByRequest {
+    pub(super) fn decide(&self, request: &Request) -> Behaviour {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for ByRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ByRequest(…)")
+    }
+}
+
+impl PartialEq for ByRequest {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByRequest {}

@@ -54,17 +54,16 @@ fn requests(shared: &Shared, number: usize, stream: &TcpStream) -> io::Result<Ne
             }
             Err(error) => return Err(error),
         };
-        let (method, last) = (request.method.clone(), request.wants_close());
         if request.target == b"/healthz" {
-            answer(stream, &method, 200, &[], b"ok")?;
+            answer(stream, &request.method, 200, &[], b"ok")?;
         } else {
-            let behaviour = shared.record(request);
-            match perform(shared, stream, &method, behaviour)? {
+            let behaviour = shared.record(&request);
+            match perform(shared, stream, &request, behaviour)? {
                 Next::Keep => {}
                 end => return Ok(end),
             }
         }
-        if last {
+        if request.wants_close() {
             return Ok(Next::Close);
         }
     }
@@ -73,12 +72,12 @@ fn requests(shared: &Shared, number: usize, stream: &TcpStream) -> io::Result<Ne
 fn perform(
     shared: &Shared,
     mut stream: &TcpStream,
-    method: &str,
+    request: &Request,
     behaviour: Behaviour,
 ) -> io::Result<Next> {
     match behaviour {
         Behaviour::Answer { status, headers, body } => {
-            answer(stream, method, status, &headers, &body)
+            answer(stream, &request.method, status, &headers, &body)
         }
         Behaviour::ResetBeforeHead => Ok(Next::Reset),
         Behaviour::ResetAfterHead => {
@@ -108,14 +107,17 @@ fn perform(
             Ok(Next::Close)
         }
         Behaviour::Delay(time, then) => match shared.sleep(time) {
-            true => perform(shared, stream, method, *then),
+            true => perform(shared, stream, request, *then),
             false => Ok(Next::Close),
         },
         Behaviour::Interim(status, then) => {
             stream.write_all(format!("HTTP/1.1 {status} Interim\r\n\r\n").as_bytes())?;
-            perform(shared, stream, method, *then)
+            perform(shared, stream, request, *then)
         }
         Behaviour::CloseAfterAccept => Ok(Next::Close),
+        Behaviour::ByRequest(function) => {
+            perform(shared, stream, request, function.decide(request))
+        }
     }
 }
 

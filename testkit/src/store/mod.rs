@@ -15,7 +15,7 @@ mod behaviour;
 mod connection;
 mod request;
 
-pub use behaviour::Behaviour;
+pub use behaviour::{Behaviour, ByRequest};
 pub use request::Request;
 
 /// A scripted store on 127.0.0.1. It starts by answering `{}` with 200; `/healthz` is always
@@ -40,6 +40,8 @@ struct State {
     /// What the next requests get; the last one stays.
     script: VecDeque<Behaviour>,
     requests: Vec<Request>,
+    /// Whether `requests` grows.
+    remembers: bool,
     /// By number. `Arc`, not `try_clone`: a second descriptor would keep a reset from going out.
     open: BTreeMap<usize, Arc<TcpStream>>,
     accepted: usize,
@@ -102,6 +104,14 @@ impl ScriptedStore {
         })
     }
 
+    /// Forgets the requests so far and remembers none from now on: under load they would fill the
+    /// memory.
+    pub fn forget_requests(&self) {
+        let mut state = self.shared.lock();
+        state.remembers = false;
+        state.requests = Vec::new();
+    }
+
     /// How many connections are open now.
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open.len()
@@ -159,6 +169,7 @@ impl Shared {
             state: Mutex::new(State {
                 script: VecDeque::from([Behaviour::json(200, "{}")]),
                 requests: Vec::new(),
+                remembers: true,
                 open: BTreeMap::new(),
                 accepted: 0,
                 stopping: false,
@@ -188,9 +199,11 @@ impl Shared {
     }
 
     /// Remembers the request and says what it gets.
-    fn record(&self, request: Request) -> Behaviour {
+    fn record(&self, request: &Request) -> Behaviour {
         let mut state = self.lock();
-        state.requests.push(request);
+        if state.remembers {
+            state.requests.push(request.clone());
+        }
         state.next_behaviour()
     }
 
