@@ -1,4 +1,4 @@
-//! What the release module may cost: imports, bytes, host calls, memory. Run in the wasm host,
+//! What the release module may cost: imports, bytes, host calls. Run in the wasm host,
 //! which also runs `cases.toml`, the glue included.
 //!
 //! `cargo test --test budgets -- --nocapture --test-threads 1` prints the figures for the README.
@@ -161,55 +161,6 @@ fn an_answer_that_broke_off_is_502_and_after_the_timeout_504() {
         let step = host.callout_response(asked.stream, &[], b"").unwrap();
         assert_eq!(reply(step).status, status, "after {elapsed} ms");
     }
-}
-
-#[test]
-fn memory_stays_flat() {
-    const REQUESTS: usize = 20_000;
-    const WARM_UP: usize = 1_000;
-    let mut host = host();
-    let long = format!("{PATH}?name={}", "a".repeat(8_000));
-    let full = format!("{PATH}?share_to_me=no&name=%C3%A9&from_project_id=p1&status=error");
-    let mut memory = 0;
-    for n in 0..REQUESTS {
-        let (method, path, accept) = match n % 8 {
-            0 => ("GET", "/v2/p1/backups", "*/*"),
-            1 => ("PUT", PATH, "*/*"),
-            2 => ("GET", PATH, "image/png, text/html;q=0.5"),
-            3 => ("GET", long.as_str(), "*/*"),
-            4 => ("GET", full.as_str(), "*/*"),
-            _ => ("GET", PATH, "*/*"),
-        };
-        let step = host.request(&request(method, path, accept)).unwrap();
-        let stream = step.stream;
-        match (step.end, n % 8) {
-            (End::Callout(_), 5) => {
-                host.callout_response(stream, &[], b"").map(reply).unwrap();
-                host.finish(stream).unwrap();
-            }
-            // The client hangs up first.
-            (End::Callout(_), 6) => {
-                host.finish(stream).unwrap();
-                let step = host.callout_response(stream, &ANSWER, br#"{"count":1}"#).unwrap();
-                assert_eq!(step.end, End::Finished);
-            }
-            (End::Callout(_), _) => {
-                let body = match n % 64 {
-                    7 => vec![b'['; 70_000],
-                    15 => vec![b'['; 50],
-                    _ => br#"{"count":2}"#.to_vec(),
-                };
-                host.callout_response(stream, &ANSWER, &body).map(reply).unwrap();
-                host.finish(stream).unwrap();
-            }
-            _ => drop(host.finish(stream).unwrap()),
-        }
-        if n == WARM_UP {
-            memory = host.memory_bytes();
-        }
-    }
-    println!("| linear memory | {} bytes after {REQUESTS} requests |", host.memory_bytes());
-    assert_eq!(host.memory_bytes(), memory, "memory grew after {WARM_UP} requests");
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! One module for each experiment. Each has a `run(Scale) -> Result<Section>`.
 
+mod versions;
+mod vm;
+
 use crate::Experiment;
 
 /// All of them, in the order of the report.
-pub static EXPERIMENTS: &[Experiment] = &[];
+pub static EXPERIMENTS: &[Experiment] = &[
+    Experiment { name: "vm", title: "A million requests in the wasm host", run: vm::run },
+    Experiment { name: "versions", title: "In five releases of Envoy", run: versions::run },
+];
