@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::command::{self, Progress};
 use crate::{Error, Result};
 
-/// What Envoy's V8 runs, and the SDK's documented target.
+/// What Envoy's V8 runs.
 const WASM_TARGET: &str = "wasm32-wasip1";
 
 /// The workspace's root folder, known when this crate is compiled.
