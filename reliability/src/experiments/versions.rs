@@ -4,11 +4,12 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 
 use testkit::cases::envoy::Outcome;
 use testkit::envoy::{Envoy, RELEASES, Verdict, release_binary, validate_with};
 use testkit::production::{Places, envoy_yaml};
-use testkit::{Result, cases, outcomes, workspace};
+use testkit::{Error, Result, cases, outcomes, workspace};
 
 use crate::{Scale, Section};
 
@@ -28,6 +29,7 @@ pub fn run(scale: Scale) -> Result<Section> {
     };
     for version in releases {
         let binary = release_binary(version)?;
+        must_be(&binary, version)?;
         let options = || Envoy::options().binary(&binary);
         let cases = held(version, cases::envoy::run(options())?, &mut section.failures);
         let rows = held(version, outcomes::run(options())?, &mut section.failures);
@@ -42,6 +44,17 @@ pub fn run(scale: Scale) -> Result<Section> {
         let _ = writeln!(section.text, "| {version} | {cases} | {rows} | {shipped} |");
     }
     Ok(section)
+}
+
+/// A table of releases is worth nothing if one program stood for them all.
+fn must_be(binary: &Path, version: &str) -> Result<()> {
+    let output = Command::new(binary).arg("--version").output();
+    let output = output.map_err(Error::while_doing("ask Envoy for its version"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    match said.contains(&format!("/{version}/")) {
+        true => Ok(()),
+        false => Err(Error::new(format!("Envoy {version} says that it is {}", said.trim()))),
+    }
 }
 
 /// `98 of 98`; the others become failures.
