@@ -1,5 +1,7 @@
 //! One module for each experiment. Each has a `run(Scale) -> Result<Section>`.
 
+pub mod faults;
+mod overload;
 mod versions;
 mod vm;
 
@@ -7,6 +9,8 @@ use crate::Experiment;
 
 /// All of them, in the order of the report.
 pub static EXPERIMENTS: &[Experiment] = &[
+    Experiment { name: "faults", title: "Faults under load", run: faults::run },
+    Experiment { name: "overload", title: "Overload", run: overload::run },
     Experiment { name: "vm", title: "A million requests in the wasm host", run: vm::run },
     Experiment { name: "versions", title: "In five releases of Envoy", run: versions::run },
 ];

@@ -1,0 +1,229 @@
+//! An Envoy under load, a fault that comes and goes, and what is seen meanwhile.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::edge::{Edge, envoy_config};
+use testkit::envoy::{Envoy, Options};
+use testkit::store::ScriptedStore;
+use testkit::{Error, Result, http, wait_for};
+
+use super::row::Row;
+use crate::Scale;
+use crate::load::{Kind, Load, Mix, Running, Tally, truth};
+
+/// How long the filter waits for the store.
+pub const TIMEOUT: Duration = Duration::from_millis(400);
+
+/// The listener, and the plugin configuration that goes with [`TIMEOUT`].
+pub const LISTENER: &str = "count";
+const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#;
+
+/// Keeps Envoy from reading 32 MiB of an answer before it gives up: the filter reads 64 KiB.
+pub const LIMITS: &str = "\
+layered_runtime:
+  layers:
+  - {name: limits, static_layer: {http.async_response_buffer_limit: 131072}}
+";
+
+/// How long Envoy may take to be rid of the last stream, the store's timeout included.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An Envoy with two workers, and an upstream.
+#[derive(Debug)]
+pub struct Bench {
+    pub edge: Edge,
+    pub address: SocketAddr,
+    _upstream: ScriptedStore,
+    scale: Scale,
+}
+
+/// Mixed requests, and beside them some that never need the store: they must not notice when
+/// all the others wait for it.
+#[derive(Debug)]
+pub struct Loads {
+    mixed: Running,
+    aside: Running,
+}
+
+/// Two workers of this Envoy.
+pub fn options(envoy: Option<&Path>) -> Options {
+    let options = Envoy::options().concurrency(2);
+    match envoy {
+        Some(binary) => options.binary(binary),
+        None => options,
+    }
+}
+
+/// An upstream that says what it was asked, and remembers nothing.
+pub fn upstream() -> Result<ScriptedStore> {
+    let upstream = ScriptedStore::start()?;
+    upstream.forget_requests();
+    upstream.set(truth::upstream());
+    Ok(upstream)
+}
+
+impl Bench {
+    /// In front of this store; `limits` is [`LIMITS`], or nothing.
+    pub fn start(options: Options, scale: Scale, store: SocketAddr, limits: &str) -> Result<Self> {
+        let upstream = upstream()?;
+        let config = envoy_config(&[(LISTENER, CONFIGURATION)], store, upstream.address())?;
+        Self::around(options.start(&(config + limits))?, upstream, scale)
+    }
+
+    /// Around an Envoy whose listener is [`LISTENER`].
+    pub fn around(envoy: Envoy, upstream: ScriptedStore, scale: Scale) -> Result<Self> {
+        let edge = Edge::around(envoy, [LISTENER])?;
+        let address = edge.listeners[LISTENER];
+        Ok(Self { edge, address, _upstream: upstream, scale })
+    }
+
+    /// Puts the load on it.
+    pub fn load(&self) -> Result<Loads> {
+        let pause = Duration::from_millis(5);
+        let mixed = Load { connections: 24, pause, ..Load::new(self.address) };
+        let mix = Mix { counts: 0, rejections: 3, passes: 1, hang_ups: 0 };
+        let aside = Load { connections: 8, pause, mix, ..Load::new(self.address) };
+        Ok(Loads { mixed: mixed.start()?, aside: aside.start()? })
+    }
+
+    /// How long a service in order is watched.
+    pub fn calm(&self) -> Duration {
+        self.scale.pick(Duration::from_millis(400), Duration::from_secs(3))
+    }
+
+    /// How long a fault lasts.
+    pub fn trouble(&self) -> Duration {
+        self.scale.pick(Duration::from_secs(1), Duration::from_secs(6))
+    }
+
+    /// Load; then the fault; then none; then no load. One row.
+    pub fn observe(
+        &self,
+        fault: &str,
+        inflict: impl FnOnce() -> Result<()>,
+        mend: impl FnOnce() -> Result<()>,
+    ) -> Result<Row> {
+        eprintln!("   {fault}");
+        let mut row = Row { fault: fault.to_owned(), ..Row::default() };
+        let loads = self.load()?;
+        let before = loads.run_for(self.calm());
+        only_counts("before", &before, &mut row.failures);
+        row.healthy = before.latency(Kind::Rejection);
+        row.all.merge(&before);
+
+        self.forget_peak()?;
+        inflict()?;
+        row.during = loads.run_for(self.trouble());
+        row.all.merge(&row.during);
+        row.peak = Some(self.peak()?);
+
+        mend()?;
+        row.normal_after = Some(self.normal_again(PATIENCE)?);
+        // Until the last request that met the fault has its answer.
+        row.all.merge(&loads.run_for(TIMEOUT * 2));
+        let after = loads.run_for(self.calm());
+        only_counts("afterwards", &after, &mut row.failures);
+        row.all.merge(&after);
+        row.all.merge(&loads.stop());
+        self.finish(&mut row)?;
+        Ok(row)
+    }
+
+    /// Open streams and trapped VMs.
+    pub fn finish(&self, row: &mut Row) -> Result<()> {
+        row.open = self.open_after()?;
+        if let Err(error) = self.edge.check_vms() {
+            row.failures.push(error.to_string());
+        }
+        Ok(())
+    }
+
+    /// What is still open when Envoy has had time to be rid of all.
+    pub fn open_after(&self) -> Result<u64> {
+        let streams = format!("http.{LISTENER}.downstream_rq_active");
+        open_after(&self.edge.envoy, &[&streams, "cluster.store.upstream_rq_active"])
+    }
+
+    /// Lets the kernel measure Envoy's peak from now on (proc(5), `clear_refs`).
+    fn forget_peak(&self) -> Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.edge.envoy.pid());
+        fs::write(&file, "5").map_err(Error::while_doing(format!("write {file}")))
+    }
+
+    /// The most memory Envoy has had since, in MiB.
+    fn peak(&self) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.edge.envoy.pid());
+        let status = fs::read_to_string(&file);
+        let status = status.map_err(Error::while_doing(format!("read {file}")))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.map(|kib| kib / 1024).ok_or_else(|| Error::new(format!("{file} has no VmHWM.")))
+    }
+
+    /// How long it takes until the first right count comes, and four more after it.
+    fn normal_again(&self, limit: Duration) -> Result<Duration> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            let right = self.counts_right();
+            let since = start.elapsed();
+            if right && (0..4).all(|_| self.counts_right()) {
+                return Ok(since);
+            }
+        }
+        Err(Error::new(format!("{limit:?} after the fault, counts were not right again.")))
+    }
+
+    fn counts_right(&self) -> bool {
+        let path = "/v2/p37/os-vendor-backup-sharing/count";
+        http::request(self.address, "GET", path, &[])
+            .is_ok_and(|answer| answer.status == 200 && answer.text() == r#"{"count":37}"#)
+    }
+}
+
+impl Loads {
+    /// Lets them go on for a while, then takes what came.
+    pub fn run_for(&self, time: Duration) -> Tally {
+        thread::sleep(time);
+        self.take()
+    }
+
+    /// What came since the last call.
+    pub fn take(&self) -> Tally {
+        let mut all = self.mixed.take();
+        all.merge(&self.aside.take());
+        all
+    }
+
+    /// Ends both, and takes what came since.
+    pub fn stop(self) -> Tally {
+        self.mixed.end();
+        let mut all = self.aside.stop();
+        all.merge(&self.mixed.stop());
+        all
+    }
+}
+
+/// The sum of these gauges, as soon as it is 0, or after some seconds.
+pub fn open_after(envoy: &Envoy, gauges: &[&str]) -> Result<u64> {
+    let open = || gauges.iter().map(|name| envoy.stat(name)).sum::<Result<u64>>();
+    let none = || matches!(open(), Ok(0)).then_some(());
+    match wait_for("the last stream to end", PATIENCE, none) {
+        Ok(()) => Ok(0),
+        Err(_) => open(),
+    }
+}
+
+/// Without a fault, every count is a count.
+pub fn only_counts(when: &str, tally: &Tally, failures: &mut Vec<String>) {
+    let others: Vec<_> =
+        tally.statuses(Kind::Count).into_iter().filter(|(s, _)| *s != 200).collect();
+    if !others.is_empty() || tally.answers(Kind::Count, 200) == 0 {
+        let counts = tally.answers(Kind::Count, 200);
+        failures
+            .push(format!("{when}, {counts} counts were answered, and (status, times) {others:?}"));
+    }
+}

@@ -1,0 +1,55 @@
+//! Envoy leaves: no more health, no more listeners, no more process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use testkit::store::ScriptedStore;
+use testkit::{Result, wait_for};
+
+use super::bench::{Bench, LIMITS, only_counts, options};
+use super::row::Row;
+use crate::Scale;
+use crate::load::{Kind, truth};
+
+/// How long Envoy asks its clients to go.
+const DRAIN: u64 = 1;
+
+/// Long enough that there is always something under way.
+const STORE: Duration = Duration::from_millis(100);
+
+/// The row.
+pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
+    let fault = "Envoy drained and ended".to_owned();
+    eprintln!("   {fault}");
+    let mut row = Row { fault, ..Row::default() };
+    let store = ScriptedStore::start()?;
+    store.forget_requests();
+    store.set(truth::store().after(STORE));
+    let options = options(envoy).arg("--drain-time-s").arg(DRAIN.to_string());
+    let bench = Bench::start(options, scale, store.address(), LIMITS)?;
+    let loads = bench.load()?;
+    let before = loads.run_for(bench.calm());
+    row.healthy = before.latency(Kind::Rejection);
+    row.all.merge(&before);
+
+    bench.edge.envoy.admin_post("/healthcheck/fail")?;
+    row.during.merge(&loads.run_for(bench.calm()));
+    bench.edge.envoy.admin_post("/drain_listeners?graceful")?;
+    let refused = wait_for("the listener to close", Duration::from_secs(DRAIN + 5), || {
+        row.during.merge(&loads.take());
+        (row.during.refused > 0).then_some(())
+    });
+    if let Err(error) = refused {
+        row.failures.push(error.to_string());
+    }
+    row.during.merge(&loads.run_for(bench.calm()));
+    row.open = bench.open_after()?;
+    if let Err(error) = bench.edge.check_vms() {
+        row.failures.push(error.to_string());
+    }
+    bench.edge.envoy.stop()?;
+    row.during.merge(&loads.stop());
+    only_counts("meanwhile", &row.during, &mut row.failures);
+    row.all.merge(&row.during);
+    Ok(row)
+}

@@ -1,0 +1,165 @@
+//! Envoy gets another plugin configuration again and again, under load.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use testkit::edge::{clusters, listener};
+use testkit::store::ScriptedStore;
+use testkit::{Error, Result, http, wait_for};
+
+use super::bench::{Bench, LISTENER, Loads, only_counts, options, upstream};
+use super::row::{Row, short};
+use crate::Scale;
+use crate::load::{Kind, truth};
+
+/// Seconds in which a replaced listener's connections are closed.
+const DRAIN: u64 = 1;
+
+/// How long Envoy may take to serve by a new file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const SUCCESS: &str = "listener_manager.lds.update_success";
+const REJECTED: &str = "listener_manager.lds.update_rejected";
+const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
+const CUT: &str = "http.count.downstream_cx_destroy_local_active_rq";
+
+/// The row, and what else there is to say.
+pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<(Row, String)> {
+    let updates: u64 = scale.pick(5, 20);
+    let fault = format!("Envoy's configuration replaced {updates} times");
+    eprintln!("   {fault}");
+    let mut row = Row { fault, ..Row::default() };
+    let (store, folder) = (ScriptedStore::start()?, tempfile::tempdir());
+    let folder = folder.map_err(Error::while_doing("make a temporary folder"))?;
+    store.forget_requests();
+    store.set(truth::store());
+    publish(folder.path(), 0)?;
+    let options = options(envoy).arg("--drain-time-s").arg(DRAIN.to_string());
+    let (options, upstream) = (options.arg("--drain-strategy").arg("immediate"), upstream()?);
+    let envoy = options.start(&bootstrap(folder.path(), &store, &upstream))?;
+    let bench = Bench::around(envoy, upstream, scale)?;
+    let stat = |name| bench.edge.envoy.stat(name);
+    let (accepted, vms) = (stat(SUCCESS)?, stat(VMS)?);
+
+    let loads = bench.load()?;
+    let before = loads.run_for(bench.calm());
+    row.healthy = before.latency(Kind::Rejection);
+    row.all.merge(&before);
+    let slowest = replace(&bench, &loads, folder.path(), updates, &mut row)?;
+    only_counts("meanwhile", &row.during, &mut row.failures);
+    // Until the last replaced listener is gone.
+    row.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
+
+    let (taken, cut) = (stat(SUCCESS)? - accepted, stat(CUT)?);
+    refuse(&bench, folder.path(), updates, &mut row)?;
+    row.all.merge(&loads.run_for(bench.calm()));
+    row.all.merge(&loads.stop());
+    row.open = bench.open_after()?;
+    row.expect(taken == updates, format!("Envoy took {taken} of {updates} updates"));
+    let vms_after = stat(VMS)?;
+    row.expect(vms_after == vms, format!("{vms} VMs became {vms_after}"));
+    row.expect(cut == 0, format!("Envoy closed {cut} connections with a request in them"));
+    row.expect(row.all.refused == 0, format!("{} connections refused", row.all.refused));
+    let text = format!(
+        "Envoy took {taken} of {updates} updates, the slowest served {} after the file was there; {} \
+         connections were closed, each announced or idle, and {} requests crossed with a close; \
+         Envoy itself counts {cut} that it closed with a request in them; {vms} VMs before, {vms_after} \
+         after. An update with an invalid \
+         configuration was refused, and the one before stayed.",
+        short(slowest),
+        row.all.closed,
+        row.all.crossed,
+    );
+    bench.edge.envoy.stop()?;
+    Ok((row, text))
+}
+
+/// Publishes one configuration after the other, and waits until each is served.
+fn replace(
+    bench: &Bench,
+    loads: &Loads,
+    folder: &Path,
+    updates: u64,
+    row: &mut Row,
+) -> Result<Duration> {
+    let mut slowest = Duration::ZERO;
+    for number in 1..=updates {
+        let start = Instant::now();
+        publish(folder, number)?;
+        wait_for(&format!("update {number}"), PATIENCE, || serves(bench, number).then_some(()))?;
+        slowest = slowest.max(start.elapsed());
+        row.during.merge(&loads.run_for(bench.calm() / 2));
+    }
+    row.all.merge(&row.during);
+    Ok(slowest)
+}
+
+/// An update that the filter refuses changes nothing.
+fn refuse(bench: &Bench, folder: &Path, last: u64, row: &mut Row) -> Result<()> {
+    let rejected = bench.edge.envoy.stat(REJECTED)?;
+    write(folder, &resource(r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?)?;
+    let refused = wait_for("the update to be refused", PATIENCE, || {
+        (bench.edge.envoy.stat(REJECTED).ok()? > rejected).then_some(())
+    });
+    if let Err(error) = refused {
+        row.failures.push(error.to_string());
+    }
+    row.expect(serves(bench, last), "a refused update changed the service");
+    Ok(())
+}
+
+/// Whether a new connection meets the configuration of this number, and no other.
+fn serves(bench: &Bench, number: u64) -> bool {
+    let path = format!("/v2/p1/os-vendor-backup-sharing/count?status={}", word(number));
+    http::request(bench.address, "GET", path, &[]).is_ok_and(|answer| answer.status == 200)
+}
+
+/// A status that only one configuration knows. Letters, as the filter wants statuses.
+fn word(number: u64) -> String {
+    let letter = |digit: u8| char::from(b'a' + digit - b'0');
+    format!("only_{}", number.to_string().bytes().map(letter).collect::<String>())
+}
+
+fn publish(folder: &Path, number: u64) -> Result<()> {
+    write(
+        folder,
+        &resource(&format!(
+            r#"{{"store": {{"cluster": "store", "timeout": "0.{}s"}},
+                "filters": {{"statuses": ["available", "error", "{}"]}}}}"#,
+            400 + number,
+            word(number)
+        ))?,
+    )
+}
+
+/// The listener as a resource of its own.
+fn resource(configuration: &str) -> Result<String> {
+    let kind = "  - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n    name:";
+    let listener = listener(LISTENER, configuration)?;
+    Ok(format!("resources:\n{}", listener.replacen("  - name:", kind, 1)))
+}
+
+/// At once and as a whole: Envoy looks when something is moved into the folder.
+fn write(folder: &Path, text: &str) -> Result<()> {
+    let (new, place) = (folder.join("new.yaml"), folder.join("listeners.yaml"));
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(new, place))
+        .map_err(Error::while_doing("publish a listener"))
+}
+
+fn bootstrap(folder: &Path, store: &ScriptedStore, upstream: &ScriptedStore) -> String {
+    let folder = folder.display();
+    format!(
+        "node: {{id: edge, cluster: edge}}
+dynamic_resources:
+  lds_config:
+    resource_api_version: V3
+    path_config_source:
+      path: {folder}/listeners.yaml
+      watched_directory: {{path: {folder}}}
+static_resources:
+{}",
+        clusters(store.address(), upstream.address())
+    )
+}
