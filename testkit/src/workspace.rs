@@ -51,17 +51,20 @@ pub fn count_store_binary() -> Result<PathBuf> {
     count_store_binary_with(Progress::Quiet)
 }
 
-/// The count store's program in the dev profile, built at most once per process.
+/// The count store's program, built at most once per process: in the profile `tools` for a program
+/// that is itself optimised, as those that measure are, else in the dev profile.
 pub fn count_store_binary_with(progress: Progress) -> Result<PathBuf> {
     static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
     BINARY
         .get_or_init(|| {
             let mut build = cargo_build();
             // With a target set, cargo would put the program into a folder named for it.
-            build.args(["-p", "count-store"]).env_remove("CARGO_BUILD_TARGET");
-            command::run(&mut build, progress)?;
+            let (profile, folder) =
+                if cfg!(debug_assertions) { ("dev", "debug") } else { ("tools", "tools") };
+            build.args(["-p", "count-store", "--profile", profile]);
+            command::run(build.env_remove("CARGO_BUILD_TARGET"), progress)?;
             let name = format!("count-store{}", env::consts::EXE_SUFFIX);
-            built(target_dir().join("debug").join(name))
+            built(target_dir().join(folder).join(name))
         })
         .clone()
 }
