@@ -11,7 +11,7 @@ use testkit::envoy::{Envoy, Options};
 use testkit::store::ScriptedStore;
 use testkit::{Error, Result, http, wait_for};
 
-use super::row::Row;
+use super::row::{Row, statuses};
 use crate::Scale;
 use crate::load::{Kind, Load, Mix, Running, Tally, truth};
 
@@ -217,13 +217,11 @@ pub fn open_after(envoy: &Envoy, gauges: &[&str]) -> Result<u64> {
     }
 }
 
-/// Without a fault, every count is a count.
+/// Without a fault, every count is a count; one in a hundred may be late on a busy machine.
 pub fn only_counts(when: &str, tally: &Tally, failures: &mut Vec<String>) {
-    let others: Vec<_> =
-        tally.statuses(Kind::Count).into_iter().filter(|(s, _)| *s != 200).collect();
-    if !others.is_empty() || tally.answers(Kind::Count, 200) == 0 {
-        let counts = tally.answers(Kind::Count, 200);
-        failures
-            .push(format!("{when}, {counts} counts were answered, and (status, times) {others:?}"));
+    let (counts, late) = (tally.answers(Kind::Count, 200), tally.answers(Kind::Count, 504));
+    let answered: u64 = tally.statuses(Kind::Count).values().sum();
+    if counts == 0 || late * 100 > answered || counts + late != answered {
+        failures.push(format!("{when}, counts were answered {}", statuses(tally)));
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use testkit::edge::envoy_config;
 use testkit::store::ScriptedStore;
 use testkit::{Result, wait_for};
 
-use super::bench::{Bench, LIMITS, only_counts, options};
+use super::bench::{Bench, LISTENER, only_counts, options, upstream};
 use super::row::Row;
 use crate::Scale;
 use crate::load::{Kind, truth};
@@ -17,6 +18,9 @@ const DRAIN: u64 = 1;
 /// Long enough that there is always something under way.
 const STORE: Duration = Duration::from_millis(100);
 
+/// With a timeout that no busy machine reaches.
+const PATIENT: &str = r#"{"store": {"cluster": "store", "timeout": "5s"}}"#;
+
 /// The row.
 pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
     let fault = "Envoy drained and ended".to_owned();
@@ -25,8 +29,10 @@ pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
     let store = ScriptedStore::start()?;
     store.forget_requests();
     store.set(truth::store().after(STORE));
-    let options = options(envoy).arg("--drain-time-s").arg(DRAIN.to_string());
-    let bench = Bench::start(options, scale, store.address(), LIMITS)?;
+    let (options, upstream) = (options(envoy).arg("--drain-time-s"), upstream()?);
+    let config = envoy_config(&[(LISTENER, PATIENT)], store.address(), upstream.address())?;
+    let envoy = options.arg(DRAIN.to_string()).start(&config)?;
+    let bench = Bench::around(envoy, upstream, scale)?;
     let loads = bench.load()?;
     let before = loads.run_for(bench.calm());
     row.healthy = before.latency(Kind::Rejection);

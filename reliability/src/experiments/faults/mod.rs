@@ -44,14 +44,18 @@ pub fn run(scale: Scale) -> Result<Section> {
 pub fn table(envoy: Option<&Path>, scale: Scale) -> Result<Section> {
     let mut rows = real::rows(envoy, scale)?;
     rows.extend(scripted::rows(envoy, scale)?);
-    let (update, about_updates) = updates::row(envoy, scale)?;
-    rows.push(update);
+    let mut notes = String::new();
+    for strategy in ["immediate", "gradual"] {
+        let (row, note) = updates::row(envoy, scale, strategy)?;
+        notes.push_str(&format!("\n{}: {note}\n", row.fault));
+        rows.push(row);
+    }
     rows.push(drain::row(envoy, scale)?);
     let mut section = Section { text: row::HEAD.to_owned(), failures: Vec::new() };
     for row in &rows {
         section.text.push_str(&row.line());
         section.failures.extend(row.judge());
     }
-    section.text.push_str(&format!("\nThe configuration: {about_updates}\n"));
+    section.text.push_str(&notes);
     Ok(section)
 }

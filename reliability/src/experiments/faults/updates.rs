@@ -24,10 +24,10 @@ const REJECTED: &str = "listener_manager.lds.update_rejected";
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
 const CUT: &str = "http.count.downstream_cx_destroy_local_active_rq";
 
-/// The row, and what else there is to say.
-pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<(Row, String)> {
-    let updates: u64 = scale.pick(5, 20);
-    let fault = format!("Envoy's configuration replaced {updates} times");
+/// The row for one of Envoy's drain strategies, and what else there is to say.
+pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, String)> {
+    let updates: u64 = scale.pick(3, 20);
+    let fault = format!("Envoy's configuration replaced {updates} times, {strategy} drain");
     eprintln!("   {fault}");
     let mut row = Row { fault, ..Row::default() };
     let (store, folder) = (ScriptedStore::start()?, tempfile::tempdir());
@@ -36,7 +36,7 @@ pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<(Row, String)> {
     store.set(truth::store());
     publish(folder.path(), 0)?;
     let options = options(envoy).arg("--drain-time-s").arg(DRAIN.to_string());
-    let (options, upstream) = (options.arg("--drain-strategy").arg("immediate"), upstream()?);
+    let (options, upstream) = (options.arg("--drain-strategy").arg(strategy), upstream()?);
     let envoy = options.start(&bootstrap(folder.path(), &store, &upstream))?;
     let bench = Bench::around(envoy, upstream, scale)?;
     let stat = |name| bench.edge.envoy.stat(name);
@@ -125,9 +125,9 @@ fn publish(folder: &Path, number: u64) -> Result<()> {
     write(
         folder,
         &resource(&format!(
-            r#"{{"store": {{"cluster": "store", "timeout": "0.{}s"}},
+            r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}},
                 "filters": {{"statuses": ["available", "error", "{}"]}}}}"#,
-            400 + number,
+            100 + number,
             word(number)
         ))?,
     )
