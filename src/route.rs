@@ -64,13 +64,16 @@ impl Route {
         self.router.at(path).ok()?.params.get("project_id")
     }
 
-    /// Whether some backend could read `path` as the route. Backends differ in
-    /// whether `a//..` is `a` or nothing, so both readings are tried.
+    /// Whether some backend could read `path` as the route.
     fn is_disguised(&self, path: &[u8]) -> bool {
+        let is_route = |path: &[u8]| self.project_id(path).is_some();
         might_normalise(path)
-            && [true, false].iter().any(|&merge_first| {
-                let path = normalise(path, merge_first);
-                self.project_id(&path).is_some()
+            && Reading::all_of(path).any(|reading| {
+                let resolved = resolve_dots(&reading.before_dots(path), reading.merges);
+                is_route(&resolved) || {
+                    let path = reading.after_dots(resolved);
+                    is_route(&resolve_dots(&path, true))
+                }
             })
     }
 }
@@ -82,29 +85,124 @@ fn might_normalise(path: &[u8]) -> bool {
         || path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
 
-/// What a lenient backend may make of a path: one round of percent-decoding,
-/// `\` read as `/`, `;parameters` cut, `//` merged, dot segments resolved, a
-/// trailing `/` dropped.
-fn normalise(path: &[u8], merge_first: bool) -> Vec<u8> {
-    let decoded = percent::decode_path(path);
+/// What a lenient backend does to a path before it resolves dot segments; the rest it does after
+/// that, or never. So backends differ in what the `..` of `a%2Fb/..`, `a\b/..`, `..;v=1/..` and
+/// `a//..` takes away, and in whether `;v=1%2Fb` is all parameter.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    cuts_parameters_first: bool,
+    decodes: bool,
+    straightens_backslashes: bool,
+    cuts_parameters: bool,
+    merges: bool,
+}
+
+impl Reading {
+    /// Every reading that could matter for `path`; few, but for paths made to have many.
+    fn all_of(path: &[u8]) -> impl Iterator<Item = Reading> {
+        let decoded = percent::decode_path(path);
+        let escapes = decoded.len() < path.len();
+        let matters = [
+            escapes && path.contains(&b';'),
+            escapes,
+            decoded.contains(&b'\\'),
+            decoded.contains(&b';'),
+            true,
+        ];
+        // No step joins what stands apart, so a disguise has this word in one piece.
+        let names_the_call = decoded.windows(CALL.len()).any(|word| word == CALL);
+        let choices = (0..32_u8).map(|choice| [1, 2, 4, 8, 16].map(|bit| choice & bit != 0));
+        choices
+            .filter(move |choice| {
+                names_the_call
+                    && choice.iter().zip(matters).all(|(&done, matters)| matters || !done)
+            })
+            .map(
+                |[
+                    cuts_parameters_first,
+                    decodes,
+                    straightens_backslashes,
+                    cuts_parameters,
+                    merges,
+                ]| {
+                    Reading {
+                        cuts_parameters_first,
+                        decodes,
+                        straightens_backslashes,
+                        cuts_parameters,
+                        merges,
+                    }
+                },
+            )
+    }
+
+    fn before_dots(self, path: &[u8]) -> Vec<u8> {
+        let mut path = path.to_vec();
+        if self.cuts_parameters_first {
+            path = cut_parameters(&path);
+        }
+        if self.decodes {
+            path = percent::decode_path(&path);
+        }
+        if self.straightens_backslashes {
+            straighten_backslashes(&mut path);
+        }
+        if self.cuts_parameters {
+            path = cut_parameters(&path);
+        }
+        path
+    }
+
+    fn after_dots(self, mut path: Vec<u8>) -> Vec<u8> {
+        if !self.decodes {
+            path = percent::decode_path(&path);
+        }
+        straighten_backslashes(&mut path);
+        cut_parameters(&path)
+    }
+}
+
+const CALL: &[u8] = b"os-vendor-backup-sharing";
+
+fn straighten_backslashes(path: &mut [u8]) {
+    for byte in path.iter_mut().filter(|byte| **byte == b'\\') {
+        *byte = b'/';
+    }
+}
+
+/// Cuts `;parameters` from every segment.
+fn cut_parameters(path: &[u8]) -> Vec<u8> {
+    let mut inside = false;
+    let keep = |byte: &u8| {
+        inside = *byte == b';' || (inside && *byte != b'/');
+        !inside
+    };
+    path.iter().copied().filter(keep).collect()
+}
+
+/// Resolves dot segments, merges `//` before or after that, and drops a trailing `/`.
+fn resolve_dots(path: &[u8], merge_first: bool) -> Vec<u8> {
+    // What begins otherwise is no path (RFC 9112 §3.2.1).
+    let Some(path) = path.strip_prefix(b"/") else {
+        return path.to_vec();
+    };
     let mut kept: Vec<&[u8]> = Vec::new();
-    for segment in decoded.split(|byte| matches!(byte, b'/' | b'\\')).skip(1) {
-        let name = segment.split(|&byte| byte == b';').next().unwrap_or_default();
-        match name {
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
             b"." => {}
             b".." => {
                 kept.pop();
             }
             b"" if merge_first => {}
-            _ => kept.push(name),
+            _ => kept.push(segment),
         }
     }
-    let mut normal = Vec::with_capacity(decoded.len());
-    for name in kept.iter().filter(|name| !name.is_empty()) {
-        normal.push(b'/');
-        normal.extend_from_slice(name);
+    let mut resolved = Vec::with_capacity(path.len().saturating_add(1));
+    for segment in kept.into_iter().filter(|segment| !segment.is_empty()) {
+        resolved.push(b'/');
+        resolved.extend_from_slice(segment);
     }
-    normal
+    resolved
 }
 
 #[cfg(test)]
@@ -186,6 +284,11 @@ mod tests {
             "/v2/p1//../os-vendor-backup-sharing/count",
             "/v2/p1/x//../../os-vendor-backup-sharing/count",
             "/v2/p1/os-vendor-backup-sharing/count/?name=a",
+            "/v2/p1/a\\b/../os-vendor-backup-sharing/count",
+            "/v2/p1/a%2Fb/../os-vendor-backup-sharing/count",
+            "/v2/p1/%2e%2e/../os-vendor-backup-sharing/count",
+            "/v2/p1/..;v=1/../os-vendor-backup-sharing/count",
+            "/v2/p1/os-vendor-backup-sharing/count;v=1%2Fx",
         ] {
             assert_eq!(locate(path), Some(Target::Disguised), "{path}");
         }
