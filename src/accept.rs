@@ -110,6 +110,10 @@ impl<'a> Value<'a> {
             closes
         })?;
         let (inside, rest) = quoted.split_at_checked(end)?;
+        // RFC 9110 §5.6.4: of the controls, a tab alone.
+        if inside.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
+            return None;
+        }
         Some((Value::Quoted(inside), rest.strip_prefix(b"\"")?))
     }
 
@@ -225,6 +229,7 @@ mod tests {
             "garbage",
             "*",
             "*/json",
+            "text/html;x=\"\u{1}\"",
             "application/json;q=1.5",
             "application/json;q=1.001",
             "application/json;q=0.0001",
