@@ -56,12 +56,28 @@ fn read(json: &[u8]) -> Result<Config, ConfigError> {
     let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         match error.into_inner() {
-            error if path != "." && error.is_data() => ConfigError(format!("{path}: {error}")),
+            error if path != "." && error.is_data() => {
+                ConfigError(one_line(&format!("{path}: {error}")))
+            }
             error => ConfigError(format!("configuration: {error}")),
         }
     })?;
     json.end().map_err(|error| ConfigError(format!("configuration: {error}")))?;
     document.check()
+}
+
+/// `sentence` with controls escaped: it repeats names that stand in the configuration, and is one
+/// line of Envoy's log.
+fn one_line(sentence: &str) -> String {
+    let mut line = String::with_capacity(sentence.len());
+    for character in sentence.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 #[cfg(test)]
