@@ -25,9 +25,10 @@ pub fn message(body: &[u8]) -> Option<String> {
     (!message.is_empty()).then(|| message.to_owned())
 }
 
-/// The code in a `:status`.
+/// The code in a `:status`: three digits (RFC 9110 §15), where a parser of numbers also takes `+200`.
 pub fn status(value: &[u8]) -> Option<u16> {
-    str::from_utf8(value).ok()?.parse().ok()
+    let three_digits = value.len() == 3 && value.iter().all(u8::is_ascii_digit);
+    three_digits.then(|| str::from_utf8(value).ok()?.parse().ok()).flatten()
 }
 
 /// A `retry-after` value: a number of seconds or a date (RFC 9110 §10.2.3).
@@ -136,6 +137,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_three_digits() {
+        assert_eq!(status(b"200"), Some(200));
+        for bad in ["", "20", "+200", "0200", "20 ", "2e2"] {
+            assert_eq!(status(bad.as_bytes()), None, "{bad}");
+        }
+    }
 
     #[test]
     fn counts() {
