@@ -1,0 +1,102 @@
+//! The domain of each value (contract §5), by way of the crates that know its format.
+
+use std::time::Duration;
+
+use fluent_uri::UriRef;
+use http::HeaderName;
+use http::header::{
+    ACCEPT, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+/// The default of `store.forward_headers`.
+pub const FORWARDED: [&str; 11] = [
+    "x-auth-token",
+    "x-request-id",
+    "x-openstack-request-id",
+    "traceparent",
+    "tracestate",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+];
+
+/// "a valid authority", of an HTTP request: no user information (RFC 9110 §4.2.4), some host, and
+/// a port that there is.
+pub fn authority(text: &str) -> Option<String> {
+    let reference = format!("//{text}");
+    let authority = UriRef::parse(reference.as_str()).ok()?.authority()?;
+    let whole = authority.as_str() == text && !authority.has_userinfo();
+    // RFC 3986 allows `a:` and `[v7.x]`; the one says nothing, the other nobody has.
+    let port = match authority.port() {
+        Some(port) => !port.is_empty() && authority.port_to_u16().is_ok(),
+        None => true,
+    };
+    let host = !authority.host().is_empty() && !authority.host().starts_with("[v");
+    let host = host && !authority.host().starts_with("[V");
+    (whole && port && host).then(|| text.to_owned())
+}
+
+/// "empty, or an absolute path without trailing `/`"
+pub fn path_prefix(text: &str) -> Option<String> {
+    let reference = UriRef::parse(text).ok()?;
+    let path = reference.path().as_str();
+    let fits = text.is_empty() || (path.starts_with('/') && !path.ends_with('/'));
+    // What the library takes for another part, as it does `//host`, is no path.
+    (fits && path == text).then(|| text.to_owned())
+}
+
+/// "protobuf JSON duration, 0.001s to 60s", rounded up to the milliseconds that Envoy knows.
+pub fn timeout(text: &str) -> Option<Duration> {
+    // The library cuts a tenth decimal off, and takes `1.s`; protobuf's JSON mapping refuses both.
+    let decimals = text.split_once('.').map_or(1, |(_, decimals)| decimals.len().saturating_sub(1));
+    let written = (1..=9).contains(&decimals);
+    let duration: prost_types::Duration = text.parse().ok().filter(|_| written)?;
+    let nanos = i128::from(duration.seconds) * 1_000_000_000 + i128::from(duration.nanos);
+    let fits = (1_000_000..=60_000_000_000).contains(&nanos);
+    let millis = u64::try_from((nanos + 999_999) / 1_000_000).ok()?;
+    fits.then(|| Duration::from_millis(millis))
+}
+
+/// "header names; pseudo-headers, `host`, hop-by-hop, `content-*` and `x-envoy-*` names are
+/// refused", and `accept`, which the callout sets itself.
+pub fn forwarded_header(text: &str) -> Option<String> {
+    let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
+    // RFC 9110 §7.6.1, and RFC 2616 §13.5.1 for those it no longer lists.
+    let hop_by_hop = [
+        CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    let name_text = name.as_str();
+    let refused = [HOST, ACCEPT].contains(&name)
+        || hop_by_hop.contains(&name)
+        || name_text.starts_with("content-")
+        || name_text.starts_with("x-envoy-");
+    (!refused).then(|| name_text.to_owned())
+}
+
+/// "lower-case words"
+pub fn status(text: &str) -> Option<String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    let fits = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(word);
+    fits.then(|| text.to_owned())
+}
+
+/// A field's name as an error line shows it: on one line.
+pub fn shown(name: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(shown).collect()
+}

@@ -1,0 +1,71 @@
+//! Requests and answers as text, near enough to HTTP that people can write them as seeds.
+
+/// A header field.
+pub type Field = (Vec<u8>, Vec<u8>);
+
+/// What a store answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// `:status`
+    pub status: Vec<u8>,
+    /// The other header fields.
+    pub headers: Vec<Field>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Reads a status line, header fields, an empty line and a body. Any bytes are an answer.
+    pub fn read(text: &[u8]) -> Answer {
+        let (status, rest) = line(text);
+        let (headers, body) = fields(rest);
+        Answer { status: status.to_vec(), headers, body: body.to_vec() }
+    }
+
+    /// All header fields.
+    pub fn all_headers(&self) -> Vec<(&[u8], &[u8])> {
+        let status = (&b":status"[..], self.status.as_slice());
+        std::iter::once(status).chain(borrowed(&self.headers)).collect()
+    }
+}
+
+/// The first line, without its end, and what follows it.
+pub fn line(text: &[u8]) -> (&[u8], &[u8]) {
+    match text.iter().position(|&byte| byte == b'\n') {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, &[]),
+    }
+}
+
+/// `name: value` lines up to an empty one, and what follows that.
+pub fn fields(mut text: &[u8]) -> (Vec<Field>, &[u8]) {
+    let mut fields = Vec::new();
+    loop {
+        let (field, rest) = line(text);
+        text = rest;
+        if field.is_empty() {
+            return (fields, rest);
+        }
+        // Pseudo-headers begin with a colon.
+        let colon = field.iter().skip(1).position(|&byte| byte == b':');
+        let (name, value) = field.split_at(colon.map_or(field.len(), |at| at + 1));
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        fields.push((name.to_ascii_lowercase(), value.to_vec()));
+    }
+}
+
+/// Fields as the filter takes them.
+pub fn borrowed(fields: &[Field]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
+}
+
+/// The values of all fields called `name`.
+pub fn values<'a>(fields: &'a [Field], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    borrowed(fields).filter(move |(other, _)| *other == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// The value as text, if every byte of it is printable ASCII.
+pub fn printable(value: &[u8]) -> Option<&str> {
+    str::from_utf8(value).ok().filter(|text| text.chars().all(|c| (' '..='~').contains(&c)))
+}

@@ -1,0 +1,27 @@
+//! What the contract says of each input, worked out a second time.
+//!
+//! Each module holds one reading of the contract that shares no code and no library with the
+//! filter's, and a `check` that panics where the two differ. Property tests (`tests/properties`)
+//! and fuzz targets (`fuzz/`) call it with inputs that nobody thought of.
+//!
+//! | module | input | filter | second reading |
+//! |---|---|---|---|
+//! | [`path`] | a path with its query | `route` | text, rewritten step by step |
+//! | [`accept`] | `accept` fields | `accept` | `mediatype` |
+//! | [`query`] | a query | `filters` | `form_urlencoded`, `percent-encoding` |
+//! | [`configuration`] | a plugin configuration | `config` | jiter, `prost-types`, `fluent-uri`, `http` |
+//! | [`store_answer`] | a store's answer | `store` | jiter, `chrono` |
+//! | [`machine`] | a request and how its callout ended | `edge` | all of the above |
+//!
+//! Where the contract leaves something open, an oracle says so and asks only for an answer.
+
+pub mod accept;
+pub mod configuration;
+pub mod http;
+pub mod json;
+pub mod machine;
+pub mod path;
+pub mod query;
+pub mod reply;
+pub mod store_answer;
+pub mod target;

@@ -1,0 +1,163 @@
+//! What the client gets for what the store answered (contract §3), by way of jiter.
+
+use backup_sharing_count::edge::Edge;
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::store::CalloutOutcome;
+use chrono::NaiveDateTime;
+
+use crate::http::{Answer, printable, values};
+use crate::json::{Document, Json};
+use crate::reply::{self, Body};
+
+/// "over 64 KiB"
+const LARGEST: usize = 65_536;
+
+/// Asserts that the filter makes of an answer what the contract does.
+pub fn check(answer: &Answer) {
+    let edge = Edge::new(br#"{"store":{"cluster":"c"}}"#).expect("the smallest configuration");
+    check_reply(answer, &conclude(&edge, answer, &answer.body), &|body| {
+        conclude(&edge, answer, body)
+    });
+}
+
+fn conclude(edge: &Edge, answer: &Answer, body: &[u8]) -> Reply {
+    let headers = answer.all_headers();
+    let outcome = CalloutOutcome::Answered { headers: &headers, body };
+    edge.conclude(outcome).expect("a store is configured")
+}
+
+/// Asserts that `reply` is what the contract makes of `answer`. `with_body` is the reply to the
+/// same answer with another body.
+pub fn check_reply(answer: &Answer, reply: &Reply, with_body: &dyn Fn(&[u8]) -> Reply) {
+    let body = reply::read(reply);
+    let status = str::from_utf8(&answer.status).unwrap_or_default();
+    let document = match answer.body.len() {
+        0..=LARGEST => Document::read(&answer.body),
+        _ => Document::Malformed,
+    };
+    let expected = match status {
+        "200" => match count(&document) {
+            Ok(Some(count)) => {
+                assert_eq!((body, reply.headers.len()), (Body::Count(count), 1), "{document:?}");
+                return;
+            }
+            Ok(None) => 502,
+            Err(Unclear) => return assert!([200, 502].contains(&reply.status)),
+        },
+        "400" | "401" | "403" | "404" | "407" | "409" | "500" | "501" | "502" | "503" | "504" => {
+            status.parse().expect("three digits")
+        }
+        "408" => 504,
+        "429" => 503,
+        _ => 502,
+    };
+    let shown = answer.status.escape_ascii();
+    assert_eq!(reply.status, expected, "the store answered {shown} with {document:?}");
+    let Body::Fault { message } = body else { panic!("expected a fault, got {body:?}") };
+    let own = reply::message(&with_body(b""));
+    match status {
+        "400" | "401" | "403" | "404" | "407" | "409" => {
+            let said = messages(&document);
+            let fits = match &said[..] {
+                [] => message == own,
+                said => {
+                    said.contains(&message) || said.iter().any(String::is_empty) && message == own
+                }
+            };
+            assert!(fits || document == Document::Unclear, "{message:?} of {document:?}");
+        }
+        "200" => {}
+        _ => assert_eq!(message, own, "our own message"),
+    }
+    check_headers(answer, status, reply);
+}
+
+/// The reading is [`Document::Unclear`].
+struct Unclear;
+
+/// "JSON object whose `count` is an integer from 0 to 2^63-1 (other members ignored)"
+fn count(document: &Document) -> Result<Option<u64>, Unclear> {
+    let value = match document {
+        Document::Value(value) => value,
+        Document::Malformed => return Ok(None),
+        Document::Unclear => return Err(Unclear),
+    };
+    let counts: Vec<&Json> = value.all("count").collect();
+    // Digits alone: no sign (`-0` is written as a negative number), fraction or exponent.
+    Ok(match counts[..] {
+        [Json::Number(written)] if written.bytes().all(|digit| digit.is_ascii_digit()) => {
+            written.parse().ok().filter(|count| *count < 1 << 63)
+        }
+        _ => None,
+    })
+}
+
+/// The messages of an OpenStack-style body, `{"itemNotFound": {"message": "…"}}`, each cut to 512
+/// characters: those of the first member that has one. There is more than one only where a name
+/// is repeated, and then any will do.
+fn messages(document: &Document) -> Vec<String> {
+    let Document::Value(value) = document else { return Vec::new() };
+    let faults = value.members().unwrap_or_default().iter().map(|(_, fault)| fault);
+    let first = faults
+        .map(|fault| fault.all("message").filter_map(Json::text).collect::<Vec<_>>())
+        .find(|texts| !texts.is_empty());
+    let texts = first.unwrap_or_default().into_iter();
+    texts.map(|text| text.chars().take(512).collect()).collect()
+}
+
+fn check_headers(answer: &Answer, status: &str, reply: &Reply) {
+    let passed: Vec<(&str, &str)> =
+        reply.headers.iter().skip(1).map(|(name, value)| (*name, &**value)).collect();
+    let challenges = |name| -> Vec<(&str, &str)> {
+        values(&answer.headers, name).filter_map(printable).map(|value| (name, value)).collect()
+    };
+    match status {
+        "401" => assert_eq!(passed, challenges("www-authenticate")),
+        "407" => assert_eq!(passed, challenges("proxy-authenticate")),
+        "429" | "503" => {
+            let sent: Vec<&[u8]> = values(&answer.headers, "retry-after").collect();
+            match (&passed[..], &sent[..]) {
+                // RFC 9110 §10.2.3: one value. Of several, none is the store's word.
+                ([], [value]) => assert!(!must_pass(value), "{} passes", value.escape_ascii()),
+                ([], _) => {}
+                ([("retry-after", passed)], [value]) => {
+                    assert_eq!(passed.as_bytes(), *value);
+                    assert!(may_pass(passed), "{passed:?} is neither seconds nor a date");
+                }
+                (passed, sent) => panic!("expected one of {sent:?} at most, got {passed:?}"),
+            }
+        }
+        _ => assert!(passed.is_empty(), "{status}: {passed:?}"),
+    }
+}
+
+fn is_seconds(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// Seconds, or an IMF-fixdate (RFC 9110 §5.6.7) of the last and the next decades.
+fn must_pass(value: &[u8]) -> bool {
+    const FIXDATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
+    let Ok(value) = str::from_utf8(value) else { return false };
+    let date = NaiveDateTime::parse_from_str(value, FIXDATE);
+    let canonical = |date: NaiveDateTime| date.format(FIXDATE).to_string() == value;
+    let years = "1970".."9999";
+    let recent = value.get(12..16).is_some_and(|year| years.contains(&year));
+    is_seconds(value) || (recent && date.is_ok_and(canonical))
+}
+
+/// Seconds, or something of the shape of RFC 9110's three dates.
+fn may_pass(value: &str) -> bool {
+    let shape: String = value
+        .chars()
+        .map(|c| match c {
+            '0'..='9' => '0',
+            'A'..='Z' | 'a'..='z' => 'a',
+            other => other,
+        })
+        .collect();
+    let rfc850 = shape.trim_start_matches('a') == ", 00-aaa-00 00:00:00 aaa";
+    let others =
+        ["aaa, 00 aaa 0000 00:00:00 aaa", "aaa aaa 00 00:00:00 0000", "aaa aaa  0 00:00:00 0000"];
+    is_seconds(value) || rfc850 || others.contains(&shape.as_str())
+}

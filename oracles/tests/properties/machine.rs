@@ -1,0 +1,85 @@
+//! Requests, and how their callouts end.
+
+use std::time::Duration;
+
+use backup_sharing_count::store::NotSent;
+use oracles::machine::{Exchange, Outcome, check};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::mutate::{mutated, one_of};
+use crate::{accept, path, query, store_answer};
+
+const HEADERS: &[(&str, &str)] = &[
+    ("x-auth-token", "secret"),
+    ("x-request-id", "r1"),
+    ("tracestate", "a=1"),
+    ("b3", "0"),
+    ("x-tenant", "t"),
+    ("content-length", "0"),
+    ("content-length", "00"),
+    ("content-length", "1"),
+    ("content-length", ""),
+    ("cookie", "a=b"),
+    ("host", "h"),
+    (":method", "POST"),
+    (":authority", "a"),
+    ("te", "trailers"),
+];
+
+fn header() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let plain = select(HEADERS).prop_flat_map(|(name, value)| {
+        let value = value.as_bytes().to_vec();
+        let value = prop_oneof![4 => Just(value.clone()), 1 => mutated(Just(value), &["\r\n", "\t", "é", "\u{7f}", ","])];
+        value.prop_map(move |value| (name.as_bytes().to_vec(), value))
+    });
+    let accept = accept::field().prop_map(|value| (b"accept".to_vec(), value));
+    prop_oneof![5 => plain, 1 => accept]
+}
+
+fn target() -> impl Strategy<Value = Vec<u8>> {
+    let project = prop_oneof![
+        4 => Just("p1".to_owned()),
+        1 => select(&["p.1", "%70", "..", "a b", "é", "A_-9"][..]).prop_map(str::to_owned),
+        1 => (63..66_usize).prop_map(|length| "a".repeat(length)),
+    ];
+    let call = (project, query::queries()).prop_map(|(project, query)| {
+        let path = format!("/v2/{project}/os-vendor-backup-sharing/count?");
+        [path.into_bytes(), query].concat()
+    });
+    prop_oneof![5 => call, 1 => path::paths()]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        4 => store_answer::answers().prop_map(Outcome::Answered),
+        1 => (0..2_000_u64).prop_map(|millis| Outcome::Broken(Duration::from_millis(millis))),
+        1 => (0..20_u64).prop_map(|millis| Outcome::Broken(Duration::from_millis(millis))),
+        1 => Just(Outcome::NotSent(NotSent::NoHost)),
+        1 => Just(Outcome::NotSent(NotSent::UnknownCluster)),
+    ]
+}
+
+fn exchanges() -> impl Strategy<Value = Exchange> {
+    let method =
+        prop_oneof![8 => Just(b"GET".to_vec()), 1 => one_of(&["POST", "HEAD", "get", "", "GET "])];
+    (0..3_usize, method, target(), vec(header(), 0..4), outcome()).prop_map(
+        |(setup, method, target, headers, outcome)| Exchange {
+            setup,
+            method,
+            target,
+            headers,
+            outcome,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(crate::cases(4_000))]
+
+    #[test]
+    fn the_filter_decides_and_concludes_as_the_contract_does(exchange in exchanges()) {
+        check(&exchange);
+    }
+}
