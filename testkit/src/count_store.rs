@@ -27,9 +27,15 @@ pub fn load(database: &Path, rows: &Path, progress: Progress) -> Result<()> {
 impl CountStore {
     /// Starts a store on a database that has been loaded; port 0 takes any.
     pub fn start(database: &Path, listen: SocketAddr) -> Result<Self> {
+        Self::start_with(database, listen, &[])
+    }
+
+    /// The same, with more arguments, such as `--token TOKEN=PROJECT`.
+    pub fn start_with(database: &Path, listen: SocketAddr, arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(workspace::count_store_binary()?)
             .args(["serve", "--listen", &listen.to_string(), "--database"])
             .arg(database)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
