@@ -3,6 +3,7 @@ the header fields and their order, `url.Values.Encode`, zero values left out, Er
 
 import http.client
 import json
+from types import SimpleNamespace
 from urllib.parse import quote_plus, urlsplit
 
 from driver import serve
@@ -12,7 +13,11 @@ TYPED = {400, 401, 403, 404, 405, 408, 409, 429, 500, 503}
 
 
 class ErrUnexpectedResponseCode(Exception):
-    """Any other status; every type of the family keeps the whole body."""
+    """Any other status; every type of the family keeps the body, and few show it."""
+
+    def __init__(self, says, body):
+        super().__init__(says)
+        self.response = SimpleNamespace(text=body)
 
 
 ERRORS = {
@@ -49,7 +54,8 @@ def ask(service, path, method, filters, accept, token):
     if answer.status != 200:
         raise ERRORS.get(answer.status, ErrUnexpectedResponseCode)(
             f"Expected HTTP response code [200] when accessing [{method} {service}{path}], "
-            f"but got {answer.status} instead\n{body}"
+            f"but got {answer.status} instead",
+            body,
         )
     return json.loads(body)["count"]
 

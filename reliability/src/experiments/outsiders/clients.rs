@@ -89,12 +89,12 @@ impl Family {
         }
     }
 
-    /// Where a person finds our message: keystoneauth1 does not read the OpenStack fault it was
-    /// made for ("Unrecognized schema in response body"), and leaves it in the response.
+    /// Where a person finds our message. keystoneauth1 does not read faults of this form, OpenStack's
+    /// oldest ("Unrecognized schema in response body"); golangsdk reads none. Both keep the body.
     pub fn message<'a>(self, says: &'a str, body: &'a str) -> &'a str {
         match self {
-            Family::Keystoneauth => body,
-            Family::Openstacksdk | Family::Golangsdk => says,
+            Family::Openstacksdk => says,
+            Family::Keystoneauth | Family::Golangsdk => body,
         }
     }
 }

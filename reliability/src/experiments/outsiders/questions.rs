@@ -145,8 +145,8 @@ impl Bench<'_> {
              filters, both spellings of the zone, their own spellings of a boolean, names with \
              spaces, `~`, `/`, `%`, `+`, `&` and letters beyond ASCII. golangsdk is its requests \
              and errors spoken by Python, the others are themselves. Of a refusal each raised its \
-             own exception; openstacksdk and golangsdk show our message, keystoneauth1 keeps it \
-             in the response, as it does with every OpenStack fault of this form.\n",
+             own exception; openstacksdk shows our message, the two others keep it in the \
+             response: keystoneauth1 does not read OpenStack's faults of this form.\n",
             names.len(),
             names.join(", ")
         );
