@@ -43,9 +43,7 @@ impl Document {
         if str::from_utf8(text).is_err() {
             return Document::Malformed;
         }
-        // The depth cannot exceed the number of brackets.
-        let opened = text.iter().filter(|byte| b"[{".contains(byte)).count();
-        if opened > DEEP {
+        if depth(text) > DEEP {
             return Document::Unclear;
         }
         let mut reader = Jiter::new(text);
@@ -99,6 +97,23 @@ impl Json {
             _ => None,
         }
     }
+}
+
+/// How deep brackets nest outside strings; they need not match.
+fn depth(text: &[u8]) -> usize {
+    let (mut quoted, mut escaped) = (false, false);
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for &byte in text {
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        escaped = quoted && byte == b'\\' && !escaped;
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn has_surrogate(text: &[u8]) -> bool {

@@ -140,7 +140,7 @@ enum Expected {
     Query(Query),
     /// The store is asked.
     Ask { path: String, forwarded: Vec<(String, String)> },
-    /// The contract does not say: it is answered or goes on.
+    /// The contract does not say; if it is answered, then at the edge.
     Open,
 }
 

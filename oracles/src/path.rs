@@ -17,11 +17,15 @@ pub enum Reading {
     },
     /// Another spelling of the route: some server reads it as that.
     Disguised,
-    /// No single server reads it as the route, but a row of them may: the filter may refuse it.
+    /// Somebody else's, but long, and it names the call: the filter may refuse it unread
+    /// (`docs/decisions/`, disguised paths).
     Open,
     /// Somebody else's.
     Elsewhere,
 }
+
+/// Up to here the filter reads a path in every way a server might, and perhaps further.
+const LONG: usize = 128;
 
 /// Asserts that the filter reads a path, with its query, as the contract does.
 pub fn check(path_and_query: &[u8]) {
@@ -53,11 +57,9 @@ pub fn read(path_and_query: &[u8]) -> Reading {
     if servers(&path).iter().any(|path| project(path).is_some()) {
         return Reading::Disguised;
     }
-    match rows_of_servers(&path) {
-        Some(spellings) if spellings.iter().all(|path| project(path).is_none()) => {
-            Reading::Elsewhere
-        }
-        _ => Reading::Open,
+    match path.chars().count() > LONG && decode(&path).contains("os-vendor-backup-sharing") {
+        true => Reading::Open,
+        false => Reading::Elsewhere,
     }
 }
 
@@ -95,29 +97,6 @@ fn servers(path: &str) -> BTreeSet<String> {
 fn tidy(path: &str) -> String {
     drop_trailing_slash(&merge_slashes(path))
 }
-
-/// All that any row of servers could make of `path`, each of which takes some of the contract's
-/// steps, in any order; escapes are decoded in one round. `None` if it is too much to say.
-fn rows_of_servers(path: &str) -> Option<BTreeSet<String>> {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![(path.to_owned(), false)];
-    while let Some((path, decoded)) = open.pop() {
-        if !seen.insert((path.clone(), decoded)) {
-            continue;
-        }
-        if seen.len() > 100 {
-            return None;
-        }
-        open.extend(STEPS.map(|step| (step(&path), decoded)));
-        if !decoded {
-            open.push((decode(&path), true));
-        }
-    }
-    Some(seen.into_iter().map(|(path, _)| path).collect())
-}
-
-const STEPS: [fn(&str) -> String; 5] =
-    [merge_slashes, resolve_dots, straighten_backslashes, cut_parameters, drop_trailing_slash];
 
 /// "one round of percent-decoding"; what is no escape stays.
 fn decode(path: &str) -> String {
