@@ -101,11 +101,17 @@ impl Client {
                 None => self.fill()?,
             }
         };
-        while self.ahead.len() < head + length {
+        let end = head + length;
+        while self.ahead.len() < end {
             self.fill()?;
         }
-        answer.body = self.ahead[head..head + length].to_vec();
-        self.ahead.drain(..head + length);
+        answer.body = self.ahead[head..end].to_vec();
+        if self.ahead.len() == end {
+            self.ahead.clear();
+        } else {
+            // More than was asked for; `between` says so.
+            self.ahead = self.ahead[end..].to_vec();
+        }
         self.answered += 1;
         Ok(answer)
     }

@@ -142,7 +142,7 @@ impl Running {
 
     /// Waits for the given number of requests, then takes what came.
     pub fn wait(mut self) -> Tally {
-        for thread in self.threads.drain(..) {
+        for thread in std::mem::take(&mut self.threads) {
             // A worker has no reason to panic; if one did, its thread said so.
             let _ = thread.join();
         }
@@ -151,7 +151,7 @@ impl Running {
 
     fn join(&mut self) {
         self.end();
-        for thread in self.threads.drain(..) {
+        for thread in std::mem::take(&mut self.threads) {
             let _ = thread.join();
         }
     }

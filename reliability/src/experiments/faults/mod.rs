@@ -33,6 +33,11 @@ would be seen. Eight of the connections never need the store. *Lost* is a reques
 sent while the server closed the connection between two requests. Load, store and Envoy share two cores.
 ";
 
+const STOPPED: &str = "
+A store that is stopped answers nothing (504), until its queue of new connections is full (128) and Envoy can make
+no more (503).
+";
+
 /// Runs it.
 pub fn run(scale: Scale) -> Result<Section> {
     let mut section = table(None, scale)?;
@@ -56,6 +61,7 @@ pub fn table(envoy: Option<&Path>, scale: Scale) -> Result<Section> {
         section.text.push_str(&row.line());
         section.failures.extend(row.judge());
     }
+    section.text.push_str(STOPPED);
     section.text.push_str(&notes);
     Ok(section)
 }

@@ -1,6 +1,6 @@
 //! The real count store: killed, and stopped in its tracks.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,9 +24,9 @@ pub fn rows(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
     let address = store.address();
     let bench = Bench::start(options(envoy), scale, address, LIMITS)?;
 
-    let store = RefCell::new(Some(store));
+    let store = Cell::new(Some(store));
     let kill = || {
-        store.replace(None);
+        drop(store.take());
         Ok(())
     };
     let restart = || {
@@ -34,12 +34,14 @@ pub fn rows(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
         let started = wait_for("the count store's port", Duration::from_secs(5), || {
             CountStore::start(&database, address).ok()
         });
-        store.replace(Some(started?));
+        store.set(Some(started?));
         Ok(())
     };
     let signal = |signal: fn(&CountStore) -> Result<()>| {
-        let store = store.borrow();
-        store.as_ref().map_or(Ok(()), signal)
+        let running = store.take();
+        let sent = running.as_ref().map_or(Ok(()), signal);
+        store.set(running);
+        sent
     };
     let rows = vec![
         bench.observe("count-store killed, started again", kill, restart)?,
