@@ -151,6 +151,59 @@ fn each_kind_of_request_costs_its_host_calls_and_no_other() {
 }
 
 #[test]
+fn what_a_stranger_sends_costs_by_its_length() {
+    let sixty = |piece: &str| piece.repeat(60_000 / piece.len());
+    let (before, after) = ("/v2/p1/os-vendor-backup-sharing", "/count/x");
+    let mut host = host();
+    println!("| 60 KB of | instructions for a byte |");
+    println!("|---|---:|");
+    let mut dearest = 0;
+    for piece in [
+        "a",
+        "/",
+        "/.",
+        "/x/..",
+        "//",
+        "/..",
+        "%41",
+        "%2F",
+        "%2f..",
+        "\\",
+        ";",
+        ";a",
+        "/;%2F\\..",
+        "/a;b\\%2e%2e",
+    ] {
+        let path = format!("{before}{}{after}", sixty(piece));
+        let step = host.request(&request("GET", &path, "*/*")).unwrap();
+        let each = step.fuel / 60_000;
+        println!("| path `{piece}` | {each} |");
+        dearest = dearest.max(each);
+    }
+    for piece in ["a", "&", "%41", "a=&", "name=", "%C3%A9", "+"] {
+        let path = format!("{PATH}?name={}", sixty(piece));
+        let step = host.request(&request("GET", &path, "*/*")).unwrap();
+        let each = step.fuel / 60_000;
+        println!("| query `{piece}` | {each} |");
+        dearest = dearest.max(each);
+    }
+    for piece in ["a", ",", "a/b,", "a/b;c=d,", "*/*;q=0.001,", "\"", "a/b;c=\"\\", ";", " "] {
+        let step = host.request(&request("GET", PATH, &sixty(piece))).unwrap();
+        let each = step.fuel / 60_000;
+        println!("| accept `{piece}` | {each} |");
+        dearest = dearest.max(each);
+    }
+    assert!(dearest <= 250, "{dearest} instructions for a byte");
+
+    // The longest path that is read in every way there is, and the worst of its kind.
+    let path = format!("{before}{}/x", "/a;b\\%2e%2e".repeat(11));
+    let step = host.request(&request("GET", &path, "*/*")).unwrap();
+    println!("| path of {} bytes, in all | {} |", path.len(), step.fuel);
+    assert_eq!(step.end, End::Continue);
+    assert!(step.fuel < 1_000_000, "{}", step.fuel);
+}
+
+#[test]
 fn an_answer_that_broke_off_is_502_and_after_the_timeout_504() {
     let start = Duration::from_secs(1_700_000_000);
     for (elapsed, status) in [(0, 502), (1_800, 502), (2_000, 504), (9_000, 504)] {
