@@ -5,8 +5,11 @@ use crate::http::Answer;
 use crate::machine::Exchange;
 use crate::{accept, configuration, machine, path, query, store_answer};
 
-/// All targets, by name.
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+/// A target's name, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const ALL: [Target; 6] = [
     ("path", path::check),
     ("accept", lines_of_accept),
     ("query", query::check),

@@ -1,6 +1,7 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
 mod demo;
+mod fuzz;
 mod reliability;
 
 use std::process::ExitCode;
@@ -12,12 +13,14 @@ use clap::Parser;
 #[command(bin_name = "cargo xtask")]
 enum Task {
     Demo(demo::Options),
+    Fuzz(fuzz::Options),
     Reliability(reliability::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Demo(options) => demo::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Reliability(options) => reliability::run(&options),
     };
     match done {
