@@ -13,8 +13,8 @@ def filter_failure(context, failure, case, response):
     both = ZONES <= set(case.query or {}) and response.status_code == 400
     if both and type(failure).__name__ == "RejectedPositiveData":
         return b"avalilability_zone (or availability_zone): expected once" not in said
-    # QUERY without a content-type must fail, says the draft of that method, and Envoy sees to it
-    # before any filter; with one, the filter answers 405. schemathesis sends none.
+    # Envoy refuses a QUERY without a content-type (`query_missing_content_type`) before any filter
+    # sees it; with one, the filter answers 405. schemathesis sends none.
     query = response.request.method == "QUERY" and "content-type" not in response.request.headers
     if query and response.status_code == 400 and type(failure).__name__ == "UnsupportedMethodResponse":
         return b"The request is not well-formed HTTP" not in said

@@ -121,8 +121,8 @@ fn judge(
          seed {SEED}, and held every answer to it with all its checks: {} failures. {} times it \
          took for a fault what is none, for one of two reasons (`reliability/clients/hooks.py`): \
          OpenAPI cannot say that the two spellings of the zone exclude each other; and Envoy \
-         itself answers 400 to a QUERY without `content-type`, as that method's draft asks (with \
-         one, the filter says 405). Its stateful \
+         itself answers 400 to a QUERY without `content-type` (with one, the filter says 405). \
+         Its stateful \
          phase does not apply: one operation, which changes nothing.\n",
         version.as_str().unwrap_or("?"),
         kinds(report).len(),
