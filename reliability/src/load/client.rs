@@ -44,6 +44,9 @@ pub enum Failure {
     /// A connection that had served before was closed before any byte of an answer. The request may
     /// have crossed with the close (RFC 9112, section 9.5): Envoy's own counters tell.
     Crossed,
+    /// A new connection was reset before any byte of an answer: a listener that closes does so to
+    /// those the kernel has taken and the server has not.
+    Unaccepted,
     /// The connection ended, or nothing came in time.
     Lost(String),
     /// Something came that is no HTTP answer.
@@ -143,8 +146,10 @@ impl Client {
         if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
             return Failure::Lost(format!("nothing came within {PATIENCE:?}"));
         }
+        let reset = matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
         match (self.answered, self.ahead.len()) {
             (1.., 0) => Failure::Crossed,
+            (0, 0) if reset => Failure::Unaccepted,
             (0, 0) => Failure::Lost(format!("a new connection was closed {how}")),
             (_, had) => Failure::Lost(format!("closed {how} after {had} bytes of the answer")),
         }

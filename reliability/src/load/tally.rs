@@ -24,12 +24,16 @@ pub struct Tally {
     /// Requests that crossed with the close of a connection that had served before: only Envoy's
     /// counters tell whether it had taken them.
     pub crossed: u64,
+    /// Requests on a new connection that was reset unanswered: lost, unless its listener was closing
+    /// and Envoy had never taken the connection.
+    pub unaccepted: u64,
     /// Connections refused: nothing was asked.
     pub refused: u64,
     /// Connections the server closed between two requests, announced or not.
     pub closed: u64,
     /// Up to five sentences about what should not have been.
     pub examples: Vec<String>,
+    closes_excused: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,19 +78,28 @@ impl Tally {
         all
     }
 
-    /// A sentence for each way in which answers were not as they should be; lost ones included.
+    /// A sentence for each way in which answers were not as they should be; lost ones included, and
+    /// crossed ones too: where connections may be closed, [`excuse_closes`](Self::excuse_closes).
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         for (count, what) in [
             (self.wrong_counts, "wrong counts"),
             (self.undocumented, "undocumented answers"),
-            (self.lost, "requests lost"),
+            (self.lost + self.unaccepted, "requests lost"),
+            (if self.closes_excused { 0 } else { self.crossed }, "requests crossed with a close"),
         ] {
             if count > 0 {
                 complaints.push(format!("{count} {what}, such as {:?}", self.examples));
             }
         }
         complaints
+    }
+
+    /// Connections, or the listener, were closed on purpose, and Envoy says that it cut off no
+    /// request: those without an answer had crossed with the close.
+    pub fn excuse_closes(&mut self) {
+        self.crossed += std::mem::take(&mut self.unaccepted);
+        self.closes_excused = true;
     }
 
     /// Adds all of another.
@@ -101,6 +114,8 @@ impl Tally {
         self.undocumented += other.undocumented;
         self.lost += other.lost;
         self.crossed += other.crossed;
+        self.unaccepted += other.unaccepted;
+        self.closes_excused |= other.closes_excused;
         self.refused += other.refused;
         self.closed += other.closed;
         self.examples.extend(other.examples.iter().cloned());

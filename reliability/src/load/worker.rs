@@ -100,6 +100,11 @@ impl Worker<'_> {
                 tally.crossed += 1;
                 tally.example(|| format!("crossed after {took:?}: {}", first_line(ask)));
             }
+            Err(Failure::Unaccepted) => {
+                let mut tally = self.tally();
+                tally.unaccepted += 1;
+                tally.example(|| format!("reset after {took:?}, new: {}", first_line(ask)));
+            }
             Err(Failure::Lost(why)) => {
                 let mut tally = self.tally();
                 tally.lost += 1;

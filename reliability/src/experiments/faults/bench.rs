@@ -142,6 +142,17 @@ impl Bench {
         Ok(())
     }
 
+    /// Envoy closed connections, or its listener, on purpose: as long as it cut off no request, those
+    /// without an answer had crossed with the close.
+    pub fn excuse_closes(&self, row: &mut Row) -> Result<u64> {
+        let name = format!("http.{LISTENER}.downstream_cx_destroy_local_active_rq");
+        let cut = self.edge.envoy.stat(&name)?;
+        if cut == 0 {
+            row.all.excuse_closes();
+        }
+        Ok(cut)
+    }
+
     /// What is still open when Envoy has had time to be rid of all.
     pub fn open_after(&self) -> Result<u64> {
         let streams = format!("http.{LISTENER}.downstream_rq_active");

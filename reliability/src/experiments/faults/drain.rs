@@ -53,9 +53,12 @@ pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
     if let Err(error) = bench.edge.check_vms() {
         row.failures.push(error.to_string());
     }
-    bench.edge.envoy.stop()?;
+    // From here on connections are refused, so nothing more can be lost.
     row.during.merge(&loads.stop());
     only_counts("meanwhile", &row.during, &mut row.failures);
     row.all.merge(&row.during);
+    let cut = bench.excuse_closes(&mut row)?;
+    row.expect(cut == 0, format!("Envoy closed {cut} connections with a request in them"));
+    bench.edge.envoy.stop()?;
     Ok(row)
 }

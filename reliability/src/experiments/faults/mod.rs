@@ -30,7 +30,8 @@ Envoy with two workers, `store.timeout` 0.4 s and, except where said, `http.asyn
 connections ask and ask: counts of a hundred projects with eight filters each, requests the filter rejects, requests
 for the upstream; and clients hang up. What is asked has one right answer, so a count given to the wrong client
 would be seen. Eight of the connections never need the store. *Lost* is a request without a whole answer; *crossed* one
-sent while the server closed the connection between two requests. Load, store and Envoy share two cores.
+sent while Envoy closed the connection between two requests, or the listener; Envoy's own counter of connections closed
+with a request in them tells it from a lost one. Load, store and Envoy share two cores.
 ";
 
 const STOPPED: &str = "

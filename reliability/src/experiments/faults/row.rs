@@ -42,9 +42,10 @@ impl Row {
         let rejections = |histogram: &Histogram| {
             format!("{}, {}", short(histogram.quantile(0.99)), short(histogram.max()))
         };
+        let lost = self.all.lost + self.all.unaccepted;
         let lost = match self.all.crossed {
-            0 => self.all.lost.to_string(),
-            crossed => format!("{} ({crossed} crossed)", self.all.lost),
+            0 => lost.to_string(),
+            crossed => format!("{lost} ({crossed} crossed)"),
         };
         format!(
             "| {} | {} | {} | {} | {} | {lost} | {} | {} | {} | {} | {} |\n",

@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SUCCESS: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
-const CUT: &str = "http.count.downstream_cx_destroy_local_active_rq";
 
 /// The row for one of Envoy's drain strategies, and what else there is to say.
 pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, String)> {
@@ -51,11 +50,12 @@ pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, S
     // Until the last replaced listener is gone.
     row.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
 
-    let (taken, cut) = (stat(SUCCESS)? - accepted, stat(CUT)?);
+    let taken = stat(SUCCESS)? - accepted;
     refuse(&bench, folder.path(), updates, &mut row)?;
     row.all.merge(&loads.run_for(bench.calm()));
     row.all.merge(&loads.stop());
     row.open = bench.open_after()?;
+    let cut = bench.excuse_closes(&mut row)?;
     row.expect(taken == updates, format!("Envoy took {taken} of {updates} updates"));
     let vms_after = stat(VMS)?;
     row.expect(vms_after == vms, format!("{vms} VMs became {vms_after}"));
