@@ -200,6 +200,17 @@ fn a_store_that_fails_its_health_check_is_not_asked() {
 }
 
 #[test]
+fn a_flooding_store_is_cut_off_and_fills_nobodys_memory() {
+    let bench = Bench::start();
+    bench.store.set(Behaviour::Flood { bytes: 4 << 20 });
+    // By default Envoy would hold all of it, and the filter would say that it cannot be used.
+    let broken = r#"{"computeFault":{"code":502,"message":"The count store's answer broke off."}}"#;
+    is(&bench.get(COUNT), 502, broken);
+    bench.store.set(Behaviour::json(200, r#"{"count":3}"#));
+    assert_eq!(bench.get(COUNT).text(), r#"{"count":3}"#);
+}
+
+#[test]
 fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
     let bench = Bench::start();
     let next = format!("GET {COUNT} HTTP/1.1\r\nhost: a\r\n\r\n");

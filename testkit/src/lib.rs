@@ -18,6 +18,9 @@
 //! Everything blocks and nothing is async: a test reads from top to bottom. Every [`Error`] is a
 //! sentence for the person who reads the failed test.
 
+// The bans are for code that must never panic; a test's helper may.
+#![allow(clippy::disallowed_methods)]
+
 mod command;
 mod error;
 mod wait;

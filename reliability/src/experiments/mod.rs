@@ -3,6 +3,7 @@
 pub mod faults;
 mod outsiders;
 mod overload;
+mod soak;
 mod versions;
 mod vm;
 
@@ -12,6 +13,7 @@ use crate::Experiment;
 pub static EXPERIMENTS: &[Experiment] = &[
     Experiment { name: "faults", title: "Faults under load", run: faults::run },
     Experiment { name: "overload", title: "Overload", run: overload::run },
+    Experiment { name: "soak", title: "Two million requests through Envoy", run: soak::run },
     Experiment { name: "vm", title: "A million requests in the wasm host", run: vm::run },
     Experiment {
         name: "outsiders",

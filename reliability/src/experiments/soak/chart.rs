@@ -28,6 +28,7 @@ fn draw_on(
     area.fill(&WHITE).map_err(text)?;
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
+        .margin_right(40)
         .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d(0..requests, 0.0..most * 1.15)
@@ -35,7 +36,8 @@ fn draw_on(
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .x_desc("requests")
+        .x_desc("requests, thousands")
+        .x_label_formatter(&|requests| (requests / 1000).to_string())
         .y_desc("resident memory, MiB")
         .y_label_formatter(&|mebibytes| format!("{mebibytes:.0}"))
         .draw()
