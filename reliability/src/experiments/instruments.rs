@@ -68,7 +68,11 @@ pub fn run(scale: Scale) -> Result<Section> {
         let module = build(plant, &source.replace(plant.from, plant.to))?;
         for (experiment, word) in plant.seen_by {
             let said = complaint(experiment, &module)?;
-            section.text.push_str(&format!("| {} | `{experiment}` | {} |\n", plant.what, brief(&said)));
+            section.text.push_str(&format!(
+                "| {} | `{experiment}` | {} |\n",
+                plant.what,
+                brief(&said)
+            ));
             if !said.contains(word) {
                 let what = plant.what;
                 section.failures.push(format!("`{experiment}` did not see {what}: {said:?}"));

@@ -1,24 +1,34 @@
 //! One module for each experiment. Each has a `run(Scale) -> Result<Section>`.
 
 pub mod faults;
+mod fuzz;
+mod instruments;
 mod outsiders;
 mod overload;
 mod soak;
 mod versions;
 mod vm;
 
-use crate::Experiment;
+use testkit::Result;
+
+use crate::{Experiment, Scale, Section};
 
 /// All of them, in the order of the report.
 pub static EXPERIMENTS: &[Experiment] = &[
-    Experiment { name: "faults", title: "Faults under load", run: faults::run },
-    Experiment { name: "overload", title: "Overload", run: overload::run },
-    Experiment { name: "soak", title: "Two million requests through Envoy", run: soak::run },
-    Experiment { name: "vm", title: "A million requests in the wasm host", run: vm::run },
-    Experiment {
-        name: "outsiders",
-        title: "The documented API against outsiders",
-        run: outsiders::run,
-    },
-    Experiment { name: "versions", title: "In five releases of Envoy", run: versions::run },
+    named("vm", "A million requests in the wasm host", vm::run),
+    named("fuzz", "An hour of fuzzing", fuzz::run),
+    named("outsiders", "The documented API against outsiders", outsiders::run),
+    named("faults", "Faults under load", faults::run),
+    named("overload", "Overload", overload::run),
+    named("versions", "Five releases of Envoy", versions::run),
+    named("soak", "Two million requests through Envoy", soak::run),
+    named("instruments", "Whether the instruments see", instruments::run),
 ];
+
+const fn named(
+    name: &'static str,
+    title: &'static str,
+    run: fn(Scale) -> Result<Section>,
+) -> Experiment {
+    Experiment { name, title, run }
+}
