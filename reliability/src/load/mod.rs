@@ -11,20 +11,6 @@
 //! | [`client`] | a connection that knows how it ended |
 //! | [`judge`] | whether an answer is right |
 //! | [`tally`], [`histogram`] | what came of it |
-//!
-//! ```no_run
-//! # use reliability::load::Load;
-//! # fn main() -> testkit::Result<()> {
-//! # let address = std::net::SocketAddr::from(([127, 0, 0, 1], 10000));
-//! let running = Load { requests: Some(2_000_000), ..Load::new(address) }.start()?;
-//! while running.is_busy() {
-//!     let part = running.take(); // since the last call
-//!     println!("{} requests, {:?}", part.requests(), part.complaints());
-//! }
-//! let rest = running.stop();
-//! # Ok(())
-//! # }
-//! ```
 
 pub mod ask;
 pub mod client;
