@@ -139,6 +139,8 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
     );
     let method = request(bench.listener, "PUT", COUNT, &[]).unwrap();
     is(&method, 405, r#"{"badMethod":{"code":405,"message":"Only GET counts backup sharings."}}"#);
+    let unknown = request(bench.listener, "FETCH", COUNT, &[]).unwrap();
+    assert_eq!((unknown.status, unknown.text()), (405, method.text()));
     is(
         &bench.get(&format!("{COUNT};v=1")),
         404,
@@ -156,6 +158,7 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
     // The access log tells who answered.
     let expected = [
         "edge_filter",
+        "edge_method",
         "edge_method",
         "edge_path",
         "store_count",

@@ -55,8 +55,10 @@ fn read(json: &[u8]) -> Result<Config, ConfigError> {
     let mut json = serde_json::Deserializer::from_slice(json);
     let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
+        // An empty path reads ".", as that of a field so named does.
+        let located = error.path().iter().next().is_some();
         match error.into_inner() {
-            error if path != "." && error.is_data() => {
+            error if located && error.is_data() => {
                 ConfigError(one_line(&format!("{path}: {error}")))
             }
             error => ConfigError(format!("configuration: {error}")),

@@ -118,7 +118,7 @@ pub fn listener(name: &str, configuration: &str) -> Result<String> {
           '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: {name}
           generate_request_id: false
-          http_protocol_options: {{override_stream_error_on_invalid_http_message: true}}
+          http_protocol_options: {{override_stream_error_on_invalid_http_message: true, allow_custom_methods: true}}
           route_config:
             virtual_hosts:
             - name: all
