@@ -9,11 +9,12 @@ use crate::{accept, configuration, machine, path, query, store_answer};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const ALL: [Target; 6] = [
+pub const ALL: [Target; 7] = [
     ("path", path::check),
     ("accept", lines_of_accept),
     ("query", query::check),
     ("configuration", configuration::check),
+    ("fields", lines_of_fields),
     ("store_answer", answer),
     ("machine", exchange),
 ];
@@ -21,6 +22,41 @@ pub const ALL: [Target; 6] = [
 /// Each line is an `accept` field.
 pub fn lines_of_accept(text: &[u8]) {
     accept::check(&text.split(|&byte| byte == b'\n').collect::<Vec<_>>());
+}
+
+/// Each line is a field of a configuration and its value, such as `store.timeout 1s`. In JSON, most
+/// changes are to the JSON; here, they are to a value.
+pub fn lines_of_fields(text: &[u8]) {
+    let (mut top, mut store, mut filters) = (Vec::new(), Vec::new(), Vec::new());
+    for line in String::from_utf8_lossy(text).lines() {
+        let (path, value) = line.split_once(' ').unwrap_or((line, ""));
+        let (section, field) = match path.split_once('.') {
+            Some(("store", field)) => (&mut store, field),
+            Some(("filters", field)) => (&mut filters, field),
+            _ => (&mut top, path),
+        };
+        let value = match field {
+            "forward_headers" | "statuses" => format!("[{}]", quoted(value)),
+            _ => quoted(value),
+        };
+        section.push(format!("{}:{value}", quoted(field)));
+    }
+    if !store.iter().any(|member| member.starts_with("\"cluster\"")) {
+        store.push("\"cluster\":\"c\"".to_owned());
+    }
+    top.push(format!("\"store\":{{{}}}", store.join(",")));
+    top.push(format!("\"filters\":{{{}}}", filters.join(",")));
+    configuration::check(format!("{{{}}}", top.join(",")).as_bytes());
+}
+
+/// `text` as a JSON string.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\0'..='\x1F' => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 /// See [`Answer::read`].
