@@ -32,7 +32,7 @@ const PLANTS: [Plant; 4] = [
         what: "a leak of every path",
         file: "src/glue/callbacks.rs",
         from: "    let path = host::request_header(\":path\");\n",
-        to: "    let path = host::request_header(\":path\");\n    std::mem::forget(path.clone());\n",
+        to: "    let path = host::request_header(\":path\");\n    std::mem::forget(std::hint::black_box(path.clone()));\n",
         seen_by: &[("vm", "grew")],
     },
     Plant {
@@ -47,7 +47,7 @@ const PLANTS: [Plant; 4] = [
         file: "src/store/outcome.rs",
         from: "Ok(Reply::count(count))",
         to: "Ok(Reply::count(count + 1))",
-        seen_by: &[("faults", "wrong counts"), ("overload", "wrong counts")],
+        seen_by: &[("faults", "wrong counts"), ("overload", "gave 200")],
     },
 ];
 
@@ -109,7 +109,8 @@ fn complaint(experiment: &str, module: &Path) -> Result<String> {
     again.args(["--quick", experiment]).env("FILTER_MODULE", module);
     let output = again.output().map_err(Error::while_doing("run the experiment again"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let (_, complaint) = said.split_once('\n').unwrap_or_default();
+    // Behind what it says of its progress, and an empty line.
+    let (_, complaint) = said.split_once("\n\n").unwrap_or_default();
     Ok(if output.status.success() { String::new() } else { complaint.trim().to_owned() })
 }
 
