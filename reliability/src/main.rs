@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use reliability::experiments::EXPERIMENTS;
 use reliability::{Scale, report};
 
 /// Run the experiments that show how the filter bears what production does
@@ -15,7 +17,12 @@ struct Options {
     #[arg(long)]
     quick: bool,
     /// Only these experiments
+    #[arg(value_name = "NAME", value_parser = names())]
     experiments: Vec<String>,
+}
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(EXPERIMENTS.iter().map(|experiment| experiment.name))
 }
 
 fn main() -> ExitCode {
