@@ -64,33 +64,36 @@ impl Route {
         self.router.at(path).ok()?.params.get("project_id")
     }
 
-    /// Whether some backend could read `path` as the route.
+    /// Whether some backend, or a row of them, could read `path` as the route.
     fn is_disguised(&self, path: &[u8]) -> bool {
-        might_normalise(path)
-            && names_the_call(path)
-            && (path.len() > LONG
-                || Reading::all_of(path).any(|reading| self.is_route(reading, path)))
-    }
-
-    fn is_route(&self, reading: Reading, path: &[u8]) -> bool {
-        let resolved = resolve_dots(&reading.before_dots(path), reading.merges);
-        self.project_id(&resolved).is_some() || {
-            let path = reading.after_dots(resolved);
-            self.project_id(&resolve_dots(&path, true)).is_some()
+        if !might_normalise(path) || !names_the_call(path) {
+            return false;
         }
+        let most = READ.checked_div(path.len()).unwrap_or_default().max(1);
+        let mut spellings = vec![Spelling { path: path.to_vec(), decoded: false }];
+        let mut read: usize = 0;
+        while let Some(spelling) = spellings.get(read).cloned() {
+            if self.project_id(without_trailing_slash(&spelling.path)).is_some() {
+                return true;
+            }
+            for next in spelling.next() {
+                if spellings.contains(&next) {
+                    continue;
+                }
+                if spellings.len() >= most {
+                    return true;
+                }
+                spellings.push(next);
+            }
+            read = read.saturating_add(1);
+        }
+        false
     }
 }
 
-/// A longer path in an odd spelling is not read at all, but refused: one of 60 KB would take 180
-/// million instructions (`docs/decisions/`), and nobody honest spells this call in so many bytes.
-const LONG: usize = 160;
-
-/// Whether `path` has the name of this call in it. No step joins what stands apart, so every
-/// disguise has it in one piece.
-fn names_the_call(path: &[u8]) -> bool {
-    const CALL: &[u8] = b"os-vendor-backup-sharing";
-    percent::decode_path(path).windows(CALL.len()).any(|word| word == CALL)
-}
+/// The most bytes of spellings that are read for one path. A path that has more is refused: only one
+/// made for the purpose has, and reading on would cost milliseconds (`docs/decisions/`).
+const READ: usize = 8 * 1024;
 
 /// Whether normalisation could change `path`: a quick no for nearly all.
 fn might_normalise(path: &[u8]) -> bool {
@@ -99,77 +102,38 @@ fn might_normalise(path: &[u8]) -> bool {
         || path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
 
-/// What a lenient backend does to a path before it resolves dot segments; the rest it does after
-/// that, or never. So backends differ in what the `..` of `a%2Fb/..`, `a\b/..`, `..;v=1/..` and
-/// `a//..` takes away, and in whether `;v=1%2Fb` is all parameter.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    cuts_parameters_first: bool,
-    decodes: bool,
-    straightens_backslashes: bool,
-    cuts_parameters: bool,
-    merges: bool,
+/// Whether `path` has the name of this call in it. No step joins what stands apart, so every
+/// disguise has it in one piece.
+fn names_the_call(path: &[u8]) -> bool {
+    const CALL: &[u8] = b"os-vendor-backup-sharing";
+    percent::decode_path(path).windows(CALL.len()).any(|word| word == CALL)
 }
 
-impl Reading {
-    /// Every reading that could matter for `path`; few, but for paths made to have many.
-    fn all_of(path: &[u8]) -> impl Iterator<Item = Reading> {
-        let decoded = percent::decode_path(path);
-        let escapes = decoded.len() < path.len();
-        let matters = [
-            escapes && path.contains(&b';'),
-            escapes,
-            decoded.contains(&b'\\'),
-            decoded.contains(&b';'),
-            true,
-        ];
-        let choices = (0..32_u8).map(|choice| [1, 2, 4, 8, 16].map(|bit| choice & bit != 0));
-        let possible = move |choice: &[bool; 5]| {
-            choice.iter().zip(matters).all(|(&done, matters)| matters || !done)
-        };
-        choices.filter(possible).map(|choice| {
-            let [cuts_parameters_first, decodes, straightens_backslashes, cuts_parameters, merges] =
-                choice;
-            Reading {
-                cuts_parameters_first,
-                decodes,
-                straightens_backslashes,
-                cuts_parameters,
-                merges,
-            }
-        })
-    }
+/// What a path may have become on its way through backends.
+#[derive(Clone, PartialEq, Eq)]
+struct Spelling {
+    path: Vec<u8>,
+    /// Escapes are decoded in one round, or `%2563ount` would be the route.
+    decoded: bool,
+}
 
-    fn before_dots(self, path: &[u8]) -> Vec<u8> {
-        let mut path = path.to_vec();
-        if self.cuts_parameters_first {
-            path = cut_parameters(&path);
-        }
-        if self.decodes {
-            path = percent::decode_path(&path);
-        }
-        if self.straightens_backslashes {
-            straighten_backslashes(&mut path);
-        }
-        if self.cuts_parameters {
-            path = cut_parameters(&path);
-        }
-        path
-    }
-
-    fn after_dots(self, mut path: Vec<u8>) -> Vec<u8> {
-        if !self.decodes {
-            path = percent::decode_path(&path);
-        }
-        straighten_backslashes(&mut path);
-        cut_parameters(&path)
+impl Spelling {
+    /// What one more step makes of it. Backends take the steps in different orders, and some of them
+    /// again, so what the `..` of `a\b/..`, `a%2Fb/..` and `a//..` takes away depends on who reads.
+    fn next(&self) -> impl Iterator<Item = Spelling> {
+        const STEPS: [fn(&[u8]) -> Vec<u8>; 4] =
+            [straighten_backslashes, cut_parameters, merge_slashes, resolve_dots];
+        let decoded = self.decoded;
+        let steps = STEPS.iter().map(move |step| Spelling { path: step(&self.path), decoded });
+        let decode = || Spelling { path: percent::decode_path(&self.path), decoded: true };
+        let changed = |next: &Spelling| next.path != self.path;
+        steps.chain((!decoded).then(decode)).filter(changed)
     }
 }
 
-fn straighten_backslashes(path: &mut [u8]) {
-    for byte in path.iter_mut().filter(|byte| **byte == b'\\') {
-        *byte = b'/';
-    }
+/// Reads every `\` as `/`.
+fn straighten_backslashes(path: &[u8]) -> Vec<u8> {
+    path.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte }).collect()
 }
 
 /// Cuts `;parameters` from every segment.
@@ -182,29 +146,43 @@ fn cut_parameters(path: &[u8]) -> Vec<u8> {
     path.iter().copied().filter(keep).collect()
 }
 
-/// Resolves dot segments, merges `//` before or after that, and drops a trailing `/`.
-fn resolve_dots(path: &[u8], merge_first: bool) -> Vec<u8> {
+/// Makes one `/` of several.
+fn merge_slashes(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
+    merged
+}
+
+/// Resolves dot segments (RFC 3986 §5.2.4).
+fn resolve_dots(path: &[u8]) -> Vec<u8> {
     // What begins otherwise is no path (RFC 9112 §3.2.1).
-    let Some(path) = path.strip_prefix(b"/") else {
+    let Some(segments) = path.strip_prefix(b"/") else {
         return path.to_vec();
     };
     let mut kept: Vec<&[u8]> = Vec::new();
-    for segment in path.split(|&byte| byte == b'/') {
+    let mut is_folder = false;
+    for segment in segments.split(|&byte| byte == b'/') {
+        is_folder = matches!(segment, b"." | b"..");
         match segment {
             b"." => {}
-            b".." => {
-                kept.pop();
-            }
-            b"" if merge_first => {}
+            b".." => drop(kept.pop()),
             _ => kept.push(segment),
         }
     }
-    let mut resolved = Vec::with_capacity(path.len().saturating_add(1));
-    for segment in kept.into_iter().filter(|segment| !segment.is_empty()) {
+    let mut resolved = Vec::with_capacity(path.len());
+    for segment in kept {
         resolved.push(b'/');
         resolved.extend_from_slice(segment);
     }
+    if is_folder {
+        resolved.push(b'/');
+    }
     resolved
+}
+
+fn without_trailing_slash(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/');
+    end.and_then(|end| path.get(..=end)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -291,17 +269,27 @@ mod tests {
             "/v2/p1/%2e%2e/../os-vendor-backup-sharing/count",
             "/v2/p1/..;v=1/../os-vendor-backup-sharing/count",
             "/v2/p1/os-vendor-backup-sharing/count;v=1%2Fx",
+            "/v2/p1/os-vendor-backup-sharing/count\\x/..;a\\b",
+            "/v2;a\\b/p1/os-vendor-backup-sharing/count\\x/..",
+            "/v2/p1/os-vendor-backup-sharing/count;a\\b%5Cx/%2E.;",
+            "//c//.%2E//v2/p1;a%5Cb/../os-vendor-backup-sharing/count\\/../",
         ] {
             assert_eq!(locate(path), Some(Target::Disguised), "{path}");
         }
     }
 
     #[test]
-    fn a_long_path_in_an_odd_spelling_is_refused_unread() {
-        let long = "x".repeat(LONG);
-        let detail = format!("/v2/{long}/os-vendor-backup-sharing/detail");
-        assert_eq!(locate(&detail), None);
-        assert_eq!(locate(&format!("{detail}/")), Some(Target::Disguised));
-        assert_eq!(locate(&format!("/v2/{long}/backups/")), None);
+    fn a_path_with_too_many_spellings_is_refused_and_a_long_one_is_read() {
+        let long = |length| "x".repeat(length);
+        for path in [
+            format!("/v2/{}/os-vendor-backup-sharing/detail/", long(60_000)),
+            format!("/v2/p1/os-vendor-backup-sharing/%20{};v=1", long(2_000)),
+            format!("/v2/p1/os-vendor-backup-sharing/count/../../volumes/{}", long(4_000)),
+        ] {
+            assert_eq!(locate(&path), None, "{path:.60}");
+        }
+        let many = "/a;b\\%2e%2e".repeat(100);
+        let path = format!("/v2/p1/os-vendor-backup-sharing{many}/x");
+        assert_eq!(locate(&path), Some(Target::Disguised));
     }
 }

@@ -7,7 +7,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use testkit::edge::Edge;
+use testkit::edge::{Edge, envoy_config};
+use testkit::envoy::Envoy;
 use testkit::http::{Connection, Response, request};
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::wait_for;
@@ -185,6 +186,36 @@ fn mode_validate_hands_on_what_the_client_sent() {
         assert_eq!(passed[0].header_values(name), [value], "{name}");
     }
     bench.stop();
+}
+
+/// With this setting, a filter that holds back the head alone lets body and trailers carry the
+/// request past it.
+#[test]
+fn a_request_that_waits_waits_whole() {
+    let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+    let configuration = [("count", r#"{"store": {"cluster": "store", "timeout": "2s"}}"#)];
+    let config = envoy_config(&configuration, store.address(), upstream.address()).unwrap();
+    let policy = "failure_policy: FAIL_CLOSED";
+    assert!(config.contains(policy));
+    let stops = format!("allow_on_headers_stop_iteration: true\n                {policy}");
+    let envoy = Envoy::start(&config.replace(policy, &stops)).unwrap();
+    let edge = Edge::around(envoy, ["count"]).unwrap();
+    store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(200)));
+
+    for rest in ["5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n", "5\r\nhello\r\n0\r\nx-end: 1\r\n\r\n"] {
+        let mut connection = Connection::open(edge.listeners["count"]).unwrap();
+        let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+        connection.send((head + rest).as_bytes()).unwrap();
+        let response = connection.receive(false).unwrap();
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, r#"{"count":2}"#),
+            "{rest:?}"
+        );
+        assert_eq!(upstream.take_requests().len(), 0, "{rest:?}");
+    }
+    edge.check_vms().unwrap();
+    edge.envoy.stop().unwrap();
 }
 
 #[test]

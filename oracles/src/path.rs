@@ -1,6 +1,6 @@
 //! Which paths the filter takes (contract §2), by rewriting them as text, one step at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use backup_sharing_count::route::{Route, Target};
 use percent_encoding::percent_decode;
@@ -15,17 +15,13 @@ pub enum Reading {
         /// What follows the first `?`.
         query: Vec<u8>,
     },
-    /// Another spelling of the route: some server reads it as that.
+    /// Another spelling of the route: some server, or a row of them, reads it as that.
     Disguised,
-    /// Somebody else's, but long, and it names the call: the filter may refuse it unread
-    /// (`docs/decisions/`, disguised paths).
+    /// It has more spellings than need be told apart: the filter may refuse it.
     Open,
     /// Somebody else's.
     Elsewhere,
 }
-
-/// Up to here the filter reads a path in every way a server might, and perhaps further.
-const LONG: usize = 128;
 
 /// Asserts that the filter reads a path, with its query, as the contract does.
 pub fn check(path_and_query: &[u8]) {
@@ -54,10 +50,12 @@ pub fn read(path_and_query: &[u8]) -> Reading {
     if let Some(project) = project(&path) {
         return Reading::Route { project: project.to_owned(), query: query.to_vec() };
     }
-    if servers(&path).iter().any(|path| project(path).is_some()) {
+    let spellings = spellings(&path);
+    if spellings.iter().any(|path| project(path).is_some()) {
         return Reading::Disguised;
     }
-    match path.chars().count() > LONG && decode(&path).contains("os-vendor-backup-sharing") {
+    // The filter reads 8 KiB of them; of an escape, it reads what is decoded apart.
+    match spellings.len() * path.len() > 4_096 {
         true => Reading::Open,
         false => Reading::Elsewhere,
     }
@@ -73,30 +71,25 @@ fn project(path: &str) -> Option<&str> {
     }
 }
 
-/// What single servers make of `path`: each cuts parameters (before or after it decodes), decodes,
-/// reads `\` as `/` and merges slashes either before it resolves dot segments, or after, or never.
-fn servers(path: &str) -> BTreeSet<String> {
-    let mut before = BTreeSet::from([(path.to_owned(), false)]);
-    before.extend(before.clone().into_iter().map(|(path, _)| (cut_parameters(&path), false)));
-    before.extend(before.clone().into_iter().map(|(path, _)| (decode(&path), true)));
-    for step in [straighten_backslashes, cut_parameters, merge_slashes] {
-        before.extend(before.clone().into_iter().map(|(path, decoded)| (step(&path), decoded)));
+/// All that a row of servers could make of `path`, each of which takes some of the contract's steps,
+/// in any order; escapes are decoded in one round. Of a path with very many, the first.
+fn spellings(path: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut open = VecDeque::from([(path.to_owned(), false)]);
+    while let Some((path, decoded)) = open.pop_front() {
+        if seen.len() > 300 || !seen.insert((path.clone(), decoded)) {
+            continue;
+        }
+        open.extend(STEPS.map(|step| (step(&path), decoded)));
+        if !decoded {
+            open.push_back((decode(&path), true));
+        }
     }
-    let mut after = BTreeSet::new();
-    for (path, decoded) in before {
-        let resolved = resolve_dots(&path);
-        after.insert(tidy(&resolved));
-        // Escapes are decoded in one round; the other steps may come again.
-        let rest = if decoded { resolved } else { decode(&resolved) };
-        let rest = merge_slashes(&cut_parameters(&straighten_backslashes(&rest)));
-        after.insert(tidy(&resolve_dots(&rest)));
-    }
-    after
+    seen.into_iter().map(|(path, _)| path).collect()
 }
 
-fn tidy(path: &str) -> String {
-    drop_trailing_slash(&merge_slashes(path))
-}
+const STEPS: [fn(&str) -> String; 5] =
+    [merge_slashes, resolve_dots, straighten_backslashes, cut_parameters, drop_trailing_slash];
 
 /// "one round of percent-decoding"; what is no escape stays.
 fn decode(path: &str) -> String {

@@ -8,10 +8,12 @@ use crate::reply::{Fault, Reply};
 use crate::status;
 use crate::store::{CalloutOutcome, MAX_BODY};
 
-/// `proxy_action_t`: the request goes on to the next filter.
+/// `proxy_action_t`, and Envoy's `FilterHeadersStatus`: the request goes on to the next filter.
 const CONTINUE: u32 = 0;
-/// The request waits, or is being answered.
-const PAUSE: u32 = 1;
+/// The request waits, or is being answered, and all of it: `StopAllIterationAndWatermark`. The ABI's
+/// own 1 is the same, unless `allow_on_headers_stop_iteration` is set; then it holds back the head
+/// alone, and a body or trailers would take the request past us to the upstream.
+const PAUSE: u32 = 4;
 
 const REFUSED: u32 = 0;
 const TAKEN: u32 = 1;

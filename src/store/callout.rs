@@ -99,6 +99,12 @@ impl Store {
                 forwarded.push((name.as_str(), printable(value).ok_or_else(unfit)?));
             }
         }
+        let size = |(name, value): &(&str, &str)| name.len().saturating_add(value.len());
+        let bytes = forwarded.iter().map(size).fold(0, usize::saturating_add);
+        if forwarded.len() > MAX_FIELDS || bytes > MAX_BYTES {
+            let message = "headers to be forwarded: expected at most 1000 of them, and 900 KB";
+            return Err(bad_header(message.to_owned()));
+        }
         let tokens = values_of(headers, TOKEN).nth(1).is_some();
         if tokens && self.forward_headers.iter().any(|listed| listed == TOKEN) {
             return Err(bad_header(format!("{TOKEN}: expected one, got several")));
@@ -107,9 +113,43 @@ impl Store {
     }
 }
 
+/// The host takes 1,023 fields and 1 MiB of header map, and says of more what it says of a cluster
+/// that it does not know. Envoy's own limits are lower unless somebody raised them.
+const MAX_FIELDS: usize = 1000;
+const MAX_BYTES: usize = 900_000;
+
 /// Two of these could mean one project to the edge's logs and another to the store.
 const TOKEN: &str = "x-auth-token";
 
 fn bad_header(message: String) -> Fault {
     Fault::new(status::BAD_REQUEST, "edge_header").message(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filters::Filters;
+    use crate::reply::Reply;
+    use crate::values::ProjectId;
+
+    #[test]
+    fn more_headers_than_the_host_takes_are_the_clients_fault() {
+        let store = Store {
+            cluster: "counts".to_owned(),
+            authority: "counts".to_owned(),
+            path_prefix: String::new(),
+            timeout: Duration::from_secs(1),
+            forward_headers: vec!["tracestate".to_owned()],
+        };
+        let project = ProjectId::parse("p1").unwrap();
+        let request = CountRequest { project, filters: Filters::default() };
+        let details = |headers: &[Header]| {
+            store.ask(&request, headers).map(drop).map_err(|fault| Reply::from(fault).details)
+        };
+        let field: Header = (b"tracestate", b"a");
+        assert_eq!(details(&vec![field; 1000]), Ok(()));
+        assert_eq!(details(&vec![field; 1001]), Err("edge_header"));
+        let long = "a".repeat(MAX_BYTES);
+        assert_eq!(details(&[(b"tracestate", long.as_bytes())]), Err("edge_header"));
+    }
 }

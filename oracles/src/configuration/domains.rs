@@ -65,7 +65,7 @@ pub fn timeout(text: &str) -> Option<Duration> {
 /// refused", and `accept`, which the callout sets itself.
 pub fn forwarded_header(text: &str) -> Option<String> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
-    // RFC 9110 §7.6.1, and RFC 2616 §13.5.1 for those it no longer lists.
+    // RFC 9110 §7.6.1, RFC 2616 §13.5.1 for those it no longer lists, and RFC 7540 §3.2.1.
     let hop_by_hop = [
         CONNECTION,
         PROXY_AUTHENTICATE,
@@ -74,6 +74,7 @@ pub fn forwarded_header(text: &str) -> Option<String> {
         TRAILER,
         TRANSFER_ENCODING,
         UPGRADE,
+        HeaderName::from_static("http2-settings"),
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
     ];
