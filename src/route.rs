@@ -121,7 +121,8 @@ impl Spelling {
     /// What one more step makes of it. Backends take the steps in different orders, and some of them
     /// again, so what the `..` of `a\b/..`, `a%2Fb/..` and `a//..` takes away depends on who reads.
     fn next(&self) -> impl Iterator<Item = Spelling> {
-        const STEPS: [fn(&[u8]) -> Vec<u8>; 4] =
+        type Step = fn(&[u8]) -> Vec<u8>;
+        const STEPS: [Step; 4] =
             [straighten_backslashes, cut_parameters, merge_slashes, resolve_dots];
         let decoded = self.decoded;
         let steps = STEPS.iter().map(move |step| Spelling { path: step(&self.path), decoded });

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`experiments`] | one module for each experiment, and their list |
 //! | [`load`] | requests in great number, each answer judged |
+//! | `memory` | what a process's memory is |
 //! | [`report`] | sections to `docs/reliability.md` |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
@@ -15,6 +16,7 @@
 
 pub mod experiments;
 pub mod load;
+mod memory;
 pub mod report;
 
 use testkit::Result;

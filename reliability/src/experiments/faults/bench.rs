@@ -1,6 +1,5 @@
 //! An Envoy under load, a fault that comes and goes, and what is seen meanwhile.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
@@ -9,11 +8,12 @@ use std::time::{Duration, Instant};
 use testkit::edge::{Edge, envoy_config};
 use testkit::envoy::{Envoy, Options};
 use testkit::store::ScriptedStore;
-use testkit::{Error, Result, http, wait_for};
+use testkit::{Result, http, wait_for};
 
 use super::row::{Row, statuses};
 use crate::Scale;
 use crate::load::{Kind, Load, Mix, Running, Tally, truth};
+use crate::memory;
 
 /// How long the filter waits for the store.
 pub const TIMEOUT: Duration = Duration::from_millis(400);
@@ -115,11 +115,11 @@ impl Bench {
         row.healthy = before.latency(Kind::Rejection);
         row.all.merge(&before);
 
-        self.forget_peak()?;
+        memory::forget_peak(self.edge.envoy.pid())?;
         inflict()?;
         row.during = loads.run_for(self.trouble());
         row.all.merge(&row.during);
-        row.peak = Some(self.peak()?);
+        row.peak = Some(memory::peak(self.edge.envoy.pid())? >> 20);
 
         mend()?;
         row.normal_after = self.normal_again(PATIENCE);
@@ -158,22 +158,6 @@ impl Bench {
     pub fn open_after(&self) -> Result<u64> {
         let streams = format!("http.{LISTENER}.downstream_rq_active");
         open_after(&self.edge.envoy, &[&streams, "cluster.store.upstream_rq_active"])
-    }
-
-    /// Lets the kernel measure Envoy's peak from now on (proc(5), `clear_refs`).
-    fn forget_peak(&self) -> Result<()> {
-        let file = format!("/proc/{}/clear_refs", self.edge.envoy.pid());
-        fs::write(&file, "5").map_err(Error::while_doing(format!("write {file}")))
-    }
-
-    /// The most memory Envoy has had since, in MiB.
-    fn peak(&self) -> Result<u64> {
-        let file = format!("/proc/{}/status", self.edge.envoy.pid());
-        let status = fs::read_to_string(&file);
-        let status = status.map_err(Error::while_doing(format!("read {file}")))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kib.map(|kib| kib / 1024).ok_or_else(|| Error::new(format!("{file} has no VmHWM.")))
     }
 
     /// How long it takes until the first right count comes, and four more after it.

@@ -9,14 +9,15 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::count_store::{self, CountStore};
+use testkit::count_store::CountStore;
 use testkit::edge::{Edge, envoy_config};
 use testkit::envoy::Envoy;
 use testkit::store::ScriptedStore;
-use testkit::{Error, Progress, Result, workspace};
+use testkit::{Error, Result, workspace};
 
-use crate::load::{Kind, Load, Tally, truth};
-use crate::{Scale, Section};
+use super::faults::{load_database, upstream};
+use crate::load::{Kind, Load, Tally};
+use crate::{Scale, Section, memory};
 
 const WORKERS: u32 = 2;
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}}"#;
@@ -74,14 +75,10 @@ struct Stores {
 impl Stores {
     fn start() -> Result<Self> {
         let folder = tempfile::tempdir().map_err(Error::while_doing("make a folder"))?;
-        let (rows, database) = (folder.path().join("rows.csv"), folder.path().join("database"));
-        fs::write(&rows, truth::csv()).map_err(Error::while_doing("write the rows"))?;
-        count_store::load(&database, &rows, Progress::Quiet)?;
+        let database = folder.path().join("sharings.sqlite");
+        load_database(folder.path(), &database)?;
         let counts = CountStore::start(&database, SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let upstream = ScriptedStore::start()?;
-        upstream.set(truth::upstream());
-        upstream.forget_requests();
-        Ok(Self { counts, upstream, _folder: folder })
+        Ok(Self { counts, upstream: upstream()?, _folder: folder })
     }
 
     fn counts(&self) -> SocketAddr {
@@ -144,7 +141,7 @@ fn soak(envoy: &Envoy, address: SocketAddr, requests: u64) -> Result<Soaked> {
     loop {
         let busy = running.is_busy();
         tally.merge(&running.take());
-        memory.push((tally.requests(), resident(envoy.pid())?));
+        memory.push((tally.requests(), memory::resident(envoy.pid())?));
         if !busy {
             break;
         }
@@ -165,17 +162,6 @@ impl Soaked {
         let tenth = self.requests / 10;
         self.most(|served| served > tenth).saturating_sub(self.most(|served| served <= tenth))
     }
-}
-
-/// A process's resident memory in bytes (`VmRSS`).
-fn resident(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path);
-    let status = status.map_err(Error::while_doing(format!("read {path}")))?;
-    let kilobytes = status.lines().find_map(|line| {
-        line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    });
-    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| Error::new("There is no VmRSS."))
 }
 
 fn report(filtered: &Soaked, plain: &Soaked) -> String {
