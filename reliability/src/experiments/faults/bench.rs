@@ -29,6 +29,10 @@ layered_runtime:
   - {name: limits, static_layer: {http.async_response_buffer_limit: 131072}}
 ";
 
+/// Until the last request that met the fault has its answer: it may have waited for a connection that
+/// Envoy gives up after a second.
+const AFTERMATH: Duration = Duration::from_millis(1500);
+
 /// How long Envoy may take to be rid of the last stream, the store's timeout included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -124,8 +128,7 @@ impl Bench {
         mend()?;
         row.normal_after = self.normal_again(PATIENCE);
         row.expect(row.normal_after.is_some(), format!("counts not right {PATIENCE:?} after it"));
-        // Until the last request that met the fault has its answer.
-        row.all.merge(&loads.run_for(TIMEOUT * 2));
+        row.all.merge(&loads.run_for(AFTERMATH));
         let after = loads.run_for(self.calm());
         only_counts("afterwards", &after, &mut row.failures);
         row.all.merge(&after);

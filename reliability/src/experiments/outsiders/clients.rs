@@ -1,13 +1,12 @@
 //! The clients, each a process that is told a request and says what it made of the answer.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::Value;
 use testkit::{Error, Result};
 
-use super::environment::{self, clients};
+use super::environment::{Environment, clients};
 
 /// Whose errors a client raises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,17 +102,17 @@ impl Family {
 
 impl Client {
     /// Starts all of them.
-    pub fn start_all(python: &Path) -> Result<Vec<Self>> {
+    pub fn start_all(python: &Environment) -> Result<Vec<Self>> {
         WAYS.iter().map(|way| Self::start(python, way)).collect()
     }
 
     fn start(
-        python: &Path,
+        python: &Environment,
         (family, name, program, argument): &(Family, &'static str, &str, &str),
     ) -> Result<Self> {
         let failed = || Error::while_doing(format!("start {name}"));
-        let mut child = environment::command(python)
-            .arg(clients().join(program))
+        let mut child = python
+            .run(&clients().join(program))
             .arg(argument)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use testkit::{Error, Result, workspace};
 
-use super::environment::{self, clients};
+use super::environment::{Environment, clients};
 use super::stack::{self, Stack};
 use crate::{Scale, Section};
 
@@ -26,7 +26,7 @@ const WRONG: [(&str, &str, &str); 4] = [
 ];
 
 /// Holds the stack to the document, and to the wrong copy.
-pub fn run(python: &Path, scale: Scale, section: &mut Section) -> Result<()> {
+pub fn run(python: &Environment, scale: Scale, section: &mut Section) -> Result<()> {
     let folder = stack::folder()?;
     let store = stack::store(&folder, &[])?;
     let stack = Stack::start(store.address())?;
@@ -68,10 +68,17 @@ fn wrong(document: &str) -> Result<String> {
 }
 
 /// Runs schemathesis and reads its own report, whatever it ends with.
-fn ask(python: &Path, document: &Path, url: &str, folder: &Path, more: &[&str]) -> Result<Value> {
+fn ask(
+    python: &Environment,
+    document: &Path,
+    url: &str,
+    folder: &Path,
+    more: &[&str],
+) -> Result<Value> {
     let path = folder.join("report.json");
     let _ = fs::remove_file(&path); // an older one must not stand for this run
-    let output = environment::command(&python.with_file_name("schemathesis"))
+    let output = python
+        .schemathesis()
         .arg("run")
         .arg(document)
         .args(["--url", url, "--checks", "all", "--mode", "all", "--seed", SEED])

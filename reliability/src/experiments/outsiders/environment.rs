@@ -1,4 +1,4 @@
-//! A Python environment under the target folder, made of `reliability/clients/requirements.txt`.
+//! Python packages under the target folder, those of `reliability/clients/requirements.txt`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,38 +11,57 @@ pub fn clients() -> PathBuf {
     workspace::root().join("reliability/clients")
 }
 
-/// The environment's interpreter. The environment is made anew if the requirements have changed.
-pub fn python() -> Result<PathBuf> {
-    let home = workspace::target_dir().join("outsiders");
-    let (environment, wanted) = (home.join("python"), clients().join("requirements.txt"));
-    let python = environment.join("bin/python");
-    // A copy of the requirements, written last: a killed installation leaves none.
-    let made_of = environment.join("made-of.txt");
-    let keep = || Error::while_doing(format!("prepare {}", home.display()));
-    fs::create_dir_all(&home).map_err(keep())?;
-    let lock = File::create(home.join("lock")).map_err(keep())?;
-    lock.lock().map_err(keep())?;
-    let requirements = fs::read(&wanted).map_err(keep())?;
-    if fs::read(&made_of).is_ok_and(|made_of| made_of == requirements) {
-        return Ok(python);
-    }
-    eprintln!("Making a Python environment for the clients (once)");
-    succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    succeed(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet"])
-            .args(["--require-hashes", "--only-binary=:all:", "-r"])
-            .arg(&wanted),
-    )?;
-    fs::write(&made_of, requirements).map_err(keep())?;
-    Ok(python)
+/// Python with the packages that the clients need.
+#[derive(Debug)]
+pub struct Environment {
+    packages: PathBuf,
 }
 
-/// A program of the environment, which sees no proxy and none of the caller's Python settings.
-pub fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env("NO_PROXY", "*").env("PYTHONDONTWRITEBYTECODE", "1").env_remove("PYTHONPATH");
-    command
+impl Environment {
+    /// The environment; made anew if the requirements have changed. It needs pip, as Envoy's wheel
+    /// does, and no venv, which some distributions keep apart.
+    pub fn make() -> Result<Self> {
+        let home = workspace::target_dir().join("outsiders");
+        let (packages, wanted) = (home.join("packages"), clients().join("requirements.txt"));
+        // A copy of the requirements, written last: a killed installation leaves none.
+        let made_of = packages.join("made-of.txt");
+        let keep = || Error::while_doing(format!("prepare {}", home.display()));
+        fs::create_dir_all(&home).map_err(keep())?;
+        let lock = File::create(home.join("lock")).map_err(keep())?;
+        lock.lock().map_err(keep())?;
+        let requirements = fs::read(&wanted).map_err(keep())?;
+        if !fs::read(&made_of).is_ok_and(|made_of| made_of == requirements) {
+            eprintln!("Installing what the clients need (once)");
+            if packages.exists() {
+                fs::remove_dir_all(&packages).map_err(keep())?;
+            }
+            succeed(
+                Command::new("python3")
+                    .args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet"])
+                    .args(["--require-hashes", "--only-binary=:all:", "-r"])
+                    .arg(&wanted)
+                    .arg("--target")
+                    .arg(&packages)
+                    // Nothing is installed but into our own folder.
+                    .env("PIP_REQUIRE_VIRTUALENV", "0"),
+            )?;
+            fs::write(&made_of, requirements).map_err(keep())?;
+        }
+        Ok(Self { packages })
+    }
+
+    /// schemathesis; arguments may follow.
+    pub fn schemathesis(&self) -> Command {
+        self.run(&self.packages.join("bin/schemathesis"))
+    }
+
+    /// A program, which sees these packages, no proxy and none of the caller's Python settings.
+    pub fn run(&self, program: &Path) -> Command {
+        let mut command = Command::new("python3");
+        command.arg(program).env("PYTHONPATH", &self.packages).env("NO_PROXY", "*");
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

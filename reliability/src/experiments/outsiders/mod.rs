@@ -4,7 +4,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`environment`] | the Python environment they live in |
+//! | [`environment`] | the Python packages they are made of |
 //! | [`stack`] | Envoy before a store |
 //! | [`contradiction`] | schemathesis, and what it must see in a document that is wrong |
 //! | [`clients`] | the clients: asked what they make of an answer |
@@ -25,7 +25,7 @@ use crate::{Scale, Section};
 /// # Errors
 /// If the environment cannot be made or something cannot be started.
 pub fn run(scale: Scale) -> Result<Section> {
-    let python = environment::python()?;
+    let python = environment::Environment::make()?;
     let mut section = Section::default();
     contradiction::run(&python, scale, &mut section)?;
     questions::run(&python, &mut section)?;

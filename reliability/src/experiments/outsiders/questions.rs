@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::{Error, Result};
 
 use super::clients::{Client, Family, Made};
+use super::environment::Environment;
 use super::stack::{self, Stack};
 use crate::Section;
 
@@ -18,7 +18,7 @@ const OTHER_PROJECT: &str = "91d687759aed45d28b5f6084bc2fa8ad";
 const CALL: &str = "/os-vendor-backup-sharing/count";
 
 /// Asks every client everything.
-pub fn run(python: &Path, section: &mut Section) -> Result<()> {
+pub fn run(python: &Environment, section: &mut Section) -> Result<()> {
     let mut bench = Bench { clients: Client::start_all(python)?, seen: Vec::new(), section };
     let folder = stack::folder()?;
 
