@@ -35,7 +35,9 @@ pub fn status(value: &[u8]) -> Option<u16> {
 pub fn retry_after(value: &[u8]) -> Option<&str> {
     let text = printable(value)?;
     let seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (seconds || httpdate::parse_http_date(text).is_ok()).then_some(text)
+    // The parser trims what it gets; a field's value has no space around it (RFC 9110 §5.5).
+    let date = text.trim() == text && httpdate::parse_http_date(text).is_ok();
+    (seconds || date).then_some(text)
 }
 
 /// Checks UTF-8 first: serde_json does not look inside strings it skips.
@@ -216,7 +218,15 @@ mod tests {
         for good in ["0", "120", "Sun, 06 Nov 1994 08:49:37 GMT"] {
             assert_eq!(retry_after(good.as_bytes()), Some(good));
         }
-        for bad in ["", "-1", "1.5", "soon", "1\r\nset-cookie: a", "Sun, 06 Nov 1994"] {
+        for bad in [
+            "",
+            "-1",
+            "1.5",
+            "soon",
+            "1\r\nset-cookie: a",
+            "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+        ] {
             assert_eq!(retry_after(bad.as_bytes()), None, "{bad}");
         }
     }
