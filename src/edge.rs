@@ -8,6 +8,7 @@ use crate::call::{Call, Header};
 use crate::config::{Config, ConfigError};
 use crate::reply::{Fault, Reply};
 use crate::route::Target;
+use crate::status;
 use crate::store::{Callout, CalloutOutcome, Store};
 
 /// One configured filter.
@@ -65,4 +66,10 @@ impl Edge {
         let store = self.store.as_ref()?;
         Some(store.conclude(outcome))
     }
+}
+
+/// The answer to a request that finds no configured filter. Envoy sends none such; to let one pass
+/// unchecked would be worse.
+pub fn unconfigured() -> Reply {
+    Fault::new(status::INTERNAL_SERVER_ERROR, "edge_unconfigured").into()
 }

@@ -3,9 +3,7 @@
 
 use super::host::{self, Buffer, Map};
 use super::vm::{self, Begun};
-use crate::edge::{Decision, Edge};
-use crate::reply::{Fault, Reply};
-use crate::status;
+use crate::edge::{self, Decision, Edge};
 use crate::store::{CalloutOutcome, MAX_BODY};
 
 /// `proxy_action_t`, and Envoy's `FilterHeadersStatus`: the request goes on to the next filter.
@@ -74,9 +72,7 @@ extern "C" fn proxy_on_request_headers(request: u32, _count: usize, _end: u32) -
         Begun::Now(edge) => edge,
         Begun::Before => return PAUSE,
         Begun::Unconfigured => {
-            // Envoy does not get here. To let a request pass unchecked would be worse.
-            let fault = Fault::new(status::INTERNAL_SERVER_ERROR, "edge_unconfigured");
-            host::send(&Reply::from(fault));
+            host::send(&edge::unconfigured());
             return PAUSE;
         }
     };
