@@ -22,6 +22,9 @@ pub struct Options {
     /// How long each target runs
     #[arg(long, default_value_t = 30)]
     seconds: u32,
+    /// Makes the same inputs of the same program and corpus again [default: others each time]
+    #[arg(long)]
+    seed: Option<u32>,
     /// Targets, as their files in fuzz/targets are called; all of them if none is named
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
@@ -41,7 +44,7 @@ pub fn run(options: &Options) -> Result<()> {
     let worker = || {
         let mut found = Vec::new();
         while let Some(target) = next() {
-            found.push(fuzz(target, &programs.join(target), options.seconds)?);
+            found.push(fuzz(target, &programs.join(target), options)?);
         }
         Ok(found)
     };
@@ -129,7 +132,7 @@ fn host() -> Result<String> {
 
 /// Runs one target. What it finds worth keeping goes to `target/fuzz-corpus`, and what fails to
 /// `target/fuzz-crashes`.
-fn fuzz(target: &str, program: &Path, seconds: u32) -> Result<Finding> {
+fn fuzz(target: &str, program: &Path, options: &Options) -> Result<Finding> {
     let corpus = workspace::target_dir().join("fuzz-corpus").join(target);
     let crashes = workspace::target_dir().join("fuzz-crashes").join(target);
     for folder in [&corpus, &crashes] {
@@ -138,7 +141,9 @@ fn fuzz(target: &str, program: &Path, seconds: u32) -> Result<Finding> {
     }
     let fuzz = workspace::root().join("fuzz");
     let output = Command::new(program)
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_total_time={}", options.seconds))
+        // 0 is libFuzzer's word for any.
+        .arg(format!("-seed={}", options.seed.unwrap_or_default()))
         .arg(format!("-artifact_prefix={}/", crashes.display()))
         .arg(format!("-dict={}", fuzz.join("dictionaries").join(target).display()))
         // An input that takes a second is a finding too.
