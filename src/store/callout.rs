@@ -102,8 +102,8 @@ impl Store {
         let size = |(name, value): &(&str, &str)| name.len().saturating_add(value.len());
         let bytes = forwarded.iter().map(size).fold(0, usize::saturating_add);
         if forwarded.len() > MAX_FIELDS || bytes > MAX_BYTES {
-            let message = "headers to be forwarded: expected at most 1000 of them, and 900 KB";
-            return Err(bad_header(message.to_owned()));
+            let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
+            return Err(bad_header(format!("headers to be forwarded: expected at most {most}")));
         }
         let tokens = values_of(headers, TOKEN).nth(1).is_some();
         if tokens && self.forward_headers.iter().any(|listed| listed == TOKEN) {
