@@ -1,8 +1,10 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
+mod bench;
 mod demo;
 mod fuzz;
 mod reliability;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -12,6 +14,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
+    Bench(bench::Options),
     Demo(demo::Options),
     Fuzz(fuzz::Options),
     Reliability(reliability::Options),
@@ -19,6 +22,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::Bench(options) => bench::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Reliability(options) => reliability::run(&options),

@@ -1,10 +1,9 @@
-//! `cargo xtask reliability`: runs the package of that name, which takes longer to compile than
-//! a demo should.
-
-use std::process::Command;
+//! `cargo xtask reliability`: runs the package of that name.
 
 use clap::Args;
-use testkit::{Error, Result};
+use testkit::Result;
+
+use crate::tools;
 
 /// Run the experiments that show how the filter bears what production does
 #[derive(Args)]
@@ -17,21 +16,5 @@ pub struct Options {
 
 /// Runs it.
 pub fn run(options: &Options) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args([
-        "run",
-        "--quiet",
-        "--locked",
-        "--profile",
-        "tools",
-        "--package",
-        "reliability",
-        "--",
-    ]);
-    let status = command.args(&options.arguments).status();
-    match status.map_err(Error::while_doing("run cargo"))? {
-        status if status.success() => Ok(()),
-        status => Err(Error::new(format!("The experiments failed ({status})."))),
-    }
+    tools::run("reliability", &options.arguments)
 }

@@ -1,0 +1,85 @@
+//! What the filter and the count store cost, beside the least that the same can cost.
+//!
+//! `cargo xtask bench` runs every part and writes `docs/performance.md`. A part measures, judges
+//! what it measured by the targets, and says both in a [`Section`]; it prints no figure that it did
+//! not see.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`parts`] | the list of the parts |
+//! | [`edge`] | the filter beside native Envoy and Envoy's Lua filter |
+//! | [`envoy`] | workers, start-up time, memory |
+//! | [`store`] | the count store beside SQLite alone |
+//! | [`report`] | sections to `docs/performance.md` and `docs/performance.json` |
+
+// A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
+#![allow(clippy::arithmetic_side_effects)]
+
+pub mod edge;
+pub mod envoy;
+pub mod parts;
+pub mod report;
+pub mod store;
+
+use testkit::Result;
+
+/// A part of the benchmark.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The title of its section.
+    pub title: &'static str,
+    /// Runs it. An error means that it could not be measured at all.
+    pub run: fn(&Options) -> Result<Section>,
+}
+
+/// What is measured, and how long. All of it by default; less of it is a quick look, which is
+/// printed and not kept.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// The short form: to see that it works, not to see figures
+    #[arg(long)]
+    pub quick: bool,
+    /// Rounds of each case [default: 12]
+    #[arg(long)]
+    pub rounds: Option<usize>,
+    /// Seconds for each contender in each round [default: 2]
+    #[arg(long)]
+    pub seconds: Option<f64>,
+    /// Only cases whose name contains this; may be repeated
+    #[arg(long = "case", value_name = "NAME")]
+    pub cases: Vec<String>,
+    /// Only these contenders; may be repeated
+    #[arg(long = "contender", value_name = "NAME")]
+    pub contenders: Vec<String>,
+    /// Without the variants of the filter
+    #[arg(long)]
+    pub no_variants: bool,
+}
+
+impl Options {
+    /// Whether this is the whole measurement, which the report may hold.
+    pub fn are_complete(&self) -> bool {
+        let Options { quick, rounds, seconds, cases, contenders, no_variants } = self;
+        !quick
+            && rounds.is_none()
+            && seconds.is_none()
+            && cases.is_empty()
+            && contenders.is_empty()
+            && !no_variants
+    }
+}
+
+/// What a part measured.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// What was done and seen, in Markdown, without a heading.
+    pub text: String,
+    /// The same figures for programs, under the part's name in `docs/performance.json`.
+    pub data: serde_json::Value,
+    /// Charts for `docs/`: file name and SVG. The text shows them.
+    pub charts: Vec<(&'static str, String)>,
+    /// Targets that were missed: a sentence each.
+    pub missed: Vec<String>,
+}

@@ -1,0 +1,20 @@
+//! The list of the parts. Each has a `run(&Options) -> Result<Section>`.
+
+use testkit::Result;
+
+use crate::{Options, Part, Section, edge, envoy, store};
+
+/// All of them, in the order of the report.
+pub static PARTS: &[Part] = &[
+    named("edge", "The filter beside Envoy itself and Lua", edge::run),
+    named("envoy", "Envoy with and without the module", envoy::run),
+    named("store", "The count store as its data grows", store::run),
+];
+
+const fn named(
+    name: &'static str,
+    title: &'static str,
+    run: fn(&Options) -> Result<Section>,
+) -> Part {
+    Part { name, title, run }
+}

@@ -1,0 +1,112 @@
+//! From sections to `docs/performance.md` and `docs/performance.json`.
+//!
+//! Each section is also kept under `target/bench/`, so that one part can be measured again without
+//! the others; the documents are put together from what is kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use testkit::{Error, Result, workspace};
+
+use crate::parts::PARTS;
+use crate::{Options, Part, Section};
+
+/// What stands above the sections.
+const PREFACE: &str = include_str!("preface.md");
+
+/// What stands below them: what was tried, and what did not pay.
+const TRIED: &str = include_str!("what-was-tried.md");
+
+/// Runs the parts of these names, or all, and prints their sections. Keeps them if they are
+/// complete.
+///
+/// # Errors
+/// If a part could not be measured. A target that was missed is none: it is said on standard
+/// error and shown in the section.
+pub fn run(options: &Options, names: &[String]) -> Result<()> {
+    let mut errors = Vec::new();
+    for part in PARTS {
+        if !names.is_empty() && !names.iter().any(|name| name == part.name) {
+            continue;
+        }
+        eprintln!("== {} …", part.name);
+        let section = match (part.run)(options) {
+            Ok(section) => section,
+            Err(error) => {
+                errors.push(format!("{}: {error}", part.name));
+                continue;
+            }
+        };
+        println!("## {}\n\n{}\n", part.title, section.text.trim_end());
+        for missed in &section.missed {
+            eprintln!("MISSED: {missed}");
+        }
+        if options.are_complete() {
+            keep(part, &section)?;
+        }
+    }
+    if options.are_complete() {
+        write_documents()?;
+    }
+    match errors.as_slice() {
+        [] => Ok(()),
+        errors => Err(Error::new(errors.join("\n"))),
+    }
+}
+
+/// A part's file of this kind under `target/bench/`.
+fn kept(part: &Part, kind: &str) -> PathBuf {
+    workspace::target_dir().join("bench").join(format!("{}.{kind}", part.name))
+}
+
+fn keep(part: &Part, section: &Section) -> Result<()> {
+    let folder = workspace::target_dir().join("bench");
+    fs::create_dir_all(&folder)
+        .map_err(Error::while_doing(format!("make {}", folder.display())))?;
+    let (command, date) = (format!("cargo xtask bench {}", part.name), today());
+    let text =
+        format!("## {}\n\n`{command}`, {date}.\n\n{}\n", part.title, section.text.trim_end());
+    write(&kept(part, "md"), &text)?;
+    let data = json!({"command": command, "date": date, "data": section.data});
+    write(&kept(part, "json"), &data.to_string())?;
+    for (name, svg) in &section.charts {
+        write(&workspace::root().join("docs").join(name), svg)?;
+    }
+    Ok(())
+}
+
+/// Puts the documents together, unless a section is missing.
+fn write_documents() -> Result<()> {
+    let (mut document, mut data) = (PREFACE.to_owned(), Map::new());
+    for part in PARTS {
+        let kept = fs::read_to_string(kept(part, "md")).ok().zip(read_json(&kept(part, "json")));
+        let Some((text, json)) = kept else {
+            eprintln!("docs/performance.md is not written: `{}` was not run yet.", part.name);
+            return Ok(());
+        };
+        document.push('\n');
+        document.push_str(&text);
+        data.insert(part.name.to_owned(), json);
+    }
+    document.push('\n');
+    document.push_str(TRIED);
+    let docs = workspace::root().join("docs");
+    write(&docs.join("performance.md"), &document)?;
+    write(&docs.join("performance.json"), &format!("{:#}\n", Value::Object(data)))
+}
+
+fn read_json(path: &Path) -> Option<Value> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(Error::while_doing(format!("write {}", path.display())))
+}
+
+/// Today, as in `23 Nov 2026`.
+fn today() -> String {
+    let now = httpdate::fmt_http_date(SystemTime::now());
+    now.get(5..16).unwrap_or_default().to_owned()
+}
