@@ -10,6 +10,7 @@
 //! | [`edge`] | the filter beside native Envoy and Envoy's Lua filter |
 //! | [`envoy`] | workers, start-up time, memory |
 //! | [`store`] | the count store beside SQLite alone |
+//! | [`machine`], [`oha`], [`statistics`] | cores and processor time, load, medians |
 //! | [`report`] | sections to `docs/performance.md` and `docs/performance.json` |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
@@ -17,8 +18,11 @@
 
 pub mod edge;
 pub mod envoy;
+pub mod machine;
+pub mod oha;
 pub mod parts;
 pub mod report;
+pub mod statistics;
 pub mod store;
 
 use testkit::Result;

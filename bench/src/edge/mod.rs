@@ -1,13 +1,103 @@
-//! To be written.
+//! The filter beside the least that the same can cost: Envoy alone, and beside what a user would
+//! write instead: Envoy's Lua filter. All are listeners of one Envoy, asked by one load in turn.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cases`] | the requests |
+//! | [`bench`] | who runs: Envoy, its contenders, the server behind them |
+//! | [`config`] | their configuration |
+//! | [`measure`] | rounds |
+//! | [`table`] | what they showed |
 
-use testkit::Result;
+pub mod bench;
+pub mod cases;
+pub mod config;
+pub mod measure;
+pub mod table;
 
+use std::time::Duration;
+
+use testkit::{Error, Result, workspace};
+
+use self::bench::{Bench, Contender};
+use self::cases::{CASES, Case, HEADERS};
+use self::measure::{Effort, measure};
+use self::table::Row;
+use crate::machine::{self, Cores};
+use crate::oha::{self, Oha};
 use crate::{Options, Section};
 
 /// Runs it.
 ///
 /// # Errors
-/// If it could not be measured.
-pub fn run(_options: &Options) -> Result<Section> {
-    Ok(Section::default())
+/// If it could not be measured, or somebody gave another answer than the filter.
+pub fn run(options: &Options) -> Result<Section> {
+    let cores = Cores::new()?;
+    let oha = Oha::install(&cores)?;
+    let contenders = contenders(options)?;
+    let modules = vec![(Contender::Ours, workspace::filter_module()?)];
+    let bench = Bench::start(&cores, 1, &modules)?;
+    bench.check_answers(&contenders)?;
+
+    let effort = effort(options);
+    let mut rows = Vec::new();
+    for headers in HEADERS {
+        for case in CASES.iter().filter(|case| wanted(options, case, headers)) {
+            eprintln!("   {}, {headers} headers …", case.what);
+            let request = case.request(headers);
+            let measured = measure(&oha, &bench, case, &request, &contenders, effort)?;
+            rows.push(Row { case: *case, headers, measured });
+        }
+    }
+    Ok(Section {
+        text: text(&rows, effort, &cores),
+        data: table::data(&rows),
+        missed: rows.iter().flat_map(Row::missed).collect(),
+        ..Section::default()
+    })
+}
+
+/// Those named, or all.
+fn contenders(options: &Options) -> Result<Vec<Contender>> {
+    let all = vec![Contender::Native, Contender::Lua, Contender::Ours];
+    let named = &options.contenders;
+    let names: Vec<&str> = all.iter().map(Contender::name).collect();
+    if let Some(unknown) = named.iter().find(|name| !names.contains(&name.as_str())) {
+        let names = names.join(", ");
+        return Err(Error::new(format!("There is no contender {unknown}. There are {names}.")));
+    }
+    let wanted = |contender: &Contender| {
+        named.is_empty() || named.iter().any(|name| name == contender.name())
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Whether a case, written `count` or `count/40`, is to be measured.
+fn wanted(options: &Options, case: &Case, headers: usize) -> bool {
+    let full = format!("{}/{headers}", case.name);
+    options.cases.is_empty() || options.cases.iter().any(|name| *name == case.name || *name == full)
+}
+
+fn effort(options: &Options) -> Effort {
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 12 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.5 });
+    Effort { rounds, fixed_rounds: rounds.div_ceil(3), time: Duration::from_secs_f64(seconds) }
+}
+
+fn text(rows: &[Row], effort: Effort, cores: &Cores) -> String {
+    let Effort { rounds, fixed_rounds, time } = effort;
+    format!(
+        "{} {} {rounds} rounds, {} s for each contender in each; oha {}, {} connections. Processor time of \
+         the Envoy process per request: the least of the rounds, and in brackets their median. A ratio is \
+         least to least; \"(median)\" is the median of the ratios within each round.\n\n{}\n\
+         Throughput is the median of the rounds. Latency is what oha saw in {fixed_rounds} rounds at a \
+         fixed rate, half of what Envoy alone bears.\n\n{}",
+        machine::processor(),
+        cores.sentence(),
+        time.as_secs_f64(),
+        oha::VERSION,
+        measure::CONNECTIONS,
+        table::costs(rows),
+        table::speeds(rows),
+    )
 }
