@@ -4,6 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
+//! | [`altered`] | the filter built from altered sources |
 //! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
 //! | [`production`] | `envoy.yaml` with other addresses |
@@ -25,6 +26,7 @@ mod command;
 mod error;
 mod wait;
 
+pub mod altered;
 pub mod cases;
 pub mod count_store;
 pub mod edge;

@@ -9,7 +9,7 @@ use testkit::envoy::Envoy;
 use testkit::http;
 use testkit::{Error, Result};
 
-use super::cases::{CASES, Case, End, HEADERS};
+use super::cases::{CASES, Case, End, FEW, HEADERS};
 use super::config::{self, Answer, Route};
 use crate::machine::Cores;
 use crate::oha::Request;
@@ -36,6 +36,11 @@ impl Contender {
             Contender::Ours => "ours",
             Contender::Variant(name) => name,
         }
+    }
+
+    /// Whether it is our filter built otherwise.
+    pub fn is_variant(&self) -> bool {
+        matches!(self, Contender::Variant(_))
     }
 
     /// The listener that serves this case.
@@ -165,8 +170,7 @@ const ENVOYS_OWN: [&str; 3] = ["content-length", "date", "server"];
 fn our_answers(address: SocketAddr) -> Result<BTreeMap<&'static str, Answer>> {
     let mut answers = BTreeMap::new();
     for case in &CASES {
-        let [few, _] = HEADERS;
-        let mut answer = ask(address, &case.request(few))?;
+        let mut answer = ask(address, &case.request(FEW))?;
         answer.headers.retain(|(name, _)| name != UPSTREAM_TIME);
         answers.insert(case.name, answer);
     }

@@ -97,7 +97,10 @@ pub const CASES: [Case; 6] = [
 ];
 
 /// How many header fields requests have, `host` not counted.
-pub const HEADERS: [usize; 2] = [5, 40];
+pub const HEADERS: [usize; 2] = [FEW, 40];
+
+/// With how many of them the variants of the filter are measured.
+pub const FEW: usize = 5;
 
 impl Case {
     /// The request with so many header fields of [`HEADERS`].

@@ -395,7 +395,7 @@ end
 local function conclude(status, body)
   if status == "200" then
     local digits = body and match(body, '^%s*{%s*"count"%s*:%s*(%d+)%s*}%s*$')
-    if not digits or not in_range(digits) then return INVALID end
+    if not digits or not in_range(digits) or #body > 65536 then return INVALID end
     return nil, '{"count":' .. digits .. "}"
   end
   return STORE[status] or OTHER_STATUS

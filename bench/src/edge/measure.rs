@@ -109,8 +109,10 @@ pub fn measure(
     let first = contenders.first().and_then(|contender| measured.rounds.get(contender));
     let throughputs: Vec<f64> = first.into_iter().flatten().map(|round| round.throughput).collect();
     measured.rate = (median(&throughputs) / 2.0 / 100.0).round() * 100.0;
+    let mut contenders = contenders.to_vec();
+    contenders.retain(|contender| !contender.is_variant());
     for round in 0..effort.fixed_rounds {
-        for contender in in_turn(contenders, round) {
+        for contender in in_turn(&contenders, round) {
             let load = Load {
                 address: bench.address(contender, case)?,
                 request,

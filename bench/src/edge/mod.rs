@@ -8,21 +8,24 @@
 //! | [`config`] | their configuration |
 //! | [`measure`] | rounds |
 //! | [`table`] | what they showed |
+//! | [`variants`] | the filter without what makes it fast |
 
 pub mod bench;
 pub mod cases;
 pub mod config;
 pub mod measure;
 pub mod table;
+pub mod variants;
 
 use std::time::Duration;
 
 use testkit::{Error, Result, workspace};
 
 use self::bench::{Bench, Contender};
-use self::cases::{CASES, Case, HEADERS};
+use self::cases::{CASES, Case, FEW, HEADERS};
 use self::measure::{Effort, measure};
 use self::table::Row;
+use self::variants::VARIANTS;
 use crate::machine::{self, Cores};
 use crate::oha::{self, Oha};
 use crate::{Options, Section};
@@ -35,7 +38,8 @@ pub fn run(options: &Options) -> Result<Section> {
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
     let contenders = contenders(options)?;
-    let modules = vec![(Contender::Ours, workspace::filter_module()?)];
+    let mut modules = vec![(Contender::Ours, workspace::filter_module()?)];
+    modules.extend(variants::build(&contenders)?);
     let bench = Bench::start(&cores, 1, &modules)?;
     bench.check_answers(&contenders)?;
 
@@ -45,12 +49,16 @@ pub fn run(options: &Options) -> Result<Section> {
         for case in CASES.iter().filter(|case| wanted(options, case, headers)) {
             eprintln!("   {}, {headers} headers …", case.what);
             let request = case.request(headers);
-            let measured = measure(&oha, &bench, case, &request, &contenders, effort)?;
+            let varies = headers == FEW || !options.cases.is_empty();
+            let mut asked = contenders.clone();
+            asked.retain(|contender| varies || !contender.is_variant());
+            let measured = measure(&oha, &bench, case, &request, &asked, effort)?;
             rows.push(Row { case: *case, headers, measured });
         }
     }
+    let contenders: Vec<_> = contenders.into_iter().filter(Contender::is_variant).collect();
     Ok(Section {
-        text: text(&rows, effort, &cores),
+        text: text(&rows, &contenders, effort, &cores),
         data: table::data(&rows),
         missed: rows.iter().flat_map(Row::missed).collect(),
         ..Section::default()
@@ -59,15 +67,17 @@ pub fn run(options: &Options) -> Result<Section> {
 
 /// Those named, or all.
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
-    let all = vec![Contender::Native, Contender::Lua, Contender::Ours];
+    let mut all = vec![Contender::Native, Contender::Lua, Contender::Ours];
+    all.extend(VARIANTS.iter().map(|variant| Contender::Variant(variant.name)));
     let named = &options.contenders;
     let names: Vec<&str> = all.iter().map(Contender::name).collect();
     if let Some(unknown) = named.iter().find(|name| !names.contains(&name.as_str())) {
         let names = names.join(", ");
         return Err(Error::new(format!("There is no contender {unknown}. There are {names}.")));
     }
-    let wanted = |contender: &Contender| {
-        named.is_empty() || named.iter().any(|name| name == contender.name())
+    let wanted = |contender: &Contender| match named.is_empty() {
+        true => !(contender.is_variant() && (options.no_variants || options.quick)),
+        false => named.iter().any(|name| name == contender.name()),
     };
     Ok(all.into_iter().filter(wanted).collect())
 }
@@ -84,12 +94,13 @@ fn effort(options: &Options) -> Effort {
     Effort { rounds, fixed_rounds: rounds.div_ceil(3), time: Duration::from_secs_f64(seconds) }
 }
 
-fn text(rows: &[Row], effort: Effort, cores: &Cores) -> String {
+fn text(rows: &[Row], variants: &[Contender], effort: Effort, cores: &Cores) -> String {
     let Effort { rounds, fixed_rounds, time } = effort;
-    format!(
-        "{} {} {rounds} rounds, {} s for each contender in each; oha {}, {} connections. Processor time of \
-         the Envoy process per request: the least of the rounds, and in brackets their median. A ratio is \
-         least to least; \"(median)\" is the median of the ratios within each round.\n\n{}\n\
+    let mut text = format!(
+        "{}. {} {rounds} rounds, {} s for each contender in each, in turn; oha {}, {} connections. \
+         Processor time of the Envoy process per request: the least of the rounds, and in brackets \
+         their median. A ratio is least to least; the next column is the median of the ratios within \
+         each round.\n\n{}\n\
          Throughput is the median of the rounds. Latency is what oha saw in {fixed_rounds} rounds at a \
          fixed rate, half of what Envoy alone bears.\n\n{}",
         machine::processor(),
@@ -99,5 +110,9 @@ fn text(rows: &[Row], effort: Effort, cores: &Cores) -> String {
         measure::CONNECTIONS,
         table::costs(rows),
         table::speeds(rows),
-    )
+    );
+    if !variants.is_empty() {
+        text.push_str(&table::variants(rows, variants));
+    }
+    text
 }
