@@ -6,7 +6,7 @@
 use crate::accept;
 use crate::filters::{self, FilterRules, Filters};
 use crate::reply::Fault;
-use crate::route::{Route, Target};
+use crate::route::Target;
 use crate::status;
 use crate::values::ProjectId;
 
@@ -15,8 +15,11 @@ use crate::values::ProjectId;
 pub type Header<'a> = (&'a [u8], &'a [u8]);
 
 /// The values of all fields called `name`.
-pub fn values_of<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    headers.iter().filter(move |(other, _)| *other == name.as_bytes()).map(|&(_, value)| value)
+pub fn values_of<'a>(
+    headers: impl Iterator<Item = Header<'a>>,
+    name: &str,
+) -> impl Iterator<Item = &'a [u8]> {
+    headers.filter(move |(other, _)| *other == name.as_bytes()).map(|(_, value)| value)
 }
 
 /// A valid call.
@@ -28,26 +31,16 @@ pub struct CountRequest {
     pub filters: Filters,
 }
 
-/// How this call is recognised and judged.
+/// How this call is judged.
 #[derive(Clone, Debug)]
 pub struct Call {
-    route: Route,
     rules: FilterRules,
 }
 
 impl Call {
     /// The call under these rules.
-    ///
-    /// # Errors
-    /// Those of [`Route::new`].
-    pub fn new(rules: FilterRules) -> Result<Call, matchit::InsertError> {
-        let route = Route::new()?;
-        Ok(Call { route, rules })
-    }
-
-    /// Looks at a `:path` with its query. `None`: the request is for somebody else.
-    pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
-        self.route.locate(path)
+    pub fn new(rules: FilterRules) -> Call {
+        Call { rules }
     }
 
     /// Judges a request for this call: path, method, accept, body, project id,
@@ -55,29 +48,83 @@ impl Call {
     ///
     /// # Errors
     /// 404, 405, 406 or 400, as the contract's §2 says.
-    pub fn check(&self, target: Target, headers: &[Header]) -> Result<CountRequest, Fault> {
+    pub fn check<'h>(
+        &self,
+        target: Target,
+        headers: impl Iterator<Item = Header<'h>> + Clone,
+    ) -> Result<CountRequest, Fault> {
         let Target::Count { project_id, query } = target else {
             return Err(Fault::new(status::NOT_FOUND, "edge_path"));
         };
-        if !values_of(headers, ":method").eq([b"GET"]) {
-            let fault = Fault::new(status::METHOD_NOT_ALLOWED, "edge_method");
-            return Err(fault.header("allow", "GET"));
+        let head = Head::read(headers.clone());
+        if !head.is_get {
+            return Err(Fault::new(status::METHOD_NOT_ALLOWED, "edge_method"));
         }
-        if !accept::accepts_json(values_of(headers, "accept")) {
+        let accepts = match head.accept {
+            // What nearly every client sends needs no parser.
+            Accept::Absent | Accept::Once(b"*/*" | b"application/json") => true,
+            Accept::Once(value) => accept::accepts_json(core::iter::once(value)),
+            Accept::Several => accept::accepts_json(values_of(headers, "accept")),
+        };
+        if !accepts {
             return Err(Fault::new(status::NOT_ACCEPTABLE, "edge_accept"));
         }
-        if values_of(headers, "content-length").any(announces_a_body) {
+        if head.announces_a_body {
             let message = "content-length: expected 0, for this call has no body";
             return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(message));
         }
         let Some(project) = ProjectId::parse(&project_id) else {
             let expected = filters::Domain::Project.expected(&self.rules);
             let got = filters::quote(project_id.as_bytes());
-            let message = format!("project_id: expected {expected}, got {got}");
-            return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(message));
+            let message = ["project_id: expected ", &expected, ", got ", &got].concat();
+            return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(&message));
         };
         let filters = filters::parse(query, &self.rules)?;
         Ok(CountRequest { project, filters })
+    }
+}
+
+/// What the checks want of a head, read in one go.
+struct Head<'h> {
+    /// There is one method, and it is `GET`.
+    is_get: bool,
+    has_method: bool,
+    accept: Accept<'h>,
+    announces_a_body: bool,
+}
+
+/// The `accept` fields.
+enum Accept<'h> {
+    Absent,
+    Once(&'h [u8]),
+    Several,
+}
+
+impl<'h> Head<'h> {
+    fn read(headers: impl Iterator<Item = Header<'h>>) -> Head<'h> {
+        let mut head = Head {
+            is_get: false,
+            has_method: false,
+            accept: Accept::Absent,
+            announces_a_body: false,
+        };
+        for (name, value) in headers {
+            match name {
+                b":method" => {
+                    head.is_get = !head.has_method && value == b"GET";
+                    head.has_method = true;
+                }
+                b"accept" => {
+                    head.accept = match head.accept {
+                        Accept::Absent => Accept::Once(value),
+                        _ => Accept::Several,
+                    }
+                }
+                b"content-length" => head.announces_a_body |= announces_a_body(value),
+                _ => {}
+            }
+        }
+        head
     }
 }
 
@@ -90,15 +137,15 @@ fn announces_a_body(length: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::reply::Reply;
+    use crate::route;
 
     const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
     fn check(path: &str, headers: &[(&str, &str)]) -> Result<CountRequest, Reply> {
-        let call = Call::new(FilterRules::default()).unwrap();
-        let headers: Vec<Header> =
-            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let target = call.locate(path.as_bytes()).unwrap();
-        call.check(target, &headers).map_err(Reply::from)
+        let call = Call::new(FilterRules::default());
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let target = route::locate(path.as_bytes()).unwrap();
+        call.check(target, headers).map_err(Reply::from)
     }
 
     #[test]

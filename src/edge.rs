@@ -7,7 +7,7 @@
 use crate::call::{Call, Header};
 use crate::config::{Config, ConfigError};
 use crate::reply::{Fault, Reply};
-use crate::route::Target;
+use crate::route::{self, Target};
 use crate::status;
 use crate::store::{Callout, CalloutOutcome, Store};
 
@@ -37,23 +37,30 @@ impl Edge {
     /// A sentence that names the field and what was expected of it.
     pub fn new(configuration: &[u8]) -> Result<Edge, ConfigError> {
         let config = Config::parse(configuration)?;
-        let call = Call::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
-        Ok(Edge { call, store: config.store })
+        Ok(Edge { call: Call::new(config.rules), store: config.store })
     }
 
     /// Looks at a `:path`. `None`: the request passes, and nothing else of it
     /// need be read.
     pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
-        self.call.locate(path)
+        route::locate(path)
     }
 
     /// Decides on a request for this call.
-    pub fn decide<'a>(&'a self, target: Target, headers: &[Header<'a>]) -> Decision<'a> {
+    pub fn decide<'a>(
+        &'a self,
+        target: Target,
+        headers: impl Iterator<Item = Header<'a>> + Clone,
+    ) -> Decision<'a> {
         self.judge(target, headers).unwrap_or_else(|fault| Decision::Reply(fault.into()))
     }
 
-    fn judge<'a>(&'a self, target: Target, headers: &[Header<'a>]) -> Result<Decision<'a>, Fault> {
-        let request = self.call.check(target, headers)?;
+    fn judge<'a>(
+        &'a self,
+        target: Target,
+        headers: impl Iterator<Item = Header<'a>> + Clone,
+    ) -> Result<Decision<'a>, Fault> {
+        let request = self.call.check(target, headers.clone())?;
         match &self.store {
             Some(store) => store.ask(&request, headers).map(Decision::Ask),
             None => Ok(Decision::Pass),

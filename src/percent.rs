@@ -1,7 +1,9 @@
 //! Percent-encoding (RFC 3986 §2.1), both ways.
 
-use std::borrow::Cow;
-use std::fmt::Write;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
 
 /// A `%` that two hex digits do not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

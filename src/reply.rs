@@ -1,18 +1,23 @@
 //! What the client gets: a count, or a fault with the contract's JSON body.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
 
-use crate::status::Status;
+use crate::json;
+use crate::status::{self, Status};
+
+/// A header of a reply. No value comes from the client.
+pub type ReplyHeader = (&'static str, Cow<'static, str>);
 
 /// A whole answer to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status code.
     pub status: u16,
-    /// The headers, `content-type` first. No value comes from the client.
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The headers, `content-type` first.
+    pub headers: Cow<'static, [ReplyHeader]>,
     /// The JSON body.
-    pub body: String,
+    pub body: Cow<'static, str>,
     /// Why this answer was given, for Envoy's `%RESPONSE_CODE_DETAILS%`:
     /// `edge_…` was answered without the store, `store_…` after asking it.
     pub details: &'static str,
@@ -20,15 +25,24 @@ pub struct Reply {
     pub alarm: Option<String>,
 }
 
-const CONTENT_TYPE: (&str, Cow<'static, str>) = ("content-type", Cow::Borrowed("application/json"));
+const CONTENT_TYPE: ReplyHeader = ("content-type", Cow::Borrowed("application/json"));
+
+const HEADERS: &[ReplyHeader] = &[CONTENT_TYPE];
+
+/// RFC 9110 §15.5.6: a 405 says what is allowed.
+const METHOD_HEADERS: &[ReplyHeader] = &[CONTENT_TYPE, ("allow", Cow::Borrowed("GET"))];
 
 impl Reply {
     /// 200 with the count.
     pub fn count(count: u64) -> Reply {
+        let mut body = String::with_capacity(32);
+        body.push_str("{\"count\":");
+        json::push_integer(&mut body, count);
+        body.push('}');
         Reply {
             status: 200,
-            headers: vec![CONTENT_TYPE],
-            body: format!("{{\"count\":{count}}}"),
+            headers: Cow::Borrowed(HEADERS),
+            body: Cow::Owned(body),
             details: "store_count",
             alarm: None,
         }
@@ -39,57 +53,53 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     status: &'static Status,
-    details: &'static str,
-    message: Cow<'static, str>,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
-    alarm: Option<String>,
+    reply: Reply,
 }
 
 impl Fault {
-    /// A fault with the status's own message. `details` goes to the access log.
+    /// A fault with the status's own message, without an allocation. `details`
+    /// goes to the access log.
     pub fn new(status: &'static Status, details: &'static str) -> Fault {
-        Fault {
-            status,
+        let allows = status.code == status::METHOD_NOT_ALLOWED.code;
+        let reply = Reply {
+            status: status.code,
+            headers: Cow::Borrowed(if allows { METHOD_HEADERS } else { HEADERS }),
+            body: Cow::Borrowed(status.body),
             details,
-            message: Cow::Borrowed(status.message),
-            headers: Vec::new(),
             alarm: None,
-        }
+        };
+        Fault { status, reply }
     }
 
     /// Replaces the message.
-    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Fault {
-        self.message = message.into();
+    pub fn message(mut self, message: &str) -> Fault {
+        const CLOSING: &str = "\"}}";
+        let length = self.status.opening.len().saturating_add(message.len());
+        // And the end, and a few escapes.
+        let mut body = String::with_capacity(length.saturating_add(16));
+        body.push_str(self.status.opening);
+        json::push_escaped(&mut body, message);
+        body.push_str(CLOSING);
+        self.reply.body = Cow::Owned(body);
         self
     }
 
     /// Adds a response header. Never pass what a client sent.
-    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Fault {
-        self.headers.push((name, value.into()));
+    pub fn header(mut self, name: &'static str, value: String) -> Fault {
+        self.reply.headers.to_mut().push((name, Cow::Owned(value)));
         self
     }
 
     /// Adds a line for the operator's error log.
     pub fn alarm(mut self, line: String) -> Fault {
-        self.alarm = Some(line);
+        self.reply.alarm = Some(line);
         self
     }
 }
 
 impl From<Fault> for Reply {
     fn from(fault: Fault) -> Reply {
-        let &Status { code, fault: name, .. } = fault.status;
-        // `Value`'s Display is the JSON form: quotes and escapes included.
-        let message = serde_json::Value::from(fault.message);
-        let mut headers = vec![CONTENT_TYPE];
-        headers.extend(fault.headers);
-        Reply {
-            status: code,
-            headers,
-            body: format!("{{\"{name}\":{{\"code\":{code},\"message\":{message}}}}}"),
-            details: fault.details,
-            alarm: fault.alarm,
-        }
+        fault.reply
     }
 }
 
@@ -101,7 +111,7 @@ mod tests {
     #[test]
     fn a_count_is_the_documented_body() {
         let reply = Reply::count(2);
-        assert_eq!((reply.status, reply.body.as_str()), (200, r#"{"count":2}"#));
+        assert_eq!((reply.status, &*reply.body), (200, r#"{"count":2}"#));
     }
 
     #[test]

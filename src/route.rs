@@ -1,13 +1,17 @@
 //! The route, and the spellings that only pretend to be another path.
 
-use std::borrow::Cow;
-
-use matchit::Router;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::percent;
 
-/// The documented path, in matchit's notation.
-pub const PATTERN: &str = "/v2/{project_id}/os-vendor-backup-sharing/count";
+/// The documented path up to its project id.
+pub const BEFORE: &str = "/v2/";
+
+/// The documented path behind its project id.
+pub const AFTER: &str = "/os-vendor-backup-sharing/count";
 
 /// Where a path leads, when it concerns this call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,72 +27,47 @@ pub enum Target<'p> {
     Disguised,
 }
 
-/// The one route of this call.
-#[derive(Clone, Debug)]
-pub struct Route {
-    router: Router<()>,
+/// Looks at a `:path` with its query. `None`: the request is for somebody else.
+pub fn locate(path_and_query: &[u8]) -> Option<Target<'_>> {
+    let mut parts = path_and_query.splitn(2, |&byte| byte == b'?');
+    let path = parts.next().unwrap_or_default();
+    let query = parts.next().unwrap_or_default();
+    match project_id(path) {
+        Some(id) => Some(Target::Count { project_id: String::from_utf8_lossy(id), query }),
+        None => is_disguised(path).then_some(Target::Disguised),
+    }
 }
 
-impl Route {
-    /// Builds the router.
-    ///
-    /// # Errors
-    /// If matchit refuses [`PATTERN`], which a test excludes.
-    pub fn new() -> Result<Route, matchit::InsertError> {
-        let mut router = Router::new();
-        router.insert(PATTERN, ())?;
-        Ok(Route { router })
-    }
+/// The project id if `path` is the route, byte for byte.
+fn project_id(path: &[u8]) -> Option<&[u8]> {
+    let id = path.strip_prefix(BEFORE.as_bytes())?.strip_suffix(AFTER.as_bytes())?;
+    (!id.is_empty() && !id.contains(&b'/')).then_some(id)
+}
 
-    /// Looks at a `:path` with its query. `None`: the request is for somebody else.
-    pub fn locate<'p>(&self, path_and_query: &'p [u8]) -> Option<Target<'p>> {
-        let mut parts = path_and_query.splitn(2, |&byte| byte == b'?');
-        let path = parts.next().unwrap_or_default();
-        let query = parts.next().unwrap_or_default();
-        if let Some(project_id) = self.project_id(path) {
-            return Some(Target::Count { project_id, query });
+/// Whether some backend, or a row of them, could read `path` as the route.
+fn is_disguised(path: &[u8]) -> bool {
+    if !might_normalise(path) || !names_the_call(path) {
+        return false;
+    }
+    let most = READ.checked_div(path.len()).unwrap_or_default().max(1);
+    let mut spellings = vec![Spelling { path: path.to_vec(), decoded: false }];
+    let mut read: usize = 0;
+    while let Some(spelling) = spellings.get(read).cloned() {
+        if project_id(without_trailing_slash(&spelling.path)).is_some() {
+            return true;
         }
-        self.is_disguised(path).then_some(Target::Disguised)
-    }
-
-    /// The project id if `path` is the route, byte for byte.
-    fn project_id<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, str>> {
-        match String::from_utf8_lossy(path) {
-            Cow::Borrowed(path) => self.parameter(path).map(Cow::Borrowed),
-            // A project id with bytes beyond UTF-8 is refused later, as any other bad one.
-            Cow::Owned(path) => self.parameter(&path).map(str::to_owned).map(Cow::Owned),
-        }
-    }
-
-    fn parameter<'p>(&self, path: &'p str) -> Option<&'p str> {
-        self.router.at(path).ok()?.params.get("project_id")
-    }
-
-    /// Whether some backend, or a row of them, could read `path` as the route.
-    fn is_disguised(&self, path: &[u8]) -> bool {
-        if !might_normalise(path) || !names_the_call(path) {
-            return false;
-        }
-        let most = READ.checked_div(path.len()).unwrap_or_default().max(1);
-        let mut spellings = vec![Spelling { path: path.to_vec(), decoded: false }];
-        let mut read: usize = 0;
-        while let Some(spelling) = spellings.get(read).cloned() {
-            if self.project_id(without_trailing_slash(&spelling.path)).is_some() {
+        for next in spelling.next() {
+            if spellings.contains(&next) {
+                continue;
+            }
+            if spellings.len() >= most {
                 return true;
             }
-            for next in spelling.next() {
-                if spellings.contains(&next) {
-                    continue;
-                }
-                if spellings.len() >= most {
-                    return true;
-                }
-                spellings.push(next);
-            }
-            read = read.saturating_add(1);
+            spellings.push(next);
         }
-        false
+        read = read.saturating_add(1);
     }
+    false
 }
 
 /// The most bytes of spellings that are read for one path. A path that has more is refused: only one
@@ -191,7 +170,7 @@ mod tests {
     use super::*;
 
     fn locate(path: &str) -> Option<Target<'_>> {
-        Route::new().unwrap().locate(path.as_bytes())
+        super::locate(path.as_bytes())
     }
 
     fn count<'p>(project_id: &'p str, query: &'p str) -> Option<Target<'p>> {
@@ -213,9 +192,8 @@ mod tests {
 
     #[test]
     fn bytes_beyond_utf_8_in_the_project_id_are_still_the_route() {
-        let route = Route::new().unwrap();
         let path = b"/v2/\xFF/os-vendor-backup-sharing/count";
-        assert!(matches!(route.locate(path), Some(Target::Count { .. })));
+        assert!(matches!(super::locate(path), Some(Target::Count { .. })));
     }
 
     #[test]

@@ -14,13 +14,23 @@ pub struct Status {
     pub fault: &'static str,
     /// What the client reads when there is nothing more exact to say.
     pub message: &'static str,
+    /// The JSON body with that message.
+    pub body: &'static str,
+    /// The JSON body up to its message.
+    pub opening: &'static str,
 }
 
 macro_rules! statuses {
     ($($name:ident = $code:literal $fault:literal $message:literal)*) => {
         $(
             #[doc = concat!("`", $code, "`: ", $message)]
-            pub const $name: &Status = &Status { code: $code, fault: $fault, message: $message };
+            pub const $name: &Status = &Status {
+                code: $code,
+                fault: $fault,
+                message: $message,
+                body: concat!("{\"", $fault, "\":{\"code\":", $code, ",\"message\":\"", $message, "\"}}"),
+                opening: concat!("{\"", $fault, "\":{\"code\":", $code, ",\"message\":\""),
+            };
         )*
 
         /// Every status other than 200 that this call answers.
@@ -42,4 +52,18 @@ statuses! {
     BAD_GATEWAY = 502 "computeFault" "The count store gave an answer that cannot be used."
     SERVICE_UNAVAILABLE = 503 "serviceUnavailable" "The count store is unavailable. Try again later."
     GATEWAY_TIMEOUT = 504 "computeFault" "The count store did not answer in time."
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_body_is_json_as_it_stands() {
+        for status in super::ALL {
+            let code = status.code;
+            let expected =
+                serde_json::json!({ status.fault: {"code": code, "message": status.message} });
+            assert_eq!(serde_json::from_str::<serde_json::Value>(status.body).unwrap(), expected);
+            assert!(status.body.starts_with(status.opening), "{code}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The values a valid call is made of. Each is checked once, when it is parsed.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 /// Declares a value that is a checked string.
 macro_rules! checked_string {
     ($(#[$doc:meta])* $name:ident) => {

@@ -1,5 +1,7 @@
 //! Requests and answers as text, near enough to HTTP that people can write them as seeds.
 
+use backup_sharing_count::store::reads_headers;
+
 /// A header field.
 pub type Field = (Vec<u8>, Vec<u8>);
 
@@ -22,10 +24,9 @@ impl Answer {
         Answer { status: status.to_vec(), headers, body: body.to_vec() }
     }
 
-    /// All header fields.
-    pub fn all_headers(&self) -> Vec<(&[u8], &[u8])> {
-        let status = (&b":status"[..], self.status.as_slice());
-        std::iter::once(status).chain(borrowed(&self.headers)).collect()
+    /// The header fields, if the filter wants to see them.
+    pub fn read_headers(&self) -> Vec<(&[u8], &[u8])> {
+        borrowed(&self.headers).filter(|_| reads_headers(&self.status)).collect()
     }
 }
 

@@ -37,7 +37,7 @@ const FAULTS: [(u16, &str); 13] = [
 pub fn read(reply: &Reply) -> Body {
     let (name, value) = reply.headers.first().expect("content-type comes first");
     assert_eq!((*name, &**value), ("content-type", "application/json"));
-    for (name, value) in &reply.headers {
+    for (name, value) in reply.headers.iter() {
         let printable = value.bytes().all(|byte| matches!(byte, 0x20..=0x7E));
         assert!(printable, "{name}: {value:?} is not printable ASCII");
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{name}");
@@ -50,7 +50,7 @@ pub fn read(reply: &Reply) -> Body {
             panic!("no count: {:?}", reply.body);
         };
         let count = count.parse().expect("a count is an integer");
-        assert_eq!((name.as_str(), &reply.body), ("count", &format!("{{\"count\":{count}}}")));
+        assert_eq!((name.as_str(), &*reply.body), ("count", &*format!("{{\"count\":{count}}}")));
         return Body::Count(count);
     }
     let documented = FAULTS.iter().find(|(code, _)| *code == reply.status);

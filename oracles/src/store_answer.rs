@@ -21,8 +21,8 @@ pub fn check(answer: &Answer) {
 }
 
 fn conclude(edge: &Edge, answer: &Answer, body: &[u8]) -> Reply {
-    let headers = answer.all_headers();
-    let outcome = CalloutOutcome::Answered { headers: &headers, body };
+    let (status, headers) = (answer.status.as_slice(), answer.read_headers());
+    let outcome = CalloutOutcome::Answered { status, headers: &headers, body };
     edge.conclude(outcome).expect("a store is configured")
 }
 

@@ -1,37 +1,19 @@
 //! The domain of each value in the configuration.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::time::Duration;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::time::Duration;
 
 use crate::accept::is_tchar;
 use crate::values::StatusWord;
 
 /// A value that stands in the configuration as a string.
-trait Field: Sized {
+pub trait Field: Sized {
     /// What to tell somebody whose value is out of the domain.
     const EXPECTED: &'static str;
 
+    /// The value, if `text` is in the domain.
     fn parse(text: &str) -> Option<Self>;
-}
-
-/// Reads a string and judges it; a wrong type is told the same domain as a wrong value.
-struct Text<T>(PhantomData<T>);
-
-impl<T: Field> Visitor<'_> for Text<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(T::EXPECTED)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        let wrong = || E::custom(format_args!("expected {}, got {text:?}", T::EXPECTED));
-        T::parse(text).ok_or_else(wrong)
-    }
 }
 
 macro_rules! fields {
@@ -46,12 +28,6 @@ macro_rules! fields {
                 fn parse(text: &str) -> Option<Self> {
                     let parse: fn(&str) -> Option<$inner> = $parse;
                     parse(text).map($name)
-                }
-            }
-
-            impl<'de> Deserialize<'de> for $name {
-                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                    from.deserialize_str(Text(PhantomData))
                 }
             }
         )*
@@ -109,7 +85,7 @@ fields! {
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("x", port),
+            Some((address, port)) if address.parse::<core::net::Ipv6Addr>().is_ok() => ("x", port),
             _ => return false,
         },
         None => text.find(':').and_then(|at| text.split_at_checked(at)).unwrap_or((text, "")),
@@ -151,7 +127,10 @@ fn duration(text: &str) -> Option<Duration> {
     if !digits(seconds) || !digits(decimals) || decimals.len() > 9 {
         return None;
     }
-    let nanos: u32 = format!("{decimals:0<9}").parse().ok()?;
+    let digits = decimals.bytes().chain(core::iter::repeat(b'0')).take(9);
+    let nanos = digits.fold(0u32, |nanos, digit| {
+        nanos.saturating_mul(10).saturating_add(u32::from(digit.saturating_sub(b'0')))
+    });
     Some(Duration::new(seconds.parse().ok()?, nanos))
 }
 

@@ -1,18 +1,20 @@
 //! The plugin configuration: JSON (or a protobuf `Struct`) in, a checked [`Config`] out, or one sentence
 //! that names the field and what was expected of it.
 //!
-//! `document` is the shape of the JSON, `fields` the domain of each value, `wire`
-//! the form in which a `Struct` arrives.
+//! `document` is the shape of the whole, `section` one object of it, `fields` the
+//! domain of each value, `wire` the form in which a `Struct` arrives.
 
+use alloc::format;
+use alloc::string::String;
 mod document;
 mod fields;
+mod section;
 mod wire;
 
-use std::fmt;
-
-use document::Document;
+use core::fmt;
 
 use crate::filters::FilterRules;
+use crate::json::Json;
 use crate::store::Store;
 
 /// A checked configuration.
@@ -34,38 +36,27 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl core::error::Error for ConfigError {}
 
 impl Config {
     /// Reads a plugin configuration: JSON, or the wire bytes of a
     /// `google.protobuf.Struct`. An empty one is an empty object.
     ///
     /// # Errors
-    /// The first thing in it that is wrong.
+    /// One thing in it that is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
         // The first byte of a Struct is a line feed, which JSON may begin with too.
-        match (bytes, wire::decode_struct(bytes)) {
-            ([] | [b'\n', ..], Some(json)) => read(json.to_string().as_bytes()),
-            _ => read(bytes),
+        let wire = matches!(bytes, [] | [b'\n', ..]).then(|| wire::decode_struct(bytes)).flatten();
+        match wire {
+            Some(document) => document::read(&document),
+            None => {
+                let wrong = |why: &dyn fmt::Display| ConfigError(format!("configuration: {why}"));
+                let text = core::str::from_utf8(bytes).map_err(|error| wrong(&error))?;
+                let document = serde_json::from_str::<Json>(text).map_err(|error| wrong(&error))?;
+                document::read(&document)
+            }
         }
     }
-}
-
-fn read(json: &[u8]) -> Result<Config, ConfigError> {
-    let mut json = serde_json::Deserializer::from_slice(json);
-    let document: Document = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        // An empty path reads ".", as that of a field so named does.
-        let located = error.path().iter().next().is_some();
-        match error.into_inner() {
-            error if located && error.is_data() => {
-                ConfigError(one_line(&format!("{path}: {error}")))
-            }
-            error => ConfigError(format!("configuration: {error}")),
-        }
-    })?;
-    json.end().map_err(|error| ConfigError(format!("configuration: {error}")))?;
-    document.check()
 }
 
 /// `sentence` with controls escaped: it repeats names that stand in the configuration, and is one

@@ -4,31 +4,33 @@
 //! protobuf wire bytes, whatever its documentation says (measured on 1.36.4 and
 //! 1.40.0; `docs/decisions/`). Only what `struct.proto` has is read.
 
-use serde_json::{Map, Number, Value};
+use crate::json::Json;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// How deep values may nest; the configuration's are two deep.
 const MAX_DEPTH: u8 = 16;
 
 /// Decodes a `Struct`: `map<string, Value> fields = 1`. `None` if it is none.
-pub fn decode_struct(bytes: &[u8]) -> Option<Value> {
-    message(bytes, MAX_DEPTH).map(Value::Object)
+pub fn decode_struct(bytes: &[u8]) -> Option<Json> {
+    message(bytes, MAX_DEPTH).map(Json::Object)
 }
 
 /// What stands behind a field's tag.
 enum Field<'a> {
     Varint(u64),
-    Double(f64),
+    Double,
     Bytes(&'a [u8]),
 }
 
-fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
-    let mut object = Map::new();
+fn message(bytes: &[u8], depth: u8) -> Option<Vec<(String, Json)>> {
+    let mut object: Vec<(String, Json)> = Vec::new();
     for field in Fields(bytes) {
         let (1, Field::Bytes(entry)) = field? else {
             return None;
         };
         // A map's entry: the key is field 1, the value field 2; either may be absent.
-        let (mut key, mut value) = (String::new(), Value::Null);
+        let (mut key, mut value) = (String::new(), Json::Null);
         for field in Fields(entry) {
             match field? {
                 (1, Field::Bytes(text)) => key = String::from_utf8(text.to_vec()).ok()?,
@@ -36,22 +38,26 @@ fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
                 _ => return None,
             }
         }
-        object.insert(key, value);
+        // Of entries with one key the last counts (protobuf's rule for maps).
+        match object.iter_mut().find(|(other, _)| *other == key) {
+            Some(entry) => entry.1 = value,
+            None => object.push((key, value)),
+        }
     }
     Some(object)
 }
 
 /// A `Value`: null 1, number 2, string 3, bool 4, struct 5, list 6.
-fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
-    let mut value = Value::Null;
+fn any_value(bytes: &[u8], depth: u8) -> Option<Json> {
+    let mut value = Json::Null;
     for field in Fields(bytes) {
         value = match field? {
-            (1, Field::Varint(0)) => Value::Null,
-            (2, Field::Double(number)) => Value::Number(Number::from_f64(number)?),
-            (3, Field::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
-            (4, Field::Varint(bit)) => Value::Bool(bit != 0),
-            (5, Field::Bytes(bytes)) => Value::Object(message(bytes, depth)?),
-            (6, Field::Bytes(bytes)) => Value::Array(list(bytes, depth)?),
+            (1, Field::Varint(0)) => Json::Null,
+            (2, Field::Double) => Json::Number,
+            (3, Field::Bytes(text)) => Json::Text(String::from_utf8(text.to_vec()).ok()?),
+            (4, Field::Varint(_)) => Json::Bool,
+            (5, Field::Bytes(bytes)) => Json::Object(message(bytes, depth)?),
+            (6, Field::Bytes(bytes)) => Json::List(list(bytes, depth)?),
             _ => return None,
         };
     }
@@ -59,7 +65,7 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
 }
 
 /// A `ListValue`: `repeated Value values = 1`.
-fn list(bytes: &[u8], depth: u8) -> Option<Vec<Value>> {
+fn list(bytes: &[u8], depth: u8) -> Option<Vec<Json>> {
     let depth = depth.checked_sub(1)?;
     let values = Fields(bytes).map(|field| match field? {
         (1, Field::Bytes(bytes)) => any_value(bytes, depth),
@@ -92,9 +98,8 @@ impl<'a> Fields<'a> {
         let field = match tag & 7 {
             0 => Field::Varint(self.take_varint()?),
             1 => {
-                let (bytes, rest) = self.0.split_first_chunk()?;
-                self.0 = rest;
-                Field::Double(f64::from_le_bytes(*bytes))
+                self.0 = self.0.get(8..)?;
+                Field::Double
             }
             2 => {
                 let size = usize::try_from(self.take_varint()?).ok()?;
@@ -140,9 +145,10 @@ mod tests {
         let number = [&[0x11][..], &1.5f64.to_le_bytes()].concat();
         let fields =
             [entry("l", &list), entry("o", &object), entry("n", &number), entry("0", &[8, 0])];
-        let expected = serde_json::json!({"l": ["a"], "o": {"in": true}, "n": 1.5, "0": null});
-        assert_eq!(decode_struct(&fields.concat()), Some(expected));
-        assert_eq!(decode_struct(b""), Some(serde_json::json!({})));
+        let json: Json =
+            serde_json::from_str(r#"{"l":["a"],"o":{"in":true},"n":1.5,"0":null}"#).unwrap();
+        assert_eq!(decode_struct(&fields.concat()), Some(json));
+        assert_eq!(decode_struct(b""), Some(Json::Object(Vec::new())));
     }
 
     #[test]

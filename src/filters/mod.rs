@@ -3,9 +3,11 @@
 //! A new filter is a row in [`FILTERS`]. Only this folder knows how a query is
 //! split and judged; what the filters mean to a database is in [`crate::sql`].
 
+use alloc::format;
+use alloc::vec::Vec;
 mod query;
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 pub use query::{parse, quote};
 
@@ -73,6 +75,10 @@ pub static FILTERS: [Filter; 8] = [
         meaning: Meaning::Equals("availability_zone"),
     },
 ];
+
+/// Their names, for somebody who gave another; a test compares them.
+const NAMES: &str = "share_to_me, volume_id, name, status, backup_id, from_project_id, \
+                     to_project_id, avalilability_zone";
 
 /// How strictly a query is read (`filters` of the plugin configuration).
 #[derive(Clone, Debug)]

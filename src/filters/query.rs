@@ -1,8 +1,9 @@
 //! From the bytes of a query to [`Filters`], left to right.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
 
-use super::{FILTERS, FilterRules, Filters};
+use super::{FilterRules, Filters, NAMES};
 use crate::percent;
 use crate::reply::Fault;
 use crate::status;
@@ -34,9 +35,10 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
         return Ok(());
     };
     if slot.is_some() {
-        return Err(rejected(match filter.alias {
-            Some(alias) => format!("{} (or {alias}): expected once, got it again", filter.name),
-            None => format!("{}: expected once, got it again", filter.name),
+        const TWICE: &str = ": expected once, got it again";
+        return Err(rejected(&match filter.alias {
+            Some(alias) => [filter.name, " (or ", alias, ")", TWICE].concat(),
+            None => [filter.name, TWICE].concat(),
         }));
     }
     let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
@@ -60,20 +62,17 @@ fn decode(piece: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 
 /// The 400 for a name that is no filter's.
 fn unknown(name: &str) -> Fault {
-    let names: Vec<&str> = FILTERS.iter().map(|filter| filter.name).collect();
-    let (name, names) = (quote(name.as_bytes()), names.join(", "));
-    rejected(format!("{name} is not a filter of this call; expected one of {names}"))
+    let name = quote(name.as_bytes());
+    rejected(&[&name, " is not a filter of this call; expected one of ", NAMES].concat())
 }
 
 /// The 400 for a value out of its domain.
 fn bad(parameter: &str, expected: &str, value: &[u8]) -> Fault {
-    if value.is_empty() {
-        return rejected(format!("{parameter}: expected {expected}, got nothing"));
-    }
-    rejected(format!("{parameter}: expected {expected}, got {}", quote(value)))
+    let got = if value.is_empty() { "nothing" } else { &quote(value) };
+    rejected(&[parameter, ": expected ", expected, ", got ", got].concat())
 }
 
-fn rejected(message: String) -> Fault {
+fn rejected(message: &str) -> Fault {
     Fault::new(status::BAD_REQUEST, "edge_filter").message(message)
 }
 
@@ -84,8 +83,8 @@ const QUOTED: usize = 64;
 pub fn quote(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("\"{}\"…", text.get(..end).unwrap_or_default()),
-        None => format!("\"{text}\""),
+        Some((end, _)) => ["\"", text.get(..end).unwrap_or_default(), "\"…"].concat(),
+        None => ["\"", &text, "\""].concat(),
     }
 }
 
@@ -102,7 +101,7 @@ mod tests {
     }
 
     fn fault(query: &[u8], rules: &FilterRules) -> String {
-        Reply::from(parse(query, rules).unwrap_err()).body
+        Reply::from(parse(query, rules).unwrap_err()).body.into_owned()
     }
 
     #[test]
@@ -125,6 +124,12 @@ mod tests {
         assert_eq!(given(&query), expected.map(|(name, value)| (name, value.to_owned())));
         assert_eq!(given(""), []);
         assert_eq!(given("&&"), []);
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_table() {
+        let names = super::super::FILTERS.iter().map(|filter| filter.name);
+        assert_eq!(names.collect::<Vec<_>>().join(", "), NAMES);
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //! costs, so there is none without work to do.
 
 use super::host::{self, Buffer, Map};
+use super::map::HeaderMap;
+use super::scratch;
 use super::vm::{self, Begun};
 use crate::edge::{self, Decision, Edge};
-use crate::store::{CalloutOutcome, MAX_BODY};
+use crate::store::{self, CalloutOutcome, MAX_BODY};
+use alloc::format;
+use alloc::vec::Vec;
 
 /// `proxy_action_t`, and Envoy's `FilterHeadersStatus`: the request goes on to the next filter.
 const CONTINUE: u32 = 0;
@@ -34,7 +38,7 @@ extern "C" fn _initialize() {
 /// the host call fails.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    host::allocate(size)
+    scratch::allocate(size)
 }
 
 /// A new context: of a filter (without a parent) or of a request to it.
@@ -76,12 +80,12 @@ extern "C" fn proxy_on_request_headers(request: u32, _count: usize, _end: u32) -
             return PAUSE;
         }
     };
-    let path = host::request_header(":path");
+    let path = host::header(Map::RequestHeaders, ":path");
     let Some(target) = edge.locate(&path) else {
         return CONTINUE;
     };
     let map = host::headers(Map::RequestHeaders);
-    match edge.decide(target, &map.fields()) {
+    match edge.decide(target, map.fields()) {
         Decision::Pass => return CONTINUE,
         Decision::Reply(reply) => host::send(&reply),
         Decision::Ask(callout) => {
@@ -115,11 +119,16 @@ extern "C" fn proxy_on_http_call_response(
         let elapsed = host::now().saturating_sub(waiting.sent);
         return conclude(&waiting.edge, CalloutOutcome::Broken { elapsed });
     }
-    let map = host::headers(Map::CalloutHeaders);
+    let status = host::header(Map::CalloutHeaders, ":status");
+    let map = match store::reads_headers(&status) {
+        true => host::headers(Map::CalloutHeaders),
+        false => HeaderMap::default(),
+    };
+    let headers: Vec<_> = map.fields().collect();
     // One byte more than is read tells the logic that there was more.
     let body = host::buffer(Buffer::CalloutBody, MAX_BODY + 1);
-    let headers = &map.fields();
-    conclude(&waiting.edge, CalloutOutcome::Answered { headers, body: &body });
+    let outcome = CalloutOutcome::Answered { status: &status, headers: &headers, body: &body };
+    conclude(&waiting.edge, outcome);
 }
 
 fn conclude(edge: &Edge, outcome: CalloutOutcome) {

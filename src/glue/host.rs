@@ -1,9 +1,9 @@
 //! What the filter calls. No answer of the host is a reason to panic.
 
-use std::alloc::{Layout, alloc};
-use std::time::Duration;
+use core::time::Duration;
 
 use super::map::{self, HeaderMap};
+use super::scratch::Bytes;
 use crate::reply::Reply;
 use crate::store::{Callout, NotSent};
 
@@ -75,29 +75,19 @@ unsafe extern "C" {
     ) -> u32;
 }
 
-/// Memory that [`bytes`] takes over; null if there is none.
-pub fn allocate(size: usize) -> *mut u8 {
-    match Layout::array::<u8>(size) {
-        // SAFETY: the size is not 0.
-        Ok(layout) if size > 0 => unsafe { alloc(layout) },
-        _ => std::ptr::null_mut(),
-    }
-}
-
 /// Runs a host call that hands over bytes. Empty if it fails or has none.
-fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Vec<u8> {
-    let mut data = std::ptr::null_mut();
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Bytes {
+    let mut data = core::ptr::null_mut();
     let mut size = 0;
     if call(&mut data, &mut size) != OK || data.is_null() {
-        return Vec::new();
+        return Bytes::default();
     }
-    // SAFETY: the host filled `size` bytes that it got from [`allocate`].
-    unsafe { Vec::from_raw_parts(data, size, size) }
+    // SAFETY: the host filled `size` bytes that it got from [`scratch::allocate`].
+    unsafe { Bytes::from_host(data, size) }
 }
 
-/// The first request header called `name`.
-pub fn request_header(name: &str) -> Vec<u8> {
-    let map = Map::RequestHeaders;
+/// The first header of a map called `name`.
+pub fn header(map: Map, name: &str) -> Bytes {
     // SAFETY: all pointers are valid for the call.
     bytes(|data, size| unsafe {
         proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size)
@@ -111,7 +101,7 @@ pub fn headers(map: Map) -> HeaderMap {
 }
 
 /// The first `max_size` bytes of a buffer.
-pub fn buffer(kind: Buffer, max_size: usize) -> Vec<u8> {
+pub fn buffer(kind: Buffer, max_size: usize) -> Bytes {
     // SAFETY: both pointers are valid for the call.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, max_size, data, size) })
 }
@@ -136,7 +126,7 @@ pub fn send(reply: &Reply) {
     if let Some(line) = &reply.alarm {
         log_error(line);
     }
-    let headers = map::serialize(&reply.headers);
+    let headers = map::serialize(reply.headers.iter().map(|(name, value)| (*name, &**value)));
     // SAFETY: all pointers are valid for the call.
     let status = unsafe {
         proxy_send_local_response(
@@ -158,7 +148,8 @@ pub fn send(reply: &Reply) {
 
 /// Sends a callout; its token comes back with its outcome.
 pub fn dispatch(callout: &Callout) -> Result<u32, NotSent> {
-    let (headers, none) = (map::serialize(&callout.headers()), map::serialize::<&str, &str>(&[]));
+    let headers = map::serialize(callout.headers());
+    const NONE: [u8; 4] = [0; 4];
     // Envoy reads 0 as no timeout at all; a configuration has at least 1 ms.
     let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;
@@ -169,10 +160,10 @@ pub fn dispatch(callout: &Callout) -> Result<u32, NotSent> {
             callout.cluster.len(),
             headers.as_ptr(),
             headers.len(),
-            std::ptr::null(),
+            core::ptr::null(),
             0,
-            none.as_ptr(),
-            none.len(),
+            NONE.as_ptr(),
+            NONE.len(),
             timeout,
             &mut token,
         )

@@ -1,43 +1,50 @@
 //! The host's form of a header map: a count, all sizes, then all names and
 //! values, each with a NUL behind it. Sizes are little-endian `u32`s.
 
+use super::scratch::Bytes;
 use crate::call::Header;
+use alloc::vec::Vec;
 
 /// A header map as the host handed it over.
+#[derive(Default)]
 pub struct HeaderMap {
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl HeaderMap {
-    pub fn new(bytes: Vec<u8>) -> HeaderMap {
+    pub fn new(bytes: Bytes) -> HeaderMap {
         HeaderMap { bytes }
     }
 
-    /// The fields, in order. What does not fit the form ends the list.
-    pub fn fields(&self) -> Vec<Header<'_>> {
-        let Some((count, rest)) = take_size(&self.bytes) else {
-            return Vec::new();
-        };
-        let Some((mut sizes, mut data)) =
-            count.checked_mul(8).and_then(|sizes| rest.split_at_checked(sizes))
-        else {
-            return Vec::new();
-        };
-        let mut fields = Vec::with_capacity(count);
-        while let Some((field, next_sizes, next_data)) = take_field(sizes, data) {
-            fields.push(field);
-            (sizes, data) = (next_sizes, next_data);
-        }
-        fields
+    /// The fields, in order. What does not fit the form ends them.
+    pub fn fields(&self) -> Fields<'_> {
+        let fields = take_size(&self.bytes).and_then(|(count, rest)| {
+            let (sizes, data) = rest.split_at_checked(count.checked_mul(8)?)?;
+            Some(Fields { sizes, data })
+        });
+        fields.unwrap_or(Fields { sizes: &[], data: &[] })
     }
 }
 
-fn take_field<'a>(sizes: &'a [u8], data: &'a [u8]) -> Option<(Header<'a>, &'a [u8], &'a [u8])> {
-    let (name_size, sizes) = take_size(sizes)?;
-    let (value_size, sizes) = take_size(sizes)?;
-    let (name, data) = data.split_at_checked(name_size)?;
-    let (value, data) = data.strip_prefix(b"\0")?.split_at_checked(value_size)?;
-    Some(((name, value), sizes, data.strip_prefix(b"\0")?))
+/// The fields that are still to come.
+#[derive(Clone)]
+pub struct Fields<'a> {
+    sizes: &'a [u8],
+    data: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Header<'a>> {
+        let (name_size, sizes) = take_size(self.sizes)?;
+        let (value_size, sizes) = take_size(sizes)?;
+        let (name, data) = self.data.split_at_checked(name_size)?;
+        let (value, data) = data.split_first()?.1.split_at_checked(value_size)?;
+        let (_, data) = data.split_first()?;
+        *self = Fields { sizes, data };
+        Some((name, value))
+    }
 }
 
 fn take_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -46,15 +53,15 @@ fn take_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Header fields in the host's form.
-pub fn serialize<N: AsRef<str>, V: AsRef<str>>(fields: &[(N, V)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(128);
-    push_size(&mut bytes, fields.len());
-    for (name, value) in fields {
-        push_size(&mut bytes, name.as_ref().len());
-        push_size(&mut bytes, value.as_ref().len());
+pub fn serialize<'a>(fields: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(512);
+    push_size(&mut bytes, fields.clone().count());
+    for (name, value) in fields.clone() {
+        push_size(&mut bytes, name.len());
+        push_size(&mut bytes, value.len());
     }
     for (name, value) in fields {
-        for text in [name.as_ref(), value.as_ref()] {
+        for text in [name, value] {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(0);
         }

@@ -3,21 +3,23 @@
 //!
 //! No function here calls the host, so none can be entered twice.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::Duration;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::time::Duration;
 
+use super::Local;
+use super::table::Table;
 use crate::edge::Edge;
 
 /// What a virtual machine of one worker knows.
 struct Vm {
-    /// By context; `None` until there is a configuration that was taken.
-    filters: BTreeMap<u32, Option<Rc<Edge>>>,
+    /// By context, a few; `None` until there is a configuration that was taken.
+    filters: Vec<(u32, Option<Rc<Edge>>)>,
     /// By context.
-    requests: BTreeMap<u32, Request>,
+    requests: Table<Request>,
     /// Whose each callout in flight is: requests by token.
-    callouts: BTreeMap<u32, u32>,
+    callouts: Table<u32>,
 }
 
 struct Request {
@@ -58,9 +60,9 @@ pub fn create(context: u32, parent: u32) {
     with(|vm| {
         vm.forget(context);
         if parent == 0 {
-            vm.filters.insert(context, None);
+            vm.filters.push((context, None));
         } else {
-            let edge = vm.filters.get(&parent).cloned().flatten();
+            let edge = vm.filter(parent).cloned().flatten();
             vm.requests.insert(context, Request { edge, state: State::New });
         }
     });
@@ -69,7 +71,7 @@ pub fn create(context: u32, parent: u32) {
 /// Gives a filter its configuration.
 pub fn configure(filter: u32, edge: Edge) {
     with(|vm| {
-        if let Some(configured) = vm.filters.get_mut(&filter) {
+        if let Some(configured) = vm.filter(filter) {
             *configured = Some(Rc::new(edge));
         }
     });
@@ -78,8 +80,8 @@ pub fn configure(filter: u32, edge: Edge) {
 /// Begins a request, at most once.
 pub fn begin(request: u32) -> Begun {
     with(|vm| {
-        let request = vm.requests.get_mut(&request)?;
-        Some(match (&request.edge, std::mem::replace(&mut request.state, State::Done)) {
+        let request = vm.requests.get_mut(request)?;
+        Some(match (&request.edge, core::mem::replace(&mut request.state, State::Done)) {
             (None, _) => Begun::Unconfigured,
             (Some(edge), State::New) => Begun::Now(Rc::clone(edge)),
             (Some(_), begun) => {
@@ -94,7 +96,7 @@ pub fn begin(request: u32) -> Begun {
 /// Lets a request wait for a callout.
 pub fn wait(request: u32, token: u32, sent: Duration) {
     with(|vm| {
-        if let Some(waiting) = vm.requests.get_mut(&request) {
+        if let Some(waiting) = vm.requests.get_mut(request) {
             waiting.state = State::Waiting { token, sent };
             vm.callouts.insert(token, request);
         }
@@ -105,10 +107,10 @@ pub fn wait(request: u32, token: u32, sent: Duration) {
 /// there never was such a callout.
 pub fn end_callout(token: u32) -> Option<Waiting> {
     with(|vm| {
-        let id = vm.callouts.remove(&token)?;
-        let request = vm.requests.get_mut(&id)?;
+        let id = vm.callouts.remove(token)?;
+        let request = vm.requests.get_mut(id)?;
         let edge = Rc::clone(request.edge.as_ref()?);
-        match std::mem::replace(&mut request.state, State::Done) {
+        match core::mem::replace(&mut request.state, State::Done) {
             State::Waiting { sent, .. } => Some(Waiting { request: id, edge, sent }),
             _ => None,
         }
@@ -123,24 +125,25 @@ pub fn delete(context: u32) {
 // === impl Vm ===
 
 impl Vm {
-    const fn new() -> Vm {
-        Vm { filters: BTreeMap::new(), requests: BTreeMap::new(), callouts: BTreeMap::new() }
+    fn filter(&mut self, context: u32) -> Option<&mut Option<Rc<Edge>>> {
+        self.filters.iter_mut().find(|(id, _)| *id == context).map(|(_, edge)| edge)
     }
 
     fn forget(&mut self, context: u32) {
-        self.filters.remove(&context);
-        let request = self.requests.remove(&context);
-        if let Some(State::Waiting { token, .. }) = request.map(|request| request.state) {
-            self.callouts.remove(&token);
+        match self.requests.remove(context) {
+            Some(Request { state: State::Waiting { token, .. }, .. }) => {
+                self.callouts.remove(token);
+            }
+            Some(_) => {}
+            None => self.filters.retain(|(id, _)| *id != context),
         }
     }
 }
 
-thread_local! {
-    static VM: RefCell<Vm> = const { RefCell::new(Vm::new()) };
-}
+static VM: Local<RefCell<Vm>> =
+    Local(RefCell::new(Vm { filters: Vec::new(), requests: Table::new(), callouts: Table::new() }));
 
 /// A machine in use cannot be entered; since nothing here calls the host, it never is.
 fn with<R: Default>(act: impl FnOnce(&mut Vm) -> R) -> R {
-    VM.with(|vm| vm.try_borrow_mut().map(|mut vm| act(&mut vm)).unwrap_or_default())
+    VM.0.try_borrow_mut().map(|mut vm| act(&mut vm)).unwrap_or_default()
 }

@@ -1,11 +1,13 @@
 //! Reading what a store sent, trusting none of it.
 
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{MAX_BODY, printable};
+use super::{MAX_BODY, date, printable};
+use crate::json::Json;
 
 /// The most characters of a store's message that reach the client.
 const MAX_MESSAGE: usize = 512;
@@ -13,31 +15,62 @@ const MAX_MESSAGE: usize = 512;
 /// The count in a 200's body: a JSON object whose one `count` is an integer
 /// from 0 to 2^63-1.
 pub fn count(body: &[u8]) -> Option<u64> {
-    let Count(count) = json(body)?;
-    Some(count)
+    let count = plain_count(body).or_else(|| match json(body)? {
+        Value::Object { count } => count,
+        _ => None,
+    });
+    count.filter(|&count| i64::try_from(count).is_ok())
+}
+
+/// The count in `{"count":N}`, which is what nearly every store sends. `None`:
+/// a JSON parser has to look.
+fn plain_count(body: &[u8]) -> Option<u64> {
+    let digits = body.strip_prefix(b"{\"count\":")?.strip_suffix(b"}")?;
+    match digits {
+        [b'0'] => return Some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
+    }
+    digits.iter().try_fold(0u64, |count, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit & 0xF))?;
+        count.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// The message in an OpenStack-style error body: `{"itemNotFound": {"message": "…"}}`.
+/// That of the first member that is an object and has one.
 pub fn message(body: &[u8]) -> Option<String> {
-    let Message(message) = json(body)?;
+    let Json::Object(faults) = json(body)? else {
+        return None;
+    };
+    let text = |fault: &Json| match fault.member("message")? {
+        Json::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    let mut message = faults.iter().find_map(|(_, fault)| text(fault))?;
     let cut = message.char_indices().nth(MAX_MESSAGE);
-    let message = message.get(..cut.map_or(message.len(), |(end, _)| end))?;
-    (!message.is_empty()).then(|| message.to_owned())
+    if let Some((end, _)) = cut {
+        message = message.get(..end)?.to_owned();
+    }
+    (!message.is_empty()).then_some(message)
 }
 
 /// The code in a `:status`: three digits (RFC 9110 §15), where a parser of numbers also takes `+200`.
 pub fn status(value: &[u8]) -> Option<u16> {
-    let three_digits = value.len() == 3 && value.iter().all(u8::is_ascii_digit);
-    three_digits.then(|| str::from_utf8(value).ok()?.parse().ok()).flatten()
+    let &[hundreds, tens, units] = value else {
+        return None;
+    };
+    [hundreds, tens, units].iter().try_fold(0u16, |code, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u16::from(digit & 0xF))?;
+        code.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// A `retry-after` value: a number of seconds or a date (RFC 9110 §10.2.3).
 pub fn retry_after(value: &[u8]) -> Option<&str> {
     let text = printable(value)?;
     let seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // The parser trims what it gets; a field's value has no space around it (RFC 9110 §5.5).
-    let date = text.trim() == text && httpdate::parse_http_date(text).is_ok();
-    (seconds || date).then_some(text)
+    (seconds || date::is_http_date(text)).then_some(text)
 }
 
 /// Checks UTF-8 first: serde_json does not look inside strings it skips.
@@ -48,91 +81,73 @@ fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     serde_json::from_str(str::from_utf8(body).ok()?).ok()
 }
 
-/// Written by hand, since derived code would also take the array `[7]`.
-struct Count(u64);
+/// As much of a JSON value as tells whether it holds a count. Every kind is
+/// read, so that no error is about one: such errors can format a number, and
+/// what that takes would be a fifth of the module.
+enum Value {
+    Integer(u64),
+    Object { count: Option<u64> },
+    Other,
+}
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
-        struct Object;
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
+        struct Any;
 
-        impl<'de> Visitor<'de> for Object {
-            type Value = Count;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object with a count")
+                f.write_str("a JSON value")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
-                let mut count = None;
-                while let Some(Name(name)) = map.next_key()? {
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+                Ok(Value::Integer(number))
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                // `Some(None)`: there is a `count`, and it is none.
+                let mut found: Option<Option<u64>> = None;
+                while let Some(name) = map.next_key::<String>()? {
                     if name != "count" {
                         map.next_value::<IgnoredAny>()?;
-                    } else if count.replace(map.next_value::<i64>()?).is_some() {
-                        return Err(A::Error::duplicate_field("count"));
+                        continue;
                     }
+                    found = Some(match (found, map.next_value()?) {
+                        (None, Value::Integer(count)) => Some(count),
+                        _ => None,
+                    });
                 }
-                let count = count.and_then(|count| u64::try_from(count).ok());
-                count.map(Count).ok_or_else(|| A::Error::missing_field("count"))
+                Ok(Value::Object { count: found.flatten() })
             }
         }
 
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// The `message` of the first member that is an object and has one.
-struct Message(String);
-
-impl<'de> Deserialize<'de> for Message {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Error> {
-        struct Fault;
-
-        impl<'de> Visitor<'de> for Fault {
-            type Value = Message;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an OpenStack fault")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
-                let mut message = None;
-                while map.next_key::<IgnoredAny>()?.is_some() {
-                    let member: serde_json::Value = map.next_value()?;
-                    let text = member.get("message").and_then(serde_json::Value::as_str);
-                    message = message.or_else(|| text.map(str::to_owned));
-                }
-                message.map(Message).ok_or_else(|| A::Error::missing_field("message"))
-            }
-        }
-
-        deserializer.deserialize_map(Fault)
-    }
-}
-
-/// A member's name, borrowed unless it has escapes.
-struct Name<'a>(std::borrow::Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name<'a>, D::Error> {
-        struct Text;
-
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(name.into()))
-            }
-
-            fn visit_str<E: Error>(self, name: &str) -> Result<Name<'de>, E> {
-                Ok(Name(name.to_owned().into()))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
+        from.deserialize_any(Any)
     }
 }
 
@@ -168,6 +183,12 @@ mod tests {
             (r#"{"count":1}x"#, None),
             (r#"{"count":01}"#, None),
             (r#"{"count":1"#, None),
+            (r#"{"count":{"count":1}}"#, None),
+            (r#"{"count":18446744073709551616}"#, None),
+            (r#"{"count":1,"x":1e999}"#, Some(1)),
+            (r#"{"count":00}"#, None),
+            (r#"{"count":}"#, None),
+            (r#"{"count":+1}"#, None),
             ("[1]", None),
             ("1", None),
             ("", None),

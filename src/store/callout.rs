@@ -1,12 +1,16 @@
 //! A valid call as the callout that asks the store (protocol `vbs`: the
 //! documented call itself).
 
-use std::time::Duration;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::printable;
-use crate::call::{CountRequest, Header, values_of};
+use crate::call::{CountRequest, Header};
 use crate::percent;
 use crate::reply::Fault;
+use crate::route;
 use crate::status;
 
 /// Where and how the store is asked (`store` of the plugin configuration).
@@ -39,15 +43,14 @@ pub struct Callout<'a> {
 
 impl Callout<'_> {
     /// The header fields, pseudo-headers first.
-    pub fn headers(&self) -> Vec<(&str, &str)> {
-        let mut headers = vec![
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let own = [
             (":method", "GET"),
             (":path", self.path.as_str()),
             (":authority", self.authority),
             ("accept", "application/json"),
         ];
-        headers.extend_from_slice(&self.forwarded);
-        headers
+        own.into_iter().chain(self.forwarded.iter().copied())
     }
 }
 
@@ -59,7 +62,7 @@ impl Store {
     pub fn ask<'a>(
         &'a self,
         request: &CountRequest,
-        headers: &[Header<'a>],
+        headers: impl Iterator<Item = Header<'a>>,
     ) -> Result<Callout<'a>, Fault> {
         Ok(Callout {
             cluster: &self.cluster,
@@ -73,9 +76,9 @@ impl Store {
     fn path(&self, request: &CountRequest) -> String {
         let mut path = String::with_capacity(256);
         path.push_str(&self.path_prefix);
-        path.push_str("/v2/");
+        path.push_str(route::BEFORE);
         path.push_str(request.project.as_str());
-        path.push_str("/os-vendor-backup-sharing/count");
+        path.push_str(route::AFTER);
         let mut separator = '?';
         for (filter, value) in request.filters.given() {
             path.push(separator);
@@ -89,25 +92,28 @@ impl Store {
 
     /// An allow-list: a header that is not on it could desynchronise the
     /// store's connection or override the timeout (proxy-wasm facts 0.7).
-    fn forwarded<'a>(&'a self, headers: &[Header<'a>]) -> Result<Vec<(&'a str, &'a str)>, Fault> {
-        let mut forwarded = Vec::new();
-        for &(name, value) in headers {
+    fn forwarded<'a>(
+        &'a self,
+        headers: impl Iterator<Item = Header<'a>>,
+    ) -> Result<Vec<(&'a str, &'a str)>, Fault> {
+        let mut forwarded = Vec::with_capacity(self.forward_headers.len());
+        let mut bytes: usize = 0;
+        let mut tokens: usize = 0;
+        for (name, value) in headers {
             let listed = self.forward_headers.iter().find(|listed| listed.as_bytes() == name);
-            if let Some(name) = listed {
-                // The value may be a secret: it is not repeated.
-                let unfit = || bad_header(format!("{name}: expected printable ASCII"));
-                forwarded.push((name.as_str(), printable(value).ok_or_else(unfit)?));
-            }
+            let Some(name) = listed else { continue };
+            // The value may be a secret: it is not repeated.
+            let unfit = || bad_header(&[name, ": expected printable ASCII"]);
+            forwarded.push((name.as_str(), printable(value).ok_or_else(unfit)?));
+            bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+            tokens = tokens.saturating_add(usize::from(name == TOKEN));
         }
-        let size = |(name, value): &(&str, &str)| name.len().saturating_add(value.len());
-        let bytes = forwarded.iter().map(size).fold(0, usize::saturating_add);
         if forwarded.len() > MAX_FIELDS || bytes > MAX_BYTES {
             let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
-            return Err(bad_header(format!("headers to be forwarded: expected at most {most}")));
+            return Err(bad_header(&["headers to be forwarded: expected at most ", &most]));
         }
-        let tokens = values_of(headers, TOKEN).nth(1).is_some();
-        if tokens && self.forward_headers.iter().any(|listed| listed == TOKEN) {
-            return Err(bad_header(format!("{TOKEN}: expected one, got several")));
+        if tokens > 1 {
+            return Err(bad_header(&[TOKEN, ": expected one, got several"]));
         }
         Ok(forwarded)
     }
@@ -121,8 +127,8 @@ const MAX_BYTES: usize = 900_000;
 /// Two of these could mean one project to the edge's logs and another to the store.
 const TOKEN: &str = "x-auth-token";
 
-fn bad_header(message: String) -> Fault {
-    Fault::new(status::BAD_REQUEST, "edge_header").message(message)
+fn bad_header(message: &[&str]) -> Fault {
+    Fault::new(status::BAD_REQUEST, "edge_header").message(&message.concat())
 }
 
 #[cfg(test)]
@@ -144,7 +150,10 @@ mod tests {
         let project = ProjectId::parse("p1").unwrap();
         let request = CountRequest { project, filters: Filters::default() };
         let details = |headers: &[Header]| {
-            store.ask(&request, headers).map(drop).map_err(|fault| Reply::from(fault).details)
+            store
+                .ask(&request, headers.iter().copied())
+                .map(drop)
+                .map_err(|fault| Reply::from(fault).details)
         };
         let field: Header = (b"tracestate", b"a");
         assert_eq!(details(&vec![field; 1000]), Ok(()));

@@ -5,10 +5,11 @@
 
 mod answer;
 mod callout;
+mod date;
 mod outcome;
 
 pub use callout::{Callout, Store};
-pub use outcome::{CalloutOutcome, MAX_BODY, NotSent};
+pub use outcome::{CalloutOutcome, MAX_BODY, NotSent, reads_headers};
 
 /// A header value as text, if it is printable ASCII. The host checks no value
 /// it sends: CR and LF would split a message (proxy-wasm facts 0.6).

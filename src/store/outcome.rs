@@ -1,6 +1,8 @@
 //! From what the store did to what the client gets: the contract's §3 in one match.
 
-use std::time::Duration;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use core::time::Duration;
 
 use super::{answer, printable};
 use crate::call::{Header, values_of};
@@ -16,7 +18,9 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub enum CalloutOutcome<'a> {
     /// With a whole response, from the store or from Envoy on its behalf.
     Answered {
-        /// `:status` is among them.
+        /// `:status`
+        status: &'a [u8],
+        /// The header fields, if [`reads_headers`] wants them.
         headers: &'a [Header<'a>],
         /// The body, or more than [`MAX_BODY`] bytes of it.
         body: &'a [u8],
@@ -43,7 +47,7 @@ impl Store {
     /// The client's answer to a callout that ended in `outcome`.
     pub fn conclude(&self, outcome: CalloutOutcome) -> Reply {
         match outcome {
-            CalloutOutcome::Answered { headers, body } => read(headers, body),
+            CalloutOutcome::Answered { status, headers, body } => read(status, headers, body),
             CalloutOutcome::Broken { elapsed } if self.has_timed_out(elapsed) => timed_out(),
             CalloutOutcome::Broken { .. } => {
                 let fault = Fault::new(status::BAD_GATEWAY, "store_broken");
@@ -72,11 +76,16 @@ impl Store {
     }
 }
 
+/// Whether a store's header fields can matter with this `:status`: its
+/// challenges, or when to come back. They need not be read with any other.
+pub fn reads_headers(status: &[u8]) -> bool {
+    matches!(status, b"401" | b"407" | b"429" | b"503")
+}
+
 /// Envoy answers in the store's place with 503 and 504, which mean the same
 /// whoever sends them (proxy-wasm facts B1).
-fn read(headers: &[Header], body: &[u8]) -> Result<Reply, Fault> {
-    let code = values_of(headers, ":status").next().and_then(answer::status);
-    Err(match code {
+fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Result<Reply, Fault> {
+    Err(match answer::status(status) {
         Some(200) => return count(body),
         Some(400) => passed_on(status::BAD_REQUEST, body),
         Some(401) => {
@@ -120,18 +129,18 @@ fn unavailable() -> Fault {
 fn passed_on(status: &'static status::Status, body: &[u8]) -> Fault {
     let fault = Fault::new(status, "store_fault");
     match answer::message(body) {
-        Some(message) => fault.message(message),
+        Some(message) => fault.message(&message),
         None => fault,
     }
 }
 
 fn with_challenges(fault: Fault, name: &'static str, headers: &[Header]) -> Fault {
-    let challenges = values_of(headers, name).filter_map(printable);
+    let challenges = values_of(headers.iter().copied(), name).filter_map(printable);
     challenges.fold(fault, |fault, challenge| fault.header(name, challenge.to_owned()))
 }
 
 fn with_retry_after(fault: Fault, headers: &[Header]) -> Fault {
-    let mut values = values_of(headers, "retry-after");
+    let mut values = values_of(headers.iter().copied(), "retry-after");
     match (values.next().and_then(answer::retry_after), values.next()) {
         (Some(value), None) => fault.header("retry-after", value.to_owned()),
         _ => fault,
@@ -176,9 +185,8 @@ mod tests {
     fn every_status_a_store_can_send_has_a_documented_answer() {
         for code in 100..=999 {
             let text = code.to_string();
-            let headers = [(&b":status"[..], text.as_bytes())];
-            let body = br#"{"count":7}"#;
-            let outcome = CalloutOutcome::Answered { headers: &headers, body };
+            let (status, body) = (text.as_bytes(), br#"{"count":7}"#);
+            let outcome = CalloutOutcome::Answered { status, headers: &[], body };
             let expected = match code {
                 200 | 400 | 401 | 403 | 404 | 407 | 409 | 500..=504 => code,
                 408 => 504,
@@ -192,7 +200,7 @@ mod tests {
     #[test]
     fn a_response_without_a_status_is_not_a_count() {
         let body = br#"{"count":7}"#;
-        let outcome = CalloutOutcome::Answered { headers: &[], body };
+        let outcome = CalloutOutcome::Answered { status: b"", headers: &[], body };
         assert_eq!(store().conclude(outcome).status, 502);
     }
 }

@@ -1,5 +1,6 @@
 //! The paths of this server, and replies as HTTP.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use backup_sharing_count::call::{Call, Header};
 use backup_sharing_count::reply::{Fault, Reply};
-use backup_sharing_count::route::Target;
+use backup_sharing_count::route::{self, Target};
 use backup_sharing_count::status;
 
 use super::counts::{Counts, Failure};
@@ -36,7 +37,7 @@ async fn count(State(service): State<Arc<Service>>, request: Request) -> Respons
 
 async fn health(State(service): State<Arc<Service>>) -> Response {
     response(match service.counts.check().await {
-        Ok(()) => Reply { body: "{\"status\":\"ok\"}".to_owned(), ..Reply::count(0) },
+        Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::count(0) },
         Err(failure) => {
             report(&failure);
             Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable").into()
@@ -49,12 +50,12 @@ impl Service {
         let path = head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
         let headers = headers(head, path);
         let not_found = || Fault::new(status::NOT_FOUND, "store_path");
-        let target = self.call.locate(path).ok_or_else(not_found)?;
+        let target = route::locate(path).ok_or_else(not_found)?;
         // Who may not ask is not told what a valid question looks like.
         if let Target::Count { project_id, .. } = &target {
             self.tokens.admit(project_id, &headers)?;
         }
-        let request = self.call.check(target, &headers)?;
+        let request = self.call.check(target, headers.iter().copied())?;
         let count = self.counts.count(&request).await.map_err(|failure| {
             report(&failure);
             match failure {
@@ -81,13 +82,16 @@ fn report(failure: &Failure) {
 }
 
 fn response(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
+    let mut response = Response::new(match reply.body {
+        Cow::Borrowed(body) => Body::from(body),
+        Cow::Owned(body) => Body::from(body),
+    });
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers {
+    for (name, value) in reply.headers.iter() {
         // All of them are our own and printable; none comes from a client.
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().append(name, value);
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(*name, value);
         }
     }
     response

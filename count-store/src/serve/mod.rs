@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(30);
 pub fn run(arguments: cli::Serve) -> Result<()> {
     database::check(&arguments.database)?;
     let service = http::Service {
-        call: Call::new(FilterRules::default()).map_err(Error::while_doing("make the route"))?,
+        call: Call::new(FilterRules::default()),
         tokens: Tokens::new(arguments.token)?,
         counts: Counts::new(arguments.database)?,
     };

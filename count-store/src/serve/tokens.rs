@@ -33,7 +33,7 @@ impl Tokens {
         if self.0.is_empty() {
             return Ok(());
         }
-        let mut given = values_of(headers, "x-auth-token");
+        let mut given = values_of(headers.iter().copied(), "x-auth-token");
         // Of two tokens, neither is the client's for sure.
         let project = match (given.next(), given.next()) {
             (Some(token), None) => self.0.get(token),
@@ -44,7 +44,7 @@ impl Tokens {
             Some(_) => Err(Fault::new(status::FORBIDDEN, "store_project")),
             None => {
                 let fault = Fault::new(status::UNAUTHORIZED, "store_token");
-                Err(fault.header("www-authenticate", CHALLENGE))
+                Err(fault.header("www-authenticate", CHALLENGE.to_owned()))
             }
         }
     }
