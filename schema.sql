@@ -1,7 +1,7 @@
 -- One row for each project that a backup is shared to. The columns after
 -- to_project_id are those of the shared backup.
 CREATE TABLE IF NOT EXISTS backup_sharing (
-    id                TEXT NOT NULL PRIMARY KEY,
+    id                TEXT NOT NULL,
     backup_id         TEXT NOT NULL,
     from_project_id   TEXT NOT NULL,
     to_project_id     TEXT NOT NULL,
@@ -9,10 +9,33 @@ CREATE TABLE IF NOT EXISTS backup_sharing (
     status            TEXT NOT NULL,
     volume_id         TEXT NOT NULL,
     availability_zone TEXT NOT NULL
-) WITHOUT ROWID;
+);
 
--- A count reads the rows of one project on one side, and from the index alone.
-CREATE INDEX IF NOT EXISTS backup_sharing_from ON backup_sharing
-    (from_project_id, to_project_id, backup_id, volume_id, status, availability_zone, name);
-CREATE INDEX IF NOT EXISTS backup_sharing_to ON backup_sharing
-    (to_project_id, from_project_id, backup_id, volume_id, status, availability_zone, name);
+-- Not the primary key: an index can be made once all rows are there, which is
+-- faster, and the table is in the order of its rows, which makes entries of the
+-- other indexes 33 bytes shorter.
+CREATE UNIQUE INDEX IF NOT EXISTS backup_sharing_by_id ON backup_sharing (id);
+
+-- A count reads the rows that match, or those that match the one filter that
+-- leaves the fewest: few rows are looked up in the table, many are told from the
+-- index alone. lower(name) is how a name is compared.
+CREATE INDEX IF NOT EXISTS backup_sharing_by_projects ON backup_sharing
+    (from_project_id, to_project_id, status, availability_zone, lower(name));
+
+CREATE INDEX IF NOT EXISTS backup_sharing_from_by_backup ON backup_sharing
+    (from_project_id, backup_id);
+CREATE INDEX IF NOT EXISTS backup_sharing_from_by_volume ON backup_sharing
+    (from_project_id, volume_id);
+CREATE INDEX IF NOT EXISTS backup_sharing_from_by_status ON backup_sharing
+    (from_project_id, status, availability_zone, lower(name));
+CREATE INDEX IF NOT EXISTS backup_sharing_from_by_zone ON backup_sharing
+    (from_project_id, availability_zone, lower(name));
+
+CREATE INDEX IF NOT EXISTS backup_sharing_to_by_backup ON backup_sharing
+    (to_project_id, backup_id);
+CREATE INDEX IF NOT EXISTS backup_sharing_to_by_volume ON backup_sharing
+    (to_project_id, volume_id);
+CREATE INDEX IF NOT EXISTS backup_sharing_to_by_status ON backup_sharing
+    (to_project_id, status, availability_zone, lower(name));
+CREATE INDEX IF NOT EXISTS backup_sharing_to_by_zone ON backup_sharing
+    (to_project_id, availability_zone, lower(name));

@@ -173,6 +173,54 @@ fn an_id_is_there_once_in_the_file_and_in_the_database() {
     assert_eq!(refused("twice.json", twice), error(7, 7));
 }
 
+/// What a database was before the indexes that each filter has now.
+const EARLIER: &str = "
+    CREATE TABLE backup_sharing (id TEXT NOT NULL PRIMARY KEY, backup_id TEXT NOT NULL,
+        from_project_id TEXT NOT NULL, to_project_id TEXT NOT NULL, name TEXT NOT NULL,
+        status TEXT NOT NULL, volume_id TEXT NOT NULL, availability_zone TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX backup_sharing_from ON backup_sharing (from_project_id, to_project_id,
+        backup_id, volume_id, status, availability_zone, name);
+    CREATE INDEX backup_sharing_to ON backup_sharing (to_project_id, from_project_id,
+        backup_id, volume_id, status, availability_zone, name)";
+
+#[test]
+fn a_database_of_an_earlier_release_counts_and_is_renewed_by_a_load() {
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch(EARLIER).unwrap();
+    let insert = "INSERT INTO backup_sharing VALUES (?1, ?1, 'p1', 'p2', 'a', 'error', ?1, 'z')";
+    for number in 0..3 {
+        database.execute(insert, [uuid(number)]).unwrap();
+    }
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 3);
+    server.signal("TERM");
+    let (_, notice) = server.end();
+    assert!(notice.contains("has other indexes than this release makes"), "{notice}");
+
+    // A load that fails leaves it as it was.
+    assert!(!folder.load("bad.csv", csv(3, 4) + &line(1)).status.success());
+    let schema = "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE sql IS NOT NULL";
+    let schema = |database: &Connection| -> String {
+        database.query_row(schema, [], |row| row.get(0)).unwrap()
+    };
+    assert!(schema(&database).contains("WITHOUT ROWID"));
+    assert_eq!(rows(&folder).len(), 3);
+
+    folder.fill(&csv(3, 4));
+    assert_eq!(rows(&folder).len(), 4);
+    let renewed = schema(&database);
+    folder.fill(HEADER);
+    let fresh = Folder::new();
+    fresh.fill(HEADER);
+    assert_eq!(renewed, schema(&Connection::open(fresh.database()).unwrap()));
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 4);
+    server.signal("TERM");
+    assert_eq!(server.end().1, "");
+}
+
 #[test]
 fn a_file_that_cannot_be_read_makes_no_database() {
     let folder = Folder::new();

@@ -1,25 +1,29 @@
 //! `count-store load`: from a file of sharings to rows, all of them or none.
 //!
 //! The formats ([`csv`], [`json`]) know where in the file a value stands; what
-//! a value must be is in [`row`].
+//! a value must be is in [`row`]; [`schema`] makes many rows go fast.
 
 mod csv;
 mod json;
 mod row;
+mod schema;
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use backup_sharing_count::sql::SCHEMA;
 use indicatif::{ProgressBar, ProgressStyle};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::cli;
 use crate::database;
 use crate::error::{Error, Result};
 use row::Rows;
+use schema::Ids;
+
+/// What a row takes in a file, about: three UUIDs, two projects, three words.
+const BYTES_OF_A_ROW: u64 = 200;
 
 /// Why a file was refused, and where.
 #[derive(Debug)]
@@ -42,16 +46,36 @@ pub fn run(arguments: &cli::Load) -> Result<()> {
     let format = format(sharings)?;
     let file =
         File::open(sharings).map_err(Error::while_doing(format!("open {}", sharings.display())))?;
-    let size = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    let metadata = file.metadata();
+    let size = metadata.as_ref().map(fs::Metadata::len).unwrap_or_default();
+    let twice_readable = metadata.is_ok_and(|metadata| metadata.is_file());
 
     let mut connection = database::open_to_load(&arguments.database)?;
-    let bar = progress(size);
-    let loaded = load(&mut connection, format, BufReader::new(bar.wrap_read(file)));
-    bar.finish_and_clear();
+    let mut read = |ids| {
+        let bar = progress(size);
+        let loaded = load(&mut connection, format, bar.wrap_read(&file), size, ids);
+        bar.finish_and_clear();
+        loaded
+    };
+    let loaded = match read(if twice_readable { Ids::Later } else { Ids::AtOnce }) {
+        // Rare enough to read the file again for the line.
+        Err(Failure::IdTwice) => {
+            (&file).rewind().map_err(Error::while_doing(format!("read {}", sharings.display())))?;
+            read(Ids::AtOnce)
+        }
+        loaded => loaded,
+    };
+    if loaded.is_ok() {
+        database::let_read(&connection, &arguments.database)?;
+    }
     let rows = loaded.map_err(|error| match error {
         Failure::Refused(Refusal { line, why }) => {
             Error::new(format!("{}, line {line}: {why}. Nothing was loaded.", sharings.display()))
         }
+        Failure::IdTwice => Error::new(format!(
+            "The database {} has an id twice. Nothing was loaded.",
+            arguments.database.display()
+        )),
         Failure::Database(error) => {
             let what = format!("write to the database {}", arguments.database.display());
             Error::while_doing(what)(database::sentence(&error))
@@ -87,6 +111,8 @@ fn progress(size: u64) -> ProgressBar {
 
 enum Failure {
     Refused(Refusal),
+    /// Some row has the id of another.
+    IdTwice,
     Database(rusqlite::Error),
 }
 
@@ -101,37 +127,24 @@ fn load(
     connection: &mut Connection,
     format: Format,
     file: impl Read,
+    size: u64,
+    ids: Ids,
 ) -> std::result::Result<u64, Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(SCHEMA)?;
-    // To sort all rows at the end is several times faster than to put each in
-    // its place; not so if there are more rows already than are added.
-    if is_empty(&transaction)? {
-        drop_indexes(&transaction)?;
-    }
+    let rows = i64::try_from(size.div_euclid(BYTES_OF_A_ROW)).unwrap_or(i64::MAX);
+    schema::open(&transaction, rows, ids)?;
     let mut rows = Rows::new(&transaction)?;
+    let file = BufReader::new(file);
     match format {
         Format::Csv => csv::read(file, &mut rows),
         Format::Json => json::read(file, &mut rows),
     }
     .map_err(Failure::Refused)?;
     let count = rows.finish();
-    transaction.execute_batch(SCHEMA)?;
+    schema::close(&transaction).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => Failure::IdTwice,
+        _ => error.into(),
+    })?;
     transaction.commit()?;
     Ok(count)
-}
-
-fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
-    let query = "SELECT NOT EXISTS (SELECT 1 FROM backup_sharing)";
-    connection.query_row(query, [], |row| row.get(0))
-}
-
-/// Drops the indexes that the schema creates; the primary key has no `sql`.
-fn drop_indexes(connection: &Connection) -> rusqlite::Result<()> {
-    let query = "SELECT name FROM sqlite_schema
-                 WHERE type = 'index' AND tbl_name = 'backup_sharing' AND sql IS NOT NULL";
-    let mut query = connection.prepare(query)?;
-    let names: Vec<String> =
-        query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    names.iter().try_for_each(|name| connection.execute_batch(&format!("DROP INDEX \"{name}\"")))
 }

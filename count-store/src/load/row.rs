@@ -99,7 +99,7 @@ impl<'t> Rows<'t> {
         self.insert.execute(params_from_iter(row)).map_err(|error| {
             let [id, ..] = row;
             match error.sqlite_error_code() {
-                // The only constraint a checked row can break is the primary key.
+                // The only constraint a checked row can break is that of the id.
                 Some(ErrorCode::ConstraintViolation) => {
                     format!("id: expected one that no other row has, got \"{id}\"")
                 }
