@@ -53,13 +53,8 @@ impl Call {
         target: Target,
         headers: impl Iterator<Item = Header<'h>> + Clone,
     ) -> Result<CountRequest, Fault> {
-        let Target::Count { project_id, query } = target else {
-            return Err(Fault::new(status::NOT_FOUND, "edge_path"));
-        };
         let head = Head::read(headers.clone());
-        if !head.is_get {
-            return Err(Fault::new(status::METHOD_NOT_ALLOWED, "edge_method"));
-        }
+        let (project_id, query) = admit(&target, head.method.unwrap_or_default())?;
         let accepts = match head.accept {
             // What nearly every client sends needs no parser.
             Accept::Absent | Accept::Once(b"*/*" | b"application/json") => true,
@@ -73,7 +68,7 @@ impl Call {
             let message = "content-length: expected 0, for this call has no body";
             return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(message));
         }
-        let Some(project) = ProjectId::parse(&project_id) else {
+        let Some(project) = ProjectId::parse(project_id) else {
             let expected = filters::Domain::Project.expected(&self.rules);
             let got = filters::quote(project_id.as_bytes());
             let message = ["project_id: expected ", &expected, ", got ", &got].concat();
@@ -84,11 +79,26 @@ impl Call {
     }
 }
 
+/// Judges what path and method alone decide, so that the other headers need
+/// not be read: project id and query of a `GET` for this call.
+///
+/// # Errors
+/// 404 or 405.
+pub fn admit<'t>(target: &'t Target, method: &[u8]) -> Result<(&'t str, &'t [u8]), Fault> {
+    match target {
+        Target::Disguised => Err(Fault::new(status::NOT_FOUND, "edge_path")),
+        Target::Count { .. } if method != b"GET" => {
+            Err(Fault::new(status::METHOD_NOT_ALLOWED, "edge_method"))
+        }
+        Target::Count { project_id, query } => Ok((project_id, query)),
+    }
+}
+
 /// What the checks want of a head, read in one go.
 struct Head<'h> {
-    /// There is one method, and it is `GET`.
-    is_get: bool,
-    has_method: bool,
+    /// `None` without one, and with several.
+    method: Option<&'h [u8]>,
+    methods: usize,
     accept: Accept<'h>,
     announces_a_body: bool,
 }
@@ -102,17 +112,13 @@ enum Accept<'h> {
 
 impl<'h> Head<'h> {
     fn read(headers: impl Iterator<Item = Header<'h>>) -> Head<'h> {
-        let mut head = Head {
-            is_get: false,
-            has_method: false,
-            accept: Accept::Absent,
-            announces_a_body: false,
-        };
+        let mut head =
+            Head { method: None, methods: 0, accept: Accept::Absent, announces_a_body: false };
         for (name, value) in headers {
             match name {
                 b":method" => {
-                    head.is_get = !head.has_method && value == b"GET";
-                    head.has_method = true;
+                    head.methods = head.methods.saturating_add(1);
+                    head.method = (head.methods == 1).then_some(value);
                 }
                 b"accept" => {
                     head.accept = match head.accept {

@@ -84,6 +84,12 @@ extern "C" fn proxy_on_request_headers(request: u32, _count: usize, _end: u32) -
     let Some(target) = edge.locate(&path) else {
         return CONTINUE;
     };
+    // A map costs by its headers, of which a request may have many.
+    let method = host::header(Map::RequestHeaders, ":method");
+    if let Some(reply) = edge.refuse(&target, &method) {
+        host::send(&reply);
+        return PAUSE;
+    }
     let map = host::headers(Map::RequestHeaders);
     match edge.decide(target, map.fields()) {
         Decision::Pass => return CONTINUE,
