@@ -28,6 +28,11 @@ impl Cores {
         Ok(Cores { all, split })
     }
 
+    /// Everybody on all of them.
+    pub fn together() -> Result<Cores> {
+        Ok(Cores { split: None, ..Cores::new()? })
+    }
+
     /// How many there are.
     pub fn count(&self) -> u32 {
         self.all.count()
@@ -59,11 +64,14 @@ impl Cores {
 
     /// A sentence for the report.
     pub fn sentence(&self) -> String {
-        match self.split {
+        match &self.split {
             Some(_) => {
                 format!("Of {} cores, the Envoy that is measured has one for itself.", self.count())
             }
-            None => "The machine has one core: all share it, and figures are unsteady.".to_owned(),
+            None => format!(
+                "Envoy, load and store share {} core(s): figures are unsteady.",
+                self.count()
+            ),
         }
     }
 }
@@ -92,11 +100,40 @@ pub fn cpu_time(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// What a process holds in memory that nobody else does, or its share of it, in bytes (PSS).
+/// The memory of a process in bytes, what it shares with others divided among them (PSS).
 pub fn memory(pid: u32) -> Result<u64> {
     let file = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&file).map_err(Error::while_doing(format!("read {file}")))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.map(|kib| kib * 1024).ok_or_else(|| Error::new(format!("{file} has no Pss.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_takes_time_and_memory_is_there() {
+        let pid = std::process::id();
+        let before = cpu_time(pid).unwrap();
+        let begin = std::time::Instant::now();
+        while begin.elapsed().as_millis() < 20 {}
+        let used = cpu_time(pid).unwrap() - before;
+        assert!(used > 1_000_000, "{used} ns");
+        assert!(memory(pid).unwrap() > 100_000);
+    }
+
+    #[test]
+    fn a_core_is_kept_for_what_is_measured() {
+        let cores = Cores::new().unwrap();
+        let seen = |set: &CpuSet| (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).count();
+        let mine = || sched_getaffinity(None).unwrap();
+        let (measured, serving) = (cores.measured(mine).unwrap(), cores.serving(mine).unwrap());
+        if cores.count() > 1 {
+            assert_eq!(seen(&measured), 1);
+            assert_eq!(seen(&serving) + 1, cores.count() as usize);
+        }
+        assert_eq!(mine().count(), cores.count(), "and given back");
+    }
 }

@@ -174,3 +174,30 @@ impl From<Said> for Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = r#"{"summary": {"successRate": 1.0, "requestsPerSec": 12.5},
+        "latencyPercentiles": {"p50": 0.001, "p99": 0.002, "p99.9": 0.003},
+        "statusCodeDistribution": {"200": 3, "503": 1}, "errorDistribution": {}}"#;
+
+    #[test]
+    fn what_oha_says_is_understood() {
+        let said: Said = serde_json::from_str(SAID).unwrap();
+        let outcome = Outcome::from(said);
+        assert_eq!((outcome.per_second, outcome.p99), (12.5, Duration::from_millis(2)));
+        let error = outcome.all(200).unwrap_err().to_string();
+        assert!(error.contains("503: 1"), "{error}");
+    }
+
+    #[test]
+    fn an_error_is_no_answer() {
+        let mut outcome = Outcome::from(serde_json::from_str::<Said>(SAID).unwrap());
+        outcome.statuses.remove(&503);
+        assert_eq!(outcome.all(200).unwrap(), 3);
+        outcome.errors.insert("connection closed".to_owned(), 1);
+        assert!(outcome.all(200).is_err());
+    }
+}

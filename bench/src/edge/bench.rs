@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testkit::envoy::Envoy;
 use testkit::http;
@@ -187,4 +187,15 @@ fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
         headers.map(|(name, value)| (name.clone(), text(value))).collect();
     headers.sort();
     Ok(Answer { status: response.status, headers, body: response.text() })
+}
+
+/// The configuration of an Envoy with one listener, `only`, that answers 405 to all it is asked;
+/// with a module, the filter does it.
+pub fn one_listener(module: Option<&Path>) -> String {
+    let answer = Answer { status: 405, headers: Vec::new(), body: String::new() };
+    let filters: Vec<_> = module.map(config::wasm_filter).into_iter().collect();
+    let listener = config::listener("only", &filters, Route::Direct(answer));
+    // The filter wants a cluster of this name when it asks; here it never does.
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    config::bootstrap(vec![listener], &[("store", nobody)])
 }

@@ -143,7 +143,13 @@ fn in_turn(contenders: &[Contender], round: usize) -> Vec<&Contender> {
 }
 
 /// What it costs Envoy to answer this load.
-fn one(oha: &Oha, bench: &Bench, case: &Case, contender: &Contender, load: &Load) -> Result<Round> {
+pub fn one(
+    oha: &Oha,
+    bench: &Bench,
+    case: &Case,
+    contender: &Contender,
+    load: &Load,
+) -> Result<Round> {
     let (envoy, server) = (bench.envoy.pid(), bench.server.pid());
     let before = bench.answered(contender, case)?;
     let (cpu, server_cpu) = (machine::cpu_time(envoy)?, machine::cpu_time(server)?);
