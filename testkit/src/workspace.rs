@@ -57,7 +57,7 @@ pub fn count_store_binary_with(progress: Progress) -> Result<PathBuf> {
     static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
     BINARY
         .get_or_init(|| {
-            let mut build = cargo_build();
+            let mut build = cargo_build(&target_dir());
             // With a target set, cargo would put the program into a folder named for it.
             let (profile, folder) =
                 if cfg!(debug_assertions) { ("dev", "debug") } else { ("tools", "tools") };
@@ -70,12 +70,24 @@ pub fn count_store_binary_with(progress: Progress) -> Result<PathBuf> {
 }
 
 fn build_filter(progress: Progress) -> Result<PathBuf> {
+    build_filter_in(&target_dir(), &[], progress)
+}
+
+/// The filter with the names of its functions, from which a trap's backtrace can be read. Built in
+/// a target folder of its own, so that it does not take the place of the module that Envoy loads.
+pub fn filter_module_with_names(progress: Progress) -> Result<PathBuf> {
+    let keep_names = ["--config", "profile.release.strip=\"debuginfo\""];
+    build_filter_in(&target_dir().join("named"), &keep_names, progress)
+}
+
+fn build_filter_in(target: &Path, options: &[&str], progress: Progress) -> Result<PathBuf> {
     ensure_wasm_target(progress)?;
-    let mut build = cargo_build();
+    let mut build = cargo_build(target);
+    build.args(options);
     build.args(["--release", "--target", WASM_TARGET]);
     build.args(["-p", "backup-sharing-count", "--lib"]);
     command::run(&mut build, progress)?;
-    let folder = target_dir().join(WASM_TARGET).join("release");
+    let folder = target.join(WASM_TARGET).join("release");
     built(folder.join("backup_sharing_count.wasm"))
 }
 
@@ -109,11 +121,11 @@ fn ensure_wasm_target(progress: Progress) -> Result<()> {
 /// Cargo tells the programs it runs about *their* package. Passed on, those variables would reach
 /// the nested build's scripts and cause needless rebuilds. Flags a person sets (`RUSTFLAGS`,
 /// `CARGO_PROFILE_*`) stay.
-fn cargo_build() -> Command {
+fn cargo_build(target: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").current_dir(root());
     // Named, so that what we compute and where cargo writes cannot differ.
-    cargo.arg("--target-dir").arg(target_dir());
+    cargo.arg("--target-dir").arg(target);
     for (name, _) in env::vars_os() {
         if describes_the_caller(&name) {
             cargo.env_remove(name);

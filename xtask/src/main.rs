@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod fuzz;
 mod reliability;
 mod tools;
@@ -16,6 +17,7 @@ use clap::Parser;
 enum Task {
     Bench(bench::Options),
     Demo(demo::Options),
+    Dist(dist::Options),
     Fuzz(fuzz::Options),
     Reliability(reliability::Options),
 }
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Bench(options) => bench::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Reliability(options) => reliability::run(&options),
     };
