@@ -12,7 +12,9 @@ use std::time::Duration;
 use backup_sharing_count::call::CountRequest;
 use backup_sharing_count::sql;
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{
+    Manager, Metrics, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
+};
 use deadpool_sync::SyncWrapper;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
 
@@ -44,6 +46,8 @@ impl Counts {
         let cores = thread::available_parallelism().map_or(4, usize::from);
         let pool = Pool::builder(File(file))
             .max_size(cores.saturating_mul(2))
+            // The one used last has its pages and statements at hand.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(WAIT))
             .runtime(Runtime::Tokio1)
             .build()
