@@ -45,16 +45,16 @@ pub struct Options {
     /// The short form: to see that it works, not to see figures
     #[arg(long)]
     pub quick: bool,
-    /// Rounds of each case [default: 12]
+    /// Rounds of each [default: 12 of a case]
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// Seconds for each contender in each round [default: 2]
+    /// Seconds for each contender in each round [default: 1.5]
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Only cases whose name contains this; may be repeated
+    /// Only this case of `edge`, as `count`, or `count/40` with 40 headers alone; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
-    /// Only these contenders; may be repeated
+    /// Only this contender of `edge`, variants by their name; may be repeated
     #[arg(long = "contender", value_name = "NAME")]
     pub contenders: Vec<String>,
     /// Without the variants of the filter

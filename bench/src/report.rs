@@ -43,6 +43,9 @@ pub fn run(options: &Options, names: &[String]) -> Result<()> {
         for missed in &section.missed {
             eprintln!("MISSED: {missed}");
         }
+        for (name, svg) in &section.charts {
+            write(&folder()?.join(name), svg)?;
+        }
         if options.are_complete() {
             keep(part, &section)?;
         }
@@ -56,21 +59,22 @@ pub fn run(options: &Options, names: &[String]) -> Result<()> {
     }
 }
 
-/// A part's file of this kind under `target/bench/`.
-fn kept(part: &Part, kind: &str) -> PathBuf {
-    workspace::target_dir().join("bench").join(format!("{}.{kind}", part.name))
+/// `target/bench/`.
+fn folder() -> Result<PathBuf> {
+    let folder = workspace::target_dir().join("bench");
+    let made = fs::create_dir_all(&folder);
+    made.map_err(Error::while_doing(format!("make {}", folder.display())))?;
+    Ok(folder)
 }
 
 fn keep(part: &Part, section: &Section) -> Result<()> {
-    let folder = workspace::target_dir().join("bench");
-    fs::create_dir_all(&folder)
-        .map_err(Error::while_doing(format!("make {}", folder.display())))?;
+    let folder = folder()?;
     let (command, date) = (format!("cargo xtask bench {}", part.name), today());
     let text =
         format!("## {}\n\n`{command}`, {date}.\n\n{}\n", part.title, section.text.trim_end());
-    write(&kept(part, "md"), &text)?;
+    write(&folder.join(format!("{}.md", part.name)), &text)?;
     let data = json!({"command": command, "date": date, "data": section.data});
-    write(&kept(part, "json"), &data.to_string())?;
+    write(&folder.join(format!("{}.json", part.name)), &data.to_string())?;
     for (name, svg) in &section.charts {
         write(&workspace::root().join("docs").join(name), svg)?;
     }
@@ -80,8 +84,10 @@ fn keep(part: &Part, section: &Section) -> Result<()> {
 /// Puts the documents together, unless a section is missing.
 fn write_documents() -> Result<()> {
     let (mut document, mut data) = (PREFACE.to_owned(), Map::new());
+    let folder = folder()?;
     for part in PARTS {
-        let kept = fs::read_to_string(kept(part, "md")).ok().zip(read_json(&kept(part, "json")));
+        let kept = |kind: &str| folder.join(format!("{}.{kind}", part.name));
+        let kept = fs::read_to_string(kept("md")).ok().zip(read_json(&kept("json")));
         let Some((text, json)) = kept else {
             eprintln!("docs/performance.md is not written: `{}` was not run yet.", part.name);
             return Ok(());

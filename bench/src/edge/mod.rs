@@ -7,11 +7,12 @@
 //! | [`bench`] | who runs: Envoy, its contenders, the server behind them |
 //! | [`config`] | their configuration |
 //! | [`measure`] | rounds |
-//! | [`table`] | what they showed |
+//! | [`chart`], [`table`] | what they showed |
 //! | [`variants`] | the filter without what makes it fast |
 
 pub mod bench;
 pub mod cases;
+pub mod chart;
 pub mod config;
 pub mod measure;
 pub mod table;
@@ -30,11 +31,15 @@ use crate::machine::{self, Cores};
 use crate::oha::{self, Oha};
 use crate::{Options, Section};
 
+/// In `docs/`.
+const CHART: &str = "performance.svg";
+
 /// Runs it.
 ///
 /// # Errors
 /// If it could not be measured, or somebody gave another answer than the filter.
 pub fn run(options: &Options) -> Result<Section> {
+    check_cases(options)?;
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
     let contenders = contenders(options)?;
@@ -60,8 +65,8 @@ pub fn run(options: &Options) -> Result<Section> {
     Ok(Section {
         text: text(&rows, &contenders, effort, &cores),
         data: table::data(&rows),
+        charts: vec![(CHART, chart::draw(&rows)?)],
         missed: rows.iter().flat_map(Row::missed).collect(),
-        ..Section::default()
     })
 }
 
@@ -84,8 +89,21 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
 
 /// Whether a case, written `count` or `count/40`, is to be measured.
 fn wanted(options: &Options, case: &Case, headers: usize) -> bool {
-    let full = format!("{}/{headers}", case.name);
-    options.cases.is_empty() || options.cases.iter().any(|name| *name == case.name || *name == full)
+    let goes_by = |name: &String| cases::names(case, headers).contains(name);
+    options.cases.is_empty() || options.cases.iter().any(goes_by)
+}
+
+/// An error if a case is named that there is not.
+fn check_cases(options: &Options) -> Result<()> {
+    let all = HEADERS.iter().flat_map(|&headers| CASES.iter().map(move |case| (case, headers)));
+    let names: Vec<String> = all.flat_map(|(case, headers)| cases::names(case, headers)).collect();
+    match options.cases.iter().find(|name| !names.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let names = CASES.map(|case| case.name).join(", ");
+            Err(Error::new(format!("There is no case {unknown}. There are {names}.")))
+        }
+    }
 }
 
 fn effort(options: &Options) -> Effort {
@@ -96,11 +114,14 @@ fn effort(options: &Options) -> Effort {
 
 fn text(rows: &[Row], variants: &[Contender], effort: Effort, cores: &Cores) -> String {
     let Effort { rounds, fixed_rounds, time } = effort;
+    let (busy, server) = table::busy(rows);
     let mut text = format!(
         "{}. {} {rounds} rounds, {} s for each contender in each, in turn; oha {}, {} connections. \
          Processor time of the Envoy process per request: the least of the rounds, and in brackets \
          their median. A ratio is least to least; the next column is the median of the ratios within \
-         each round.\n\n{}\n\
+         each round. The load kept Envoy at work for {:.0} to {:.0} % of its core, and the server \
+         behind it for {:.0} % of the other at most.\n\n\
+         ![What a request costs as a multiple of what it costs Envoy alone]({CHART})\n\n{}\n\
          Throughput is the median of the rounds. Latency is what oha saw in {fixed_rounds} rounds at a \
          fixed rate, half of what Envoy alone bears.\n\n{}",
         machine::processor(),
@@ -108,6 +129,9 @@ fn text(rows: &[Row], variants: &[Contender], effort: Effort, cores: &Cores) -> 
         time.as_secs_f64(),
         oha::VERSION,
         measure::CONNECTIONS,
+        busy.0 * 100.0,
+        busy.1 * 100.0,
+        server * 100.0,
         table::costs(rows),
         table::speeds(rows),
     );

@@ -147,6 +147,19 @@ pub fn variants(rows: &[Row], variants: &[Contender]) -> String {
     text
 }
 
+/// Of its core, the least and the most that Envoy was at work in any case (the median of the
+/// rounds), and the most that the server was.
+pub fn busy(rows: &[Row]) -> ((f64, f64), f64) {
+    let medians = |get: fn(&Round) -> f64| {
+        let all = rows.iter().flat_map(|row| row.measured.rounds.values());
+        all.map(move |rounds| median(&rounds.iter().map(get).collect::<Vec<f64>>()))
+    };
+    let envoy: Vec<f64> = medians(|round| round.busy).collect();
+    let most = |all: &[f64]| all.iter().copied().fold(f64::NAN, f64::max);
+    let server: Vec<f64> = medians(|round| round.server_busy).collect();
+    ((least(&envoy), most(&envoy)), most(&server))
+}
+
 /// All of it, for programs.
 pub fn data(rows: &[Row]) -> Value {
     let row = |row: &Row| {
