@@ -18,7 +18,7 @@ fn document() -> Value {
 /// The one operation of the document.
 fn operation(document: &Value) -> &Value {
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.keys().collect::<Vec<_>>(), [pattern()]);
+    assert_eq!(paths.keys().collect::<Vec<_>>(), [&pattern()]);
     let methods = paths[&pattern()].as_object().unwrap();
     assert_eq!(methods.keys().collect::<Vec<_>>(), ["get"]);
     &methods["get"]
