@@ -60,6 +60,11 @@ impl CountStore {
         self.address
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Stops it in its tracks (SIGSTOP): its connections stay open, and nothing moves.
     pub fn pause(&self) -> Result<()> {
         self.signal(Signal::STOP)
