@@ -107,7 +107,8 @@ fn row(
         failures.push(format!("{open} streams were still open after the load"));
     }
     match normal {
-        Ok(time) if time <= SOON => {}
+        // The quick form may share its cores with whatever else runs.
+        Ok(time) if time <= scale.pick(SOON * 3, SOON) => {}
         Ok(time) => failures.push(format!("service was normal only {time:?} after the load")),
         Err(error) => failures.push(error.to_string()),
     }
