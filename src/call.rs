@@ -53,8 +53,11 @@ impl Call {
         target: Target,
         headers: impl Iterator<Item = Header<'h>> + Clone,
     ) -> Result<CountRequest, Fault> {
-        let head = Head::read(headers.clone());
-        let (project_id, query) = admit(&target, head.method.unwrap_or_default())?;
+        let Target::Count { project_id, query } = target else {
+            return Err(Fault::new(status::NOT_FOUND, "edge_path"));
+        };
+        let not_get = || Fault::new(status::METHOD_NOT_ALLOWED, "edge_method");
+        let head = Head::read(headers.clone()).ok_or_else(not_get)?;
         let accepts = match head.accept {
             // What nearly every client sends needs no parser.
             Accept::Absent | Accept::Once(b"*/*" | b"application/json") => true,
@@ -68,9 +71,9 @@ impl Call {
             let message = "content-length: expected 0, for this call has no body";
             return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(message));
         }
-        let Some(project) = ProjectId::parse(project_id) else {
+        let Some(project) = str::from_utf8(project_id).ok().and_then(ProjectId::parse) else {
             let expected = filters::Domain::Project.expected(&self.rules);
-            let got = filters::quote(project_id.as_bytes());
+            let got = filters::quote(project_id);
             let message = ["project_id: expected ", &expected, ", got ", &got].concat();
             return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(&message));
         };
@@ -79,26 +82,8 @@ impl Call {
     }
 }
 
-/// Judges what path and method alone decide, so that the other headers need
-/// not be read: project id and query of a `GET` for this call.
-///
-/// # Errors
-/// 404 or 405.
-pub fn admit<'t>(target: &'t Target, method: &[u8]) -> Result<(&'t str, &'t [u8]), Fault> {
-    match target {
-        Target::Disguised => Err(Fault::new(status::NOT_FOUND, "edge_path")),
-        Target::Count { .. } if method != b"GET" => {
-            Err(Fault::new(status::METHOD_NOT_ALLOWED, "edge_method"))
-        }
-        Target::Count { project_id, query } => Ok((project_id, query)),
-    }
-}
-
-/// What the checks want of a head, read in one go.
+/// What the checks want of the head of a `GET`, read in one go.
 struct Head<'h> {
-    /// `None` without one, and with several.
-    method: Option<&'h [u8]>,
-    methods: usize,
     accept: Accept<'h>,
     announces_a_body: bool,
 }
@@ -111,15 +96,15 @@ enum Accept<'h> {
 }
 
 impl<'h> Head<'h> {
-    fn read(headers: impl Iterator<Item = Header<'h>>) -> Head<'h> {
-        let mut head =
-            Head { method: None, methods: 0, accept: Accept::Absent, announces_a_body: false };
+    /// `None` unless there is one method, and it is `GET`.
+    fn read(headers: impl Iterator<Item = Header<'h>>) -> Option<Head<'h>> {
+        let mut is_get = false;
+        let mut head = Head { accept: Accept::Absent, announces_a_body: false };
         for (name, value) in headers {
             match name {
-                b":method" => {
-                    head.methods = head.methods.saturating_add(1);
-                    head.method = (head.methods == 1).then_some(value);
-                }
+                // It is among the first fields: of another method no more are read.
+                b":method" if is_get || value != b"GET" => return None,
+                b":method" => is_get = true,
                 b"accept" => {
                     head.accept = match head.accept {
                         Accept::Absent => Accept::Once(value),
@@ -130,7 +115,7 @@ impl<'h> Head<'h> {
                 _ => {}
             }
         }
-        head
+        is_get.then_some(head)
     }
 }
 

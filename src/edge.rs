@@ -4,7 +4,7 @@
 //! Per request, at most one [`Callout`] and exactly one [`Reply`], unless the
 //! request passes.
 
-use crate::call::{self, Call, Header};
+use crate::call::{Call, Header};
 use crate::config::{Config, ConfigError};
 use crate::reply::{Fault, Reply};
 use crate::route::{self, Target};
@@ -44,12 +44,6 @@ impl Edge {
     /// need be read.
     pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
         route::locate(path)
-    }
-
-    /// The answer to a request that its path and method alone rule out. `None`:
-    /// [`Edge::decide`] has to look at its headers.
-    pub fn refuse(&self, target: &Target, method: &[u8]) -> Option<Reply> {
-        call::admit(target, method).err().map(Reply::from)
     }
 
     /// Decides on a request for this call.

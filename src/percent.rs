@@ -3,7 +3,6 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
 /// A `%` that two hex digits do not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,21 +16,13 @@ pub fn decode_query(piece: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
     let mut decoded = Vec::with_capacity(piece.len());
     let mut rest = piece;
     while let Some((&byte, after)) = rest.split_first() {
-        rest = match byte {
-            b'%' => {
-                let (byte, after) = escape(after).ok_or(MalformedEscape)?;
-                decoded.push(byte);
-                after
-            }
-            b'+' => {
-                decoded.push(b' ');
-                after
-            }
-            _ => {
-                decoded.push(byte);
-                after
-            }
+        let (byte, after) = match byte {
+            b'%' => escape(after).ok_or(MalformedEscape)?,
+            b'+' => (b' ', after),
+            _ => (byte, after),
         };
+        decoded.push(byte);
+        rest = after;
     }
     Ok(Cow::Owned(decoded))
 }
@@ -57,8 +48,10 @@ pub fn encode_into(url: &mut String, text: &str) {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             url.push(char::from(byte));
         } else {
-            // Writing to a String cannot fail.
-            let _ = write!(url, "%{byte:02X}");
+            let digits = [byte >> 4, byte & 0xF].into_iter();
+            let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+            url.push('%');
+            url.extend(digits.map(|digit| digit.to_ascii_uppercase()));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The route, and the spellings that only pretend to be another path.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -14,12 +12,12 @@ pub const BEFORE: &str = "/v2/";
 pub const AFTER: &str = "/os-vendor-backup-sharing/count";
 
 /// Where a path leads, when it concerns this call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'p> {
     /// The route itself.
     Count {
         /// The project id as it stands in the path, not checked yet.
-        project_id: Cow<'p, str>,
+        project_id: &'p [u8],
         /// What follows the first `?`; empty without one.
         query: &'p [u8],
     },
@@ -29,11 +27,12 @@ pub enum Target<'p> {
 
 /// Looks at a `:path` with its query. `None`: the request is for somebody else.
 pub fn locate(path_and_query: &[u8]) -> Option<Target<'_>> {
-    let mut parts = path_and_query.splitn(2, |&byte| byte == b'?');
-    let path = parts.next().unwrap_or_default();
-    let query = parts.next().unwrap_or_default();
+    let mark = path_and_query.iter().position(|&byte| byte == b'?');
+    let halves = mark.and_then(|mark| path_and_query.split_at_checked(mark));
+    let (path, query) = halves.unwrap_or((path_and_query, &[]));
+    let query = query.strip_prefix(b"?").unwrap_or_default();
     match project_id(path) {
-        Some(id) => Some(Target::Count { project_id: String::from_utf8_lossy(id), query }),
+        Some(project_id) => Some(Target::Count { project_id, query }),
         None => is_disguised(path).then_some(Target::Disguised),
     }
 }
@@ -76,9 +75,15 @@ const READ: usize = 8 * 1024;
 
 /// Whether normalisation could change `path`: a quick no for nearly all.
 fn might_normalise(path: &[u8]) -> bool {
-    path.ends_with(b"/")
-        || path.iter().any(|byte| matches!(byte, b'%' | b'\\' | b';'))
-        || path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
+    let mut before = 0;
+    for &byte in path {
+        match byte {
+            b'%' | b'\\' | b';' => return true,
+            b'/' | b'.' if before == b'/' => return true,
+            _ => before = byte,
+        }
+    }
+    before == b'/'
 }
 
 /// Whether `path` has the name of this call in it. No step joins what stands apart, so every
@@ -174,9 +179,7 @@ mod tests {
     }
 
     fn count<'p>(project_id: &'p str, query: &'p str) -> Option<Target<'p>> {
-        let project_id = Cow::Borrowed(project_id);
-        let query = query.as_bytes();
-        Some(Target::Count { project_id, query })
+        Some(Target::Count { project_id: project_id.as_bytes(), query: query.as_bytes() })
     }
 
     #[test]

@@ -69,9 +69,13 @@ extern "C" fn proxy_on_configure(filter: u32, _size: usize) -> u32 {
     }
 }
 
+/// A head of up to so many fields costs hardly more in one piece than its path alone: what a host call
+/// costs is mostly the call, and most of that the host's asking for memory (docs/performance.md).
+const SMALL_HEAD: usize = 24;
+
 /// A request's head has arrived.
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(request: u32, _count: usize, _end: u32) -> u32 {
+extern "C" fn proxy_on_request_headers(request: u32, fields: usize, _end: u32) -> u32 {
     let edge = match vm::begin(request) {
         Begun::Now(edge) => edge,
         Begun::Before => return PAUSE,
@@ -80,18 +84,17 @@ extern "C" fn proxy_on_request_headers(request: u32, _count: usize, _end: u32) -
             return PAUSE;
         }
     };
-    let path = host::header(Map::RequestHeaders, ":path");
-    let Some(target) = edge.locate(&path) else {
+    if fields > SMALL_HEAD {
+        let path = host::header(Map::RequestHeaders, ":path");
+        if edge.locate(&path).is_none() {
+            return CONTINUE;
+        }
+    }
+    let head = host::headers(Map::RequestHeaders);
+    let Some(target) = edge.locate(head.path()) else {
         return CONTINUE;
     };
-    // A map costs by its headers, of which a request may have many.
-    let method = host::header(Map::RequestHeaders, ":method");
-    if let Some(reply) = edge.refuse(&target, &method) {
-        host::send(&reply);
-        return PAUSE;
-    }
-    let map = host::headers(Map::RequestHeaders);
-    match edge.decide(target, map.fields()) {
+    match edge.decide(target, head.fields()) {
         Decision::Pass => return CONTINUE,
         Decision::Reply(reply) => host::send(&reply),
         Decision::Ask(callout) => {

@@ -126,9 +126,9 @@ pub fn send(reply: &Reply) {
     if let Some(line) = &reply.alarm {
         log_error(line);
     }
-    let headers = map::serialize(reply.headers.iter().map(|(name, value)| (*name, &**value)));
+    let fields = reply.headers.iter().map(|(name, value)| (*name, &**value));
     // SAFETY: all pointers are valid for the call.
-    let status = unsafe {
+    let status = map::serialized(fields, |headers| unsafe {
         proxy_send_local_response(
             u32::from(reply.status),
             reply.details.as_ptr(),
@@ -139,7 +139,7 @@ pub fn send(reply: &Reply) {
             headers.len(),
             -1,
         )
-    };
+    });
     if status != OK {
         // SAFETY: takes no pointer.
         unsafe { proxy_close_stream(STREAM_HTTP_REQUEST) };
@@ -148,13 +148,12 @@ pub fn send(reply: &Reply) {
 
 /// Sends a callout; its token comes back with its outcome.
 pub fn dispatch(callout: &Callout) -> Result<u32, NotSent> {
-    let headers = map::serialize(callout.headers());
     const NONE: [u8; 4] = [0; 4];
     // Envoy reads 0 as no timeout at all; a configuration has at least 1 ms.
     let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
     let mut token = 0;
     // SAFETY: all pointers are valid for the call.
-    let status = unsafe {
+    let status = map::serialized(callout.headers(), |headers| unsafe {
         proxy_http_call(
             callout.cluster.as_ptr(),
             callout.cluster.len(),
@@ -167,7 +166,7 @@ pub fn dispatch(callout: &Callout) -> Result<u32, NotSent> {
             timeout,
             &mut token,
         )
-    };
+    });
     match status {
         OK => Ok(token),
         BAD_ARGUMENT => Err(NotSent::UnknownCluster),

@@ -1,9 +1,11 @@
 //! The host's form of a header map: a count, all sizes, then all names and
 //! values, each with a NUL behind it. Sizes are little-endian `u32`s.
 
+use super::Local;
 use super::scratch::Bytes;
 use crate::call::Header;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// A header map as the host handed it over.
 #[derive(Default)]
@@ -14,6 +16,11 @@ pub struct HeaderMap {
 impl HeaderMap {
     pub fn new(bytes: Bytes) -> HeaderMap {
         HeaderMap { bytes }
+    }
+
+    /// The `:path`; empty without one.
+    pub fn path(&self) -> &[u8] {
+        self.fields().find(|(name, _)| *name == b":path").map_or(&[], |(_, value)| value)
     }
 
     /// The fields, in order. What does not fit the form ends them.
@@ -52,9 +59,17 @@ fn take_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_le_bytes(*size)).ok()?, rest))
 }
 
-/// Header fields in the host's form.
-pub fn serialize<'a>(fields: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(512);
+/// Hands header fields in the host's form to `send`. They are written where the last ones were, so that
+/// a reply takes no memory.
+pub fn serialized<'a, R>(
+    fields: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    send: impl FnOnce(&[u8]) -> R,
+) -> R {
+    static LAST: Local<Cell<Vec<u8>>> = Local(Cell::new(Vec::new()));
+    /// More than this is not kept.
+    const ORDINARY: usize = 8 * 1024;
+    let mut bytes = LAST.0.take();
+    bytes.clear();
     push_size(&mut bytes, fields.clone().count());
     for (name, value) in fields.clone() {
         push_size(&mut bytes, name.len());
@@ -66,7 +81,11 @@ pub fn serialize<'a>(fields: impl Iterator<Item = (&'a str, &'a str)> + Clone) -
             bytes.push(0);
         }
     }
-    bytes
+    let sent = send(&bytes);
+    if bytes.capacity() <= ORDINARY {
+        LAST.0.set(bytes);
+    }
+    sent
 }
 
 fn push_size(bytes: &mut Vec<u8>, size: usize) {

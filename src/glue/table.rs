@@ -19,13 +19,16 @@ impl<V> Table<V> {
         self.places.get_mut(at)?.as_mut().map(|(_, value)| value)
     }
 
-    /// What stood there is gone.
-    pub fn insert(&mut self, number: u32, value: V) {
-        self.remove(number);
+    /// Returns what stood there.
+    pub fn insert(&mut self, number: u32, value: V) -> Option<V> {
+        if let Some(there) = self.get_mut(number) {
+            return Some(core::mem::replace(there, value));
+        }
         if self.taken >= self.places.len() >> 1 {
             self.grow();
         }
         self.put(number, value);
+        None
     }
 
     pub fn remove(&mut self, number: u32) -> Option<V> {

@@ -58,12 +58,13 @@ pub struct Waiting {
 /// Notes a filter (no parent) or a request to one.
 pub fn create(context: u32, parent: u32) {
     with(|vm| {
-        vm.forget(context);
         if parent == 0 {
+            vm.forget(context);
             vm.filters.push((context, None));
         } else {
             let edge = vm.filter(parent).cloned().flatten();
-            vm.requests.insert(context, Request { edge, state: State::New });
+            let before = vm.requests.insert(context, Request { edge, state: State::New });
+            vm.forget_callout(before);
         }
     });
 }
@@ -131,11 +132,14 @@ impl Vm {
 
     fn forget(&mut self, context: u32) {
         match self.requests.remove(context) {
-            Some(Request { state: State::Waiting { token, .. }, .. }) => {
-                self.callouts.remove(token);
-            }
-            Some(_) => {}
             None => self.filters.retain(|(id, _)| *id != context),
+            request => self.forget_callout(request),
+        }
+    }
+
+    fn forget_callout(&mut self, request: Option<Request>) {
+        if let Some(Request { state: State::Waiting { token, .. }, .. }) = request {
+            self.callouts.remove(token);
         }
     }
 }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use super::printable;
 use crate::call::{CountRequest, Header};
+use crate::filters::Value;
 use crate::percent;
 use crate::reply::Fault;
 use crate::route;
@@ -84,7 +85,11 @@ impl Store {
             path.push(separator);
             path.push_str(filter.name);
             path.push('=');
-            percent::encode_into(&mut path, value.as_str());
+            match value {
+                Value::Text(text) => percent::encode_into(&mut path, text.as_str()),
+                // All others consist of unreserved characters.
+                plain => path.push_str(plain.as_str()),
+            }
             separator = '&';
         }
         path
