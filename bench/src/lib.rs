@@ -45,10 +45,10 @@ pub struct Options {
     /// The short form: to see that it works, not to see figures
     #[arg(long)]
     pub quick: bool,
-    /// Rounds of each [default: 12 of a case]
+    /// Rounds of each [default: 10 of a case]
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// Seconds for each contender in each round [default: 1.5]
+    /// Seconds for each contender in each round [default: 1 in `edge`]
     #[arg(long)]
     pub seconds: Option<f64>,
     /// Only this case of `edge`, as `count`, or `count/40` with 40 headers alone; may be repeated

@@ -11,6 +11,7 @@ use testkit::{Error, Result};
 
 use super::cases::{CASES, Case, End, FEW, HEADERS};
 use super::config::{self, Answer, Route};
+use super::floor;
 use crate::machine::Cores;
 use crate::oha::Request;
 
@@ -19,6 +20,8 @@ use crate::oha::Request;
 pub enum Contender {
     /// Envoy alone.
     Native,
+    /// A wasm filter that only makes the host calls.
+    Floor,
     /// Envoy's Lua filter.
     Lua,
     /// Our filter.
@@ -32,6 +35,7 @@ impl Contender {
     pub fn name(&self) -> &'static str {
         match self {
             Contender::Native => "native",
+            Contender::Floor => "floor",
             Contender::Lua => "lua",
             Contender::Ours => "ours",
             Contender::Variant(name) => name,
@@ -46,7 +50,7 @@ impl Contender {
     /// The listener that serves this case.
     fn listener(&self, case: &Case) -> String {
         match self {
-            Contender::Native => format!("native_{}", case.name),
+            Contender::Native | Contender::Floor => format!("{}_{}", self.name(), case.name),
             Contender::Variant(name) => format!("variant_{name}"),
             _ => self.name().to_owned(),
         }
@@ -100,6 +104,12 @@ impl Bench {
             };
             listeners.push(config::listener(&name, &[], route));
             names.push(name);
+            if let Some(answer) = answers.get(case.name) {
+                let name = Contender::Floor.listener(case);
+                let filter = config::wasm_filter(&floor::build(case, answer)?);
+                listeners.push(config::listener(&name, &[filter], through.clone()));
+                names.push(name);
+            }
         }
         for (variant, module) in modules.iter().skip(1) {
             let name = format!("variant_{}", variant.name());

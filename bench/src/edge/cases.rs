@@ -103,6 +103,11 @@ pub const HEADERS: [usize; 2] = [FEW, 40];
 pub const FEW: usize = 5;
 
 impl Case {
+    /// Its path, without a query.
+    pub fn path(&self) -> &'static str {
+        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+    }
+
     /// The request with so many header fields of [`HEADERS`].
     pub fn request(&self, headers: usize) -> Request {
         let headers = FIELDS.iter().take(headers).map(|&(name, value)| {

@@ -18,6 +18,7 @@ const BAR: i32 = 14;
 
 const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const LUA: RGBColor = RGBColor(0xb0, 0xb0, 0xb0);
+const FLOOR: RGBColor = RGBColor(0xf0, 0xa0, 0x20);
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const FAINT: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
@@ -76,8 +77,15 @@ fn draw_on(svg: &mut String, rows: &[Row]) -> Drawn {
             let middle = (LEFT + 6, upper + BAR / 2);
             write(&area, middle, HPos::Left, 12, ink, &format!("{ratio:.2}"))?;
         }
-        let target = x(row.case.end.target());
-        line(&area, [(target, top - 4), (target, top + BAR + 3)], RED.stroke_width(2))?;
+        let tick = |ratio: f64, color: RGBColor| match ratio.is_nan() {
+            true => Ok(()), // It was not measured.
+            false => {
+                let at = x(ratio);
+                line(&area, [(at, top - 4), (at, top + BAR + 3)], color.stroke_width(2))
+            }
+        };
+        tick(row.case.end.target(), RED)?;
+        tick(self::ratio(row, &Contender::Floor), FLOOR)?;
     }
     mark(10, INK, 2)?;
     area.present().map_err(text)?;
@@ -90,9 +98,15 @@ fn legend(area: &Area) -> Drawn {
         area.draw(&square).map_err(text)?;
         write(area, (at + 18, 46), HPos::Left, 13, INK, name)?;
     }
-    line(area, [(270, 38), (270, 54)], RED.stroke_width(2))?;
-    write(area, (277, 46), HPos::Left, 13, INK, "the most this filter may cost")?;
-    write(area, (478, 46), HPos::Left, 13, INK, "1.0: Envoy alone")
+    for (at, name, color) in [
+        (262, "its target", RED),
+        (348, "the least of any wasm filter", FLOOR),
+        (540, "Envoy alone", INK),
+    ] {
+        line(area, [(at, 38), (at, 54)], color.stroke_width(2))?;
+        write(area, (at + 7, 46), HPos::Left, 13, INK, name)?;
+    }
+    Ok(())
 }
 
 fn ratio(row: &Row, of: &Contender) -> f64 {

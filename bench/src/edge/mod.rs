@@ -7,6 +7,7 @@
 //! | [`bench`] | who runs: Envoy, its contenders, the server behind them |
 //! | [`config`] | their configuration |
 //! | [`measure`] | rounds |
+//! | [`floor`] | the least that a wasm filter can cost |
 //! | [`chart`], [`table`] | what they showed |
 //! | [`variants`] | the filter without what makes it fast |
 
@@ -14,6 +15,7 @@ pub mod bench;
 pub mod cases;
 pub mod chart;
 pub mod config;
+pub mod floor;
 pub mod measure;
 pub mod table;
 pub mod variants;
@@ -54,7 +56,8 @@ pub fn run(options: &Options) -> Result<Section> {
         for case in CASES.iter().filter(|case| wanted(options, case, headers)) {
             eprintln!("   {}, {headers} headers …", case.what);
             let request = case.request(headers);
-            let varies = headers == FEW || !options.cases.is_empty();
+            let varies = !options.cases.is_empty()
+                || (headers == FEW && variants::CASES.contains(&case.name));
             let mut asked = contenders.clone();
             asked.retain(|contender| varies || !contender.is_variant());
             let measured = measure(&oha, &bench, case, &request, &asked, effort)?;
@@ -72,7 +75,7 @@ pub fn run(options: &Options) -> Result<Section> {
 
 /// Those named, or all.
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
-    let mut all = vec![Contender::Native, Contender::Lua, Contender::Ours];
+    let mut all = vec![Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours];
     all.extend(VARIANTS.iter().map(|variant| Contender::Variant(variant.name)));
     let named = &options.contenders;
     let names: Vec<&str> = all.iter().map(Contender::name).collect();
@@ -107,8 +110,8 @@ fn check_cases(options: &Options) -> Result<()> {
 }
 
 fn effort(options: &Options) -> Effort {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 12 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.5 });
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 10 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.0 });
     Effort { rounds, fixed_rounds: rounds.div_ceil(3), time: Duration::from_secs_f64(seconds) }
 }
 

@@ -68,21 +68,24 @@ impl Row {
 /// Costs and ratios, with what the targets say of them.
 pub fn costs(rows: &[Row]) -> String {
     let mut text =
-        "| case | headers | native µs | Lua µs | ours µs | ours / native | (median) | target | \
-                    ours / Lua | (median) | target |\n\
-                    |---|---:|---:|---:|---:|---:|---:|---|---:|---:|---|\n"
+        "| case | headers | native µs | floor µs | Lua µs | ours µs | floor / native | ours / native | \
+         (median) | target | ours / Lua | (median) | target |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---|\n"
             .to_owned();
-    let (native, lua, ours) = (Contender::Native, Contender::Lua, Contender::Ours);
+    let (native, floor) = (Contender::Native, Contender::Floor);
+    let (lua, ours) = (Contender::Lua, Contender::Ours);
     for row in rows {
         let cost = |of| format!("{:.2} ({:.2})", least(&row.cpu(of)), median(&row.cpu(of)));
         let (to_native, to_lua) = (row.ratio(&ours, &native), row.ratio(&ours, &lua));
         let target = row.case.end.target();
         text.push_str(&format!(
-            "| {} | {} | {} | {} | **{:.3}** | {:.3} | {} {target:.2} | **{:.3}** | {:.3} | {} 1 |\n",
+            "| {} | {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} {target:.2} | **{:.3}** | {:.3} | {} 1 |\n",
             row.name(),
             cost(&native),
+            cost(&floor),
             cost(&lua),
             cost(&ours),
+            row.ratio(&floor, &native).least,
             to_native.least,
             to_native.median,
             if to_native.least <= target { "≤" } else { "missed: >" },
