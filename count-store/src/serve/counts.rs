@@ -15,8 +15,8 @@ use deadpool::Runtime;
 use deadpool::managed::{
     Manager, Metrics, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
-use deadpool_sync::SyncWrapper;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
+use tokio::task;
 
 use crate::database;
 use crate::error::{Error, Result};
@@ -82,13 +82,20 @@ impl Counts {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> std::result::Result<T, Failure> {
         let reader = self.pool.get().await?;
-        reader
-            .connection
-            .interact(move |connection| work(connection))
-            .await
-            .map_err(|error| Failure::Broken(format!("The database thread failed: {error}.")))?
-            .map_err(Failure::from)
+        // The reader goes along: a client that goes away does not end its count, and
+        // the next request must not be given a connection that is still counting.
+        may_block(move || work(&reader.connection)).await
     }
+}
+
+/// Does something on a thread made for waiting.
+async fn may_block<T: Send + 'static>(
+    work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    let done = task::spawn_blocking(work).await;
+    let done =
+        done.map_err(|error| Failure::Broken(format!("The database thread failed: {error}.")))?;
+    done.map_err(Failure::from)
 }
 
 impl fmt::Display for Failure {
@@ -113,10 +120,10 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-impl From<PoolError<rusqlite::Error>> for Failure {
-    fn from(error: PoolError<rusqlite::Error>) -> Failure {
+impl From<PoolError<Failure>> for Failure {
+    fn from(error: PoolError<Failure>) -> Failure {
         match error {
-            PoolError::Backend(error) => error.into(),
+            PoolError::Backend(failure) => failure,
             error => Failure::Unavailable(format!("No connection to the database: {error}.")),
         }
     }
@@ -128,7 +135,7 @@ struct File(PathBuf);
 
 /// An open connection, and which file it is of.
 struct Reader {
-    connection: SyncWrapper<Connection>,
+    connection: Connection,
     identity: Identity,
 }
 
@@ -145,26 +152,58 @@ impl File {
 
 impl Manager for File {
     type Type = Reader;
-    type Error = rusqlite::Error;
+    type Error = Failure;
 
-    async fn create(&self) -> std::result::Result<Reader, rusqlite::Error> {
+    async fn create(&self) -> std::result::Result<Reader, Failure> {
         // Before it is opened: a file replaced in between is noticed at the next use.
         let identity = self.identity().unwrap_or_default();
         let path = self.0.clone();
-        let open = move || database::open_to_read(&path);
-        let connection = SyncWrapper::new(Runtime::Tokio1, open).await?;
+        let connection = may_block(move || database::open_to_read(&path)).await?;
         Ok(Reader { connection, identity })
     }
 
     /// Gives up a connection to a file that was deleted or replaced. SQLite would
     /// go on counting the rows of the old one, for as long as we run.
-    async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<rusqlite::Error> {
-        if reader.connection.is_mutex_poisoned() {
-            return Err(RecycleError::message("the connection's thread failed"));
-        }
+    async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<Failure> {
         match self.identity() {
             Ok(identity) if identity == reader.identity => Ok(()),
             _ => Err(RecycleError::message("the database is another file now")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+
+    use backup_sharing_count::sql::SCHEMA;
+    use tempfile::TempDir;
+    use tokio::time;
+
+    use super::*;
+
+    fn counts() -> (TempDir, Counts) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("count.db");
+        Connection::open(&file).unwrap().execute_batch(SCHEMA).unwrap();
+        (folder, Counts::new(file).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_count_that_nobody_waits_for_any_more_is_in_nobodys_way() {
+        let (_folder, counts) = counts();
+        let (end, wait) = mpsc::channel::<()>();
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&has_ended);
+        let slow = counts.run(move |_| {
+            let _ = wait.recv_timeout(Duration::from_secs(10));
+            ended.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        assert!(time::timeout(Duration::from_millis(100), slow).await.is_err());
+        counts.check().await.unwrap();
+        assert!(!has_ended.load(Ordering::SeqCst), "it was waited for");
+        drop(end);
     }
 }
