@@ -72,6 +72,40 @@ fn a_load_that_is_killed_leaves_nothing() {
     assert_eq!(folder.serve(&[]).count(), 1003, "a new server sees the same");
 }
 
+#[test]
+fn only_counts_wait_for_a_lock() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    let lock = Connection::open(folder.database()).unwrap();
+    // With a log, readers wait for nobody.
+    lock.execute_batch("PRAGMA journal_mode = delete").unwrap();
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 3);
+
+    lock.execute_batch("BEGIN EXCLUSIVE; DELETE FROM backup_sharing").unwrap();
+    // As many as the server has connections to the database, more than it has threads
+    // that serve.
+    let cores = thread::available_parallelism().unwrap().get();
+    let mut waiting: Vec<Http> = (0..2 * cores)
+        .map(|_| {
+            let mut waiting = Http::open(server.address).unwrap();
+            let host: [(&str, &[u8]); 1] = [("host", b"a")];
+            waiting.send(&http::encode_request("GET", PATH, &host, b"")).unwrap();
+            waiting
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    assert_eq!(server.get("/", &[]).status, 404);
+    // A lock is waited for up to 5 s.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+
+    lock.execute_batch("ROLLBACK").unwrap();
+    for waiting in &mut waiting {
+        assert_eq!(count_in(&waiting.receive(false).unwrap()), 3);
+    }
+}
+
 /// A query that is slow for an honest reason: many rows, and a name that
 /// almost matches everywhere in each.
 fn slow_query(folder: &Folder) -> String {

@@ -1,9 +1,11 @@
 //! The database behind the server: a few connections, each used by one request
-//! at a time, on threads where it may block.
+//! at a time. A count begins on the thread that serves; what takes longer is done on
+//! a thread where it may block.
 
 use std::fmt;
 use std::fs;
 use std::io;
+use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::thread;
@@ -24,6 +26,11 @@ use crate::error::{Error, Result};
 /// How long a request waits for a connection. Longer than this, its client has
 /// most likely given up, and Envoy's health check should hear of it.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// In steps of SQLite's virtual machine: what takes no more is done on the thread that
+/// serves, what takes twice as many is not. So many take about 20 µs, which is what the
+/// way to another thread and back takes.
+const QUICK: i32 = 2_500;
 
 /// Counts, and says whether it could.
 pub struct Counts {
@@ -61,7 +68,7 @@ impl Counts {
         let count: i64 = self
             .run(move |connection| {
                 let mut statement = connection.prepare_cached(&text)?;
-                statement.query_row(params_from_iter(parameters), |row| row.get(0))
+                statement.query_row(params_from_iter(&parameters), |row| row.get(0))
             })
             .await?;
         u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
@@ -79,9 +86,12 @@ impl Counts {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> std::result::Result<T, Failure> {
-        let reader = self.pool.get().await?;
+        let mut reader = self.pool.get().await?;
+        if let Some(done) = reader.at_once(&work)? {
+            return Ok(done);
+        }
         // The reader goes along: a client that goes away does not end its count, and
         // the next request must not be given a connection that is still counting.
         may_block(move || work(&reader.connection)).await
@@ -142,6 +152,38 @@ struct Reader {
 /// The device and inode that the path led to.
 type Identity = (u64, u64);
 
+// === impl Reader ===
+
+impl Reader {
+    /// What `work` comes to, if it takes no time to speak of; nothing if it would have
+    /// taken longer, or waited for another program's lock.
+    fn at_once<T>(
+        &mut self,
+        work: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let connection = &mut self.connection;
+        connection.busy_timeout(Duration::ZERO)?;
+        // SQLite reckons a statement's steps over all its runs. So it asks for the first
+        // time after any number of this run's up to QUICK, and then after QUICK more.
+        let mut was_asked = false;
+        let is_enough = move || mem::replace(&mut was_asked, true);
+        connection.progress_handler(QUICK, Some(is_enough))?;
+        let done = work(connection);
+        // As it was opened, for work that may take its time.
+        connection.progress_handler(0, None::<fn() -> bool>)?;
+        connection.busy_timeout(database::BUSY)?;
+        match done {
+            Err(error) if is_too_slow(&error) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+}
+
+fn is_too_slow(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy))
+}
+
 // === impl File ===
 
 impl File {
@@ -176,6 +218,7 @@ impl Manager for File {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, mpsc};
+    use std::thread::ThreadId;
 
     use backup_sharing_count::sql::SCHEMA;
     use tempfile::TempDir;
@@ -190,19 +233,46 @@ mod tests {
         (folder, Counts::new(file).unwrap())
     }
 
+    /// Counts to a number, in about 15 steps for each: the count, and who counted.
+    fn count_to(number: i64) -> impl Fn(&Connection) -> rusqlite::Result<(i64, ThreadId)> {
+        let text = "WITH RECURSIVE numbers(n) AS
+            (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT ?1) SELECT count(*) FROM numbers";
+        move |connection| {
+            let count = connection.prepare_cached(text)?.query_row([number], |row| row.get(0))?;
+            Ok((count, thread::current().id()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_longer_is_done_on_another_thread_and_in_whole() {
+        let (_folder, counts) = counts();
+        // In turn, on one connection with one statement: what one run leaves behind
+        // must not matter to the next.
+        for round in 0..100 {
+            for (number, is_quick) in [(10, true), (100, true), (1_000, false), (10_000, false)] {
+                let (count, thread) = counts.run(count_to(number)).await.unwrap();
+                assert_eq!(count, number);
+                assert_eq!(thread == thread::current().id(), is_quick, "{number} in {round}");
+            }
+        }
+        assert_eq!(counts.pool.status().size, 1);
+    }
+
     #[tokio::test]
     async fn a_count_that_nobody_waits_for_any_more_is_in_nobodys_way() {
         let (_folder, counts) = counts();
         let (end, wait) = mpsc::channel::<()>();
         let has_ended = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&has_ended);
-        let slow = counts.run(move |_| {
+        let slow = counts.run(move |connection| {
+            count_to(10_000)(connection)?;
             let _ = wait.recv_timeout(Duration::from_secs(10));
             ended.store(true, Ordering::SeqCst);
             Ok(())
         });
         assert!(time::timeout(Duration::from_millis(100), slow).await.is_err());
-        counts.check().await.unwrap();
+        let (count, thread) = counts.run(count_to(10)).await.unwrap();
+        assert_eq!((count, thread), (10, thread::current().id()));
         assert!(!has_ended.load(Ordering::SeqCst), "it was waited for");
         drop(end);
     }

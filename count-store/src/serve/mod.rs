@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`http`] | the paths, and replies as HTTP |
 //! | [`tokens`] | who may ask |
-//! | [`counts`] | the database, kept off the threads that serve |
+//! | [`counts`] | the database, and which thread may wait for it |
 
 mod counts;
 mod http;
