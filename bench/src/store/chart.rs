@@ -11,15 +11,16 @@ const BLUE: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const RED: RGBColor = RGBColor(0xc4, 0x4e, 0x52);
 const GREY: RGBColor = RGBColor(0x77, 0x77, 0x77);
 
-/// The counts that are drawn: filter, the project's sharings, colour.
-const LINES: [(&str, u64, RGBColor); 7] = [
-    ("name", 100_000, RED),
-    ("none", 100_000, BLUE),
-    ("status", 100_000, GREY),
-    ("name", 1_000, RED),
-    ("none", 1_000, BLUE),
-    ("volume_id", 100_000, GREY),
-    ("none", 10, BLUE),
+/// The counts that are drawn: filter, the project's sharings, its name, colour, and where beside
+/// the line's end the name stands.
+const LINES: [(&str, u64, &str, RGBColor, i32); 7] = [
+    ("name", 100_000, "name, 100,000 sharings", RED, -7),
+    ("none", 100_000, "no filter, 100,000", BLUE, -7),
+    ("status", 100_000, "status, 100,000", GREY, -7),
+    ("name", 1_000, "name, 1000", RED, -7),
+    ("none", 1_000, "no filter, 1000", BLUE, -7),
+    ("volume_id", 100_000, "volume_id, 100,000", GREY, -14),
+    ("none", 10, "no filter, 10", BLUE, 0),
 ];
 
 type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -50,7 +51,7 @@ fn draw_on(svg: &mut String, cells: &[Cell]) -> Drawn {
         .y_label_formatter(&|micros| format!("{micros}"))
         .draw()
         .map_err(text)?;
-    for (filter, size, color) in LINES {
+    for (filter, size, name, color, beside) in LINES {
         let points = cells.iter().filter(|cell| {
             cell.project.side == Side::From
                 && cell.project.size == size
@@ -66,8 +67,8 @@ fn draw_on(svg: &mut String, cells: &[Cell]) -> Drawn {
         chart.draw_series(dots).map_err(text)?;
         let style = ("sans-serif", 13).into_font().color(&color);
         let (x, y) = chart.backend_coord(&last);
-        let name = format!("{filter}, of {size}");
-        area.draw_text(&name, &style.into_text_style(&area), (x + 10, y - 7)).map_err(text)?;
+        let style = style.into_text_style(&area);
+        area.draw_text(name, &style, (x + 10, y + beside)).map_err(text)?;
     }
     area.present().map_err(text)?;
     Ok(())
