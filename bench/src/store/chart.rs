@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use testkit::{Error, Result};
 
-use super::measure::Cell;
+use super::counts::Cell;
 use super::rows::Side;
 
 const SIZE: (u32, u32) = (800, 420);

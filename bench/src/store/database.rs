@@ -48,7 +48,8 @@ impl Table {
         let folder = workspace::target_dir().join("bench");
         let wrong = |what: &str| Error::while_doing(format!("{what} in {}", folder.display()));
         fs::create_dir_all(&folder).map_err(wrong("make a folder"))?;
-        let (csv, file) = (folder.join("sharings.csv"), folder.join("sharings.db"));
+        let file_of = |kind: &str| folder.join(format!("sharings-{rows}.{kind}"));
+        let (csv, file) = (file_of("csv"), file_of("db"));
         delete(&file);
         // Rows, indexes, and what is sorted meanwhile.
         let free = rustix::fs::statvfs(&folder);

@@ -1,6 +1,7 @@
 //! What the figures have to be.
 
-use super::measure::{Cell, Overhead};
+use super::counts::Cell;
+use super::measure::Overhead;
 
 /// The most that a count may take among the most rows, as a multiple of the same count among the
 /// fewest: a level or two of each B-tree, and caches that hold less of it.

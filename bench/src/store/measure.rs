@@ -1,16 +1,15 @@
-//! How long counts take: in SQLite alone, through the service, and many at once.
+//! How much is measured; what the service adds to a count; many counts at once.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use testkit::count_store::CountStore;
-use testkit::{Error, Result};
+use testkit::Result;
 
+use super::counts::Cell;
 use super::database::Table;
-use super::queries::{FILTERS, Filters, target};
-use super::rows::{Watched, watched};
-use super::service::Asking;
+use super::queries::{FILTERS, target};
+use super::rows::watched;
+use super::service::{Asking, Store, serve};
 use crate::machine::{self, Cores};
 use crate::oha::{Amount, Load, Oha, Request};
 use crate::statistics::{least, median};
@@ -18,7 +17,7 @@ use crate::statistics::{least, median};
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// How often SQLite and the service take turns.
+    /// How many turns each count has.
     pub rounds: usize,
     /// How long each turn is.
     pub turn: Duration,
@@ -31,27 +30,8 @@ pub struct Effort {
 pub struct Times {
     /// The least.
     pub least: f64,
-    /// The median.
+    /// The median; of turns, that of their medians.
     pub median: f64,
-}
-
-/// A count.
-#[derive(Clone, Copy, Debug)]
-pub struct Cell {
-    /// The rows of the table.
-    pub rows: u64,
-    /// Whose sharings.
-    pub project: Watched,
-    /// Which of them.
-    pub filters: Filters,
-    /// How many there are.
-    pub matches: u64,
-    /// Steps of SQLite's virtual machine.
-    pub steps: i32,
-    /// In SQLite alone.
-    pub alone: Times,
-    /// Through the service.
-    pub service: Times,
 }
 
 /// What the service adds to a count of about a millisecond.
@@ -83,78 +63,36 @@ pub struct Many {
 /// Connections that ask at once.
 pub const CONNECTIONS: usize = 8;
 
-/// Starts the service on a table.
-pub fn serve(table: &Table) -> Result<CountStore> {
-    CountStore::start(&table.file, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-}
-
-/// Every count of every watched project.
-pub fn cells(table: &Table, service: &CountStore, effort: Effort) -> Result<Vec<Cell>> {
-    let mut cells = Vec::new();
-    for project in watched(table.load.rows) {
-        for filters in FILTERS {
-            cells.push(cell(table, service, project, filters, effort)?);
-        }
-    }
-    Ok(cells)
-}
-
-fn cell(
-    table: &Table,
-    service: &CountStore,
-    project: Watched,
-    filters: Filters,
-    effort: Effort,
-) -> Result<Cell> {
-    let target = target(project, filters);
-    let alone = table.alone(&target)?;
-    let (matches, steps) = alone.count()?;
-    let mut asking = Asking::new(service.address(), &target)?;
-    let served = asking.ask()?;
-    if served != matches {
-        return Err(Error::new(format!(
-            "SQLite counts {matches} and the store {served}: {target}"
-        )));
-    }
-    let (mut times, mut served) = (Vec::new(), Vec::new());
-    for _ in 0..effort.rounds {
-        alone.with(|once| turn(effort.turn, &mut times, once))?;
-        turn(effort.turn, &mut served, &mut || asking.ask().map(drop))?;
-    }
-    let (alone, service) = (Times::of(&times), Times::of(&served));
-    Ok(Cell { rows: table.load.rows, project, filters, matches, steps, alone, service })
-}
-
-/// Does something for so long, five times at least.
-fn turn(
-    length: Duration,
-    times: &mut Vec<f64>,
-    once: &mut dyn FnMut() -> Result<()>,
-) -> Result<()> {
-    let (start, before) = (Instant::now(), times.len());
-    while start.elapsed() < length || times.len() < before + 5 {
+/// Does something for so long, five times at least: how long it takes each time, in µs.
+pub fn turn(length: Duration, once: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while start.elapsed() < length || times.len() < 5 {
         let start = Instant::now();
         once()?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    Ok(())
+    Ok(times)
 }
 
 impl Times {
-    fn of(times: &[f64]) -> Times {
+    /// Of one turn.
+    pub fn of(times: &[f64]) -> Times {
         Times { least: least(times), median: median(times) }
+    }
+
+    /// Of many turns.
+    pub fn of_turns(turns: &[Times]) -> Times {
+        let all = |time: fn(&Times) -> f64| turns.iter().map(time).collect::<Vec<_>>();
+        Times { least: least(&all(|turn| turn.least)), median: median(&all(|turn| turn.median)) }
     }
 }
 
-/// Measures more closely the count that comes nearest to a millisecond.
-pub fn overhead(
-    table: &Table,
-    service: &CountStore,
-    cells: &[Cell],
-    effort: Effort,
-) -> Result<Option<Overhead>> {
+/// Measures more closely the count of a table that comes nearest to a millisecond.
+pub fn overhead(store: &Store, cells: &[Cell], effort: Effort) -> Result<Option<Overhead>> {
+    let Store { table, service } = store;
     let distance = |cell: &Cell| (cell.alone.least / 1000.0).ln().abs();
-    let near = cells.iter().filter(|cell| distance(cell) < 2_f64.ln());
+    let near = cells.iter().filter(|cell| cell.rows == table.load.rows);
+    let near = near.filter(|cell| distance(cell) < 2_f64.ln());
     let Some(cell) = near.min_by(|one, other| distance(one).total_cmp(&distance(other))) else {
         return Ok(None);
     };
@@ -163,19 +101,21 @@ pub fn overhead(
     let mut asking = Asking::new(service.address(), &target)?;
     let (mut times, mut served) = (Vec::new(), Vec::new());
     let (mut alone_cpu, mut service_cpu) = (Vec::new(), Vec::new());
-    for _ in 0..effort.rounds * 4 {
-        let (cpu, before) = (thread_time(), times.len());
-        alone.with(|once| turn(effort.turn, &mut times, once))?;
-        alone_cpu.push((thread_time() - cpu) / (times.len() - before) as f64);
-        let (cpu, before) = (machine::cpu_time(service.pid())?, served.len());
-        turn(effort.turn, &mut served, &mut || asking.ask().map(drop))?;
+    for _ in 0..effort.rounds * 2 {
+        let cpu = thread_time();
+        let counted = alone.with(|once| turn(effort.turn, once))?;
+        alone_cpu.push((thread_time() - cpu) / counted.len() as f64);
+        times.push(Times::of(&counted));
+        let cpu = machine::cpu_time(service.pid())?;
+        let counted = turn(effort.turn, &mut || asking.ask().map(drop))?;
         let cpu = (machine::cpu_time(service.pid())? - cpu) as f64 / 1e3;
-        service_cpu.push(cpu / (served.len() - before) as f64);
+        service_cpu.push(cpu / counted.len() as f64);
+        served.push(Times::of(&counted));
     }
     Ok(Some(Overhead {
         cell: *cell,
-        alone: Times::of(&times),
-        service: Times::of(&served),
+        alone: Times::of_turns(&times),
+        service: Times::of_turns(&served),
         alone_cpu: least(&alone_cpu),
         service_cpu: least(&service_cpu),
     }))

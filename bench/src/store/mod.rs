@@ -6,11 +6,13 @@
 //! | [`database`] | the data loaded, and SQLite alone on it |
 //! | [`queries`] | the calls |
 //! | [`service`] | the store, asked |
-//! | [`measure`] | how long they take |
+//! | [`counts`] | how long each count takes |
+//! | [`measure`] | what the service adds, and how many counts it answers |
 //! | [`judge`] | how long they may |
 //! | [`table`], [`chart`] | what they showed |
 
 pub mod chart;
+pub mod counts;
 pub mod database;
 pub mod judge;
 pub mod measure;
@@ -23,8 +25,9 @@ use std::time::Duration;
 
 use testkit::{Error, Result};
 
-use self::database::Table;
+use self::database::Load;
 use self::measure::Effort;
+use self::service::Store;
 use crate::machine::Cores;
 use crate::oha::Oha;
 use crate::{Options, Section};
@@ -44,20 +47,20 @@ pub fn run(options: &Options) -> Result<Section> {
     let effort = effort(options);
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
-    let (mut loads, mut cells) = (Vec::new(), Vec::new());
-    let (mut overhead, mut many) = (None, None);
+    let mut stores = Vec::new();
     for rows in tables(options)? {
         eprintln!("   {rows} rows …");
-        let table = Table::load(rows)?;
-        let service = measure::serve(&table)?;
-        loads.push(table.load);
-        let measured = measure::cells(&table, &service, effort)?;
-        // Of the largest table.
-        overhead = measure::overhead(&table, &service, &measured, effort)?.or(overhead);
-        cells.extend(measured);
-        drop(service);
-        many = measure::many(&table, &oha, &cores, effort)?.or(many);
+        stores.push(Store::new(rows)?);
     }
+    eprintln!("   counts …");
+    let cells = counts::cells(&stores, effort)?;
+    // Of the largest table that has them.
+    let (mut overhead, mut many) = (None, None);
+    for store in &stores {
+        overhead = measure::overhead(store, &cells, effort)?.or(overhead);
+        many = measure::many(&store.table, &oha, &cores, effort)?.or(many);
+    }
+    let loads: Vec<Load> = stores.iter().map(|store| store.table.load).collect();
     Ok(Section {
         text: table::text(&loads, &cells, overhead.as_ref(), many.as_ref(), CHART),
         data: table::data(&loads, &cells, overhead.as_ref(), many.as_ref()),
@@ -82,7 +85,7 @@ fn tables(options: &Options) -> Result<Vec<u64>> {
 }
 
 fn effort(options: &Options) -> Effort {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 5 });
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 12 });
     let seconds = options.seconds.unwrap_or(if options.quick { 0.2 } else { 4.0 });
     let turn = Duration::from_secs_f64(seconds / 80.0);
     Effort { rounds, turn, many: Duration::from_secs_f64(seconds) }

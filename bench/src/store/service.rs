@@ -1,9 +1,22 @@
-//! The store as a process, asked over one connection that stays open.
+//! The store as a process on a table, asked over one connection that stays open.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
+use testkit::count_store::CountStore;
 use testkit::{Error, Result};
+
+use super::database::Table;
+use super::rows::{Watched, watched};
+
+/// A table, and the service on it.
+#[derive(Debug)]
+pub struct Store {
+    /// The table.
+    pub table: Table,
+    /// The service.
+    pub service: CountStore,
+}
 
 /// A connection that asks one thing again and again.
 ///
@@ -14,6 +27,29 @@ pub struct Asking {
     request: Vec<u8>,
     answer: Vec<u8>,
 }
+
+// === impl Store ===
+
+impl Store {
+    /// Loads a table and starts the service.
+    pub fn new(rows: u64) -> Result<Store> {
+        let table = Table::load(rows)?;
+        let service = serve(&table)?;
+        Ok(Store { table, service })
+    }
+
+    /// Whether a project is in the table.
+    pub fn has(&self, project: Watched) -> bool {
+        watched(self.table.load.rows).any(|it| it == project)
+    }
+}
+
+/// Starts the service on a table.
+pub fn serve(table: &Table) -> Result<CountStore> {
+    CountStore::start(&table.file, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+}
+
+// === impl Asking ===
 
 impl Asking {
     /// Connects.

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::counts::Cell;
 use super::database::Load;
 use super::judge;
-use super::measure::{CONNECTIONS, Cell, Many, Overhead, Times};
+use super::measure::{CONNECTIONS, Many, Overhead, Times};
 use super::queries::FILTERS;
 use super::rows::{SIZES, Side, Watched};
 
@@ -18,7 +19,8 @@ pub fn text(
 ) -> String {
     let mut text = format!(
         "Time of a count in µs: the least, in SQLite alone (in the bench's process) and, behind it, \
-         through the service over one connection that stays open. The project shares as many \
+         through the service over one connection that stays open. All counts of all tables take \
+         turns, round after round, for the machine is not always as fast. The project shares as many \
          backups as the second column says; all other rows are of other projects. What is shared \
          *to* a project was measured too; see the JSON.\n\n\
          ![Time of a count over the rows of the table]({chart})\n\n{}",
