@@ -1,10 +1,13 @@
 //! `cargo xtask dist`: the module as it is handed out.
 //!
-//! It is built once, with the names of its functions. The copy without them is what Envoy loads;
-//! the other turns the numbers of a trap's backtrace into names.
+//! It is built once, with the names of its functions, and optimised by Binaryen's wasm-opt where there is
+//! one. The copy without names is what Envoy loads; the other turns the numbers of a trap's backtrace
+//! into names.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -41,6 +44,16 @@ pub fn run(_options: &Options) -> Result<()> {
 pub fn build(folder: &Path) -> Result<Dist> {
     const NAME: &str = "backup_sharing_count";
     let named = workspace::filter_module_with_names(Progress::Shown)?;
+    let named = match optimise(&named)? {
+        Some(optimised) => optimised,
+        None => {
+            eprintln!(
+                "There is no wasm-opt on the PATH: the module is a tenth larger than it could be. \
+                 Debian and Homebrew have it in the package binaryen."
+            );
+            named
+        }
+    };
     let named = fs::read(named).map_err(Error::while_doing("read the module"))?;
     let module = without_custom_sections(&named)?;
     let sum: String = Sha256::digest(&module).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -56,6 +69,29 @@ pub fn build(folder: &Path) -> Result<Dist> {
         named: write(format!("{NAME}.debug.wasm"), &named)?,
         sum: write(format!("{NAME}.wasm.sha256"), format!("{sum}  {NAME}.wasm\n").as_bytes())?,
     })
+}
+
+/// What wasm-opt makes of a module, beside it; names are kept. `None` if there is no wasm-opt.
+fn optimise(module: &Path) -> Result<Option<PathBuf>> {
+    // What rustc uses. wasm-opt would take it from the module, but an older one does not know all of
+    // the names there.
+    const FEATURES: [&str; 6] = [
+        "--enable-bulk-memory",
+        "--enable-multivalue",
+        "--enable-mutable-globals",
+        "--enable-nontrapping-float-to-int",
+        "--enable-reference-types",
+        "--enable-sign-ext",
+    ];
+    let optimised = module.with_extension("opt.wasm");
+    let mut wasm_opt = Command::new("wasm-opt");
+    wasm_opt.args(FEATURES).args(["-O3", "-g"]).arg(module).arg("-o").arg(&optimised);
+    match wasm_opt.status() {
+        Ok(status) if status.success() => Ok(Some(optimised)),
+        Ok(status) => Err(Error::new(format!("wasm-opt failed ({status}); it says why above."))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::while_doing("run wasm-opt")(error)),
+    }
 }
 
 /// The module without names, producers and whatever else does not run. Envoy reads one custom
