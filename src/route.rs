@@ -27,20 +27,32 @@ pub enum Target<'p> {
 
 /// Looks at a `:path` with its query. `None`: the request is for somebody else.
 pub fn locate(path_and_query: &[u8]) -> Option<Target<'_>> {
-    let mark = path_and_query.iter().position(|&byte| byte == b'?');
-    let halves = mark.and_then(|mark| path_and_query.split_at_checked(mark));
-    let (path, query) = halves.unwrap_or((path_and_query, &[]));
-    let query = query.strip_prefix(b"?").unwrap_or_default();
-    match project_id(path) {
-        Some(project_id) => Some(Target::Count { project_id, query }),
-        None => is_disguised(path).then_some(Target::Disguised),
+    if let Some(target) = route(path_and_query) {
+        return Some(target);
     }
+    let end = path_and_query.iter().position(|&byte| byte == b'?');
+    let path = end.map_or(Some(path_and_query), |end| path_and_query.get(..end));
+    path.is_some_and(is_disguised).then_some(Target::Disguised)
 }
 
-/// The project id if `path` is the route, byte for byte.
-fn project_id(path: &[u8]) -> Option<&[u8]> {
-    let id = path.strip_prefix(BEFORE.as_bytes())?.strip_suffix(AFTER.as_bytes())?;
-    (!id.is_empty() && !id.contains(&b'/')).then_some(id)
+/// The target if it is the route, byte for byte.
+fn route(path_and_query: &[u8]) -> Option<Target<'_>> {
+    let rest = path_and_query.strip_prefix(BEFORE.as_bytes())?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'))?;
+    let (project_id, rest) = rest.split_at_checked(end).filter(|(id, _)| !id.is_empty())?;
+    let query = match rest.strip_prefix(AFTER.as_bytes())? {
+        [] => &[],
+        [b'?', query @ ..] => query,
+        _ => return None,
+    };
+    Some(Target::Count { project_id, query })
+}
+
+/// Whether a path is the route once it is decoded: a `?` in it begins no query.
+fn is_route(path: &[u8]) -> bool {
+    let project_id =
+        path.strip_prefix(BEFORE.as_bytes()).and_then(|rest| rest.strip_suffix(AFTER.as_bytes()));
+    project_id.is_some_and(|id| !id.is_empty() && !id.contains(&b'/'))
 }
 
 /// Whether some backend, or a row of them, could read `path` as the route.
@@ -52,7 +64,7 @@ fn is_disguised(path: &[u8]) -> bool {
     let mut spellings = vec![Spelling { path: path.to_vec(), decoded: false }];
     let mut read: usize = 0;
     while let Some(spelling) = spellings.get(read).cloned() {
-        if project_id(without_trailing_slash(&spelling.path)).is_some() {
+        if is_route(without_trailing_slash(&spelling.path)) {
             return true;
         }
         for next in spelling.next() {
@@ -213,6 +225,9 @@ mod tests {
             "/v2/p1/os-vendor-backup-sharing/Count",
             "/v2/p1/os-vendor-backup-sharing/count/x",
             "/v2/p1/os-vendor-backup-sharing/%2563ount",
+            "/v2/p1/os-vendor-backup-sharing/count%3Fname=a",
+            "/v2/p?1/os-vendor-backup-sharing/count",
+            "/v2/?/os-vendor-backup-sharing/count",
             "/v2//os-vendor-backup-sharing/count",
             "/v3/p1/os-vendor-backup-sharing/count",
             "/x/v2/p1/os-vendor-backup-sharing/count",
@@ -243,6 +258,7 @@ mod tests {
             "/v2/p1/os-vendor-backup-sharing/count;v=1",
             "/v2/p1/os-vendor-backup-sharing/count%3Bv=1",
             "/v2;a/p1/os-vendor-backup-sharing;b/count",
+            "/v2/p%3F1/os-vendor-backup-sharing/%63ount",
             "/v2/p1//../os-vendor-backup-sharing/count",
             "/v2/p1/x//../../os-vendor-backup-sharing/count",
             "/v2/p1/os-vendor-backup-sharing/count/?name=a",

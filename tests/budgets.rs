@@ -126,15 +126,15 @@ const fn budget(
 }
 
 const BUDGETS: [Budget; 11] = [
-    budget("another path", &[PAIRS], [1_450, 344, 0]),
-    budget("another path, large head", &[VALUE], [1_300, 30, 5]),
+    budget("another path", &[PAIRS], [1_470, 344, 0]),
+    budget("another path, large head", &[VALUE], [1_325, 30, 5]),
     budget("disguise: 404", &[PAIRS, SEND], [19_800, 352, 125]),
-    budget("method: 405", &[PAIRS, SEND], [2_150, 352, 142]),
-    budget("method: 405, large head", &[VALUE, PAIRS, SEND], [2_960, 2_509, 147]),
-    budget("accept: 406", &[PAIRS, SEND], [3_500, 357, 161]),
-    budget("filter: 400", &[PAIRS, SEND], [10_250, 359, 248]),
-    budget("count: request", &[PAIRS, TIME, CALL], [18_350, 398, 284]),
-    budget("count, all filters: request", &[PAIRS, TIME, CALL], [33_700, 572, 459]),
+    budget("method: 405", &[PAIRS, SEND], [1_620, 352, 142]),
+    budget("method: 405, large head", &[VALUE, PAIRS, SEND], [1_900, 2_509, 147]),
+    budget("accept: 406", &[PAIRS, SEND], [2_960, 357, 161]),
+    budget("filter: 400", &[PAIRS, SEND], [9_700, 359, 248]),
+    budget("count: request", &[PAIRS, TIME, CALL], [17_800, 398, 284]),
+    budget("count, all filters: request", &[PAIRS, TIME, CALL], [33_200, 572, 459]),
     budget("count: answer", &[CONTEXT, VALUE, BODY, SEND], [1_620, 14, 71]),
     budget("end of a request", &[], [205, 0, 0]),
 ];
