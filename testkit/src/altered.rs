@@ -1,10 +1,8 @@
-//! The filter built from altered sources: with a fault that a test must see, or without something
-//! whose worth is to be measured. The workspace itself stays as it is.
+//! The filter built from altered sources: with a fault that a test must see, without something
+//! whose worth is to be measured, or with a figure that is to be kept. The workspace itself stays as it is.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::command::{self, Progress};
 use crate::{Error, Result, workspace};
@@ -55,12 +53,12 @@ impl Alteration<'_> {
                 .map_err(Error::while_doing(format!("write {}", file.display())))?;
         }
         let target = folder.join("target");
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip1"]);
+        workspace::ensure_wasm_target(Progress::Quiet)?;
+        let mut cargo = workspace::cargo_build(&target);
+        cargo.args(["--quiet", "--locked", "--release", "--target", workspace::WASM_TARGET]);
         cargo.args(["--package", "backup-sharing-count", "--lib"]).args(self.arguments);
-        cargo.env("CARGO_TARGET_DIR", &target).current_dir(&copy);
-        command::run(&mut cargo, Progress::Quiet)?;
-        let built = target.join("wasm32-wasip1/release/backup_sharing_count.wasm");
+        command::run(cargo.current_dir(&copy), Progress::Quiet)?;
+        let built = target.join(workspace::WASM_TARGET).join("release/backup_sharing_count.wasm");
         let module = folder.join(format!("{}.wasm", self.name));
         let keep = Error::while_doing(format!("keep {}", module.display()));
         fs::copy(built, &module).map_err(keep)?;

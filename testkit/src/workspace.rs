@@ -10,7 +10,7 @@ use crate::command::{self, Progress};
 use crate::{Error, Result};
 
 /// What Envoy's V8 runs.
-const WASM_TARGET: &str = "wasm32-wasip1";
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
 
 /// The workspace's root folder, known when this crate is compiled.
 pub fn root() -> PathBuf {
@@ -94,7 +94,7 @@ fn build_filter_in(target: &Path, options: &[&str], progress: Progress) -> Resul
 /// Adds the wasm target if this toolchain lacks it.
 ///
 /// rustc is asked, not rustup: a toolchain from elsewhere may have the target and no rustup.
-fn ensure_wasm_target(progress: Progress) -> Result<()> {
+pub(crate) fn ensure_wasm_target(progress: Progress) -> Result<()> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--print", "target-libdir", "--target", WASM_TARGET]);
     if let Some(output) = command::output(rustc.current_dir(root()))? {
@@ -121,7 +121,7 @@ fn ensure_wasm_target(progress: Progress) -> Result<()> {
 /// Cargo tells the programs it runs about *their* package. Passed on, those variables would reach
 /// the nested build's scripts and cause needless rebuilds. Flags a person sets (`RUSTFLAGS`,
 /// `CARGO_PROFILE_*`) stay.
-fn cargo_build(target: &Path) -> Command {
+pub(crate) fn cargo_build(target: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").current_dir(root());
     // Named, so that what we compute and where cargo writes cannot differ.
