@@ -47,7 +47,7 @@ pub static VARIANTS: &[Alteration] = &[
         arguments: &["--config", "target.wasm32-wasip1.rustflags=[\"-Ctarget-feature=+simd128\"]"],
     },
     // The path by itself, then the whole head.
-    replaced!("path-first", CALLBACKS, "SMALL_HEAD: usize = 24", "SMALL_HEAD: usize = 0"),
+    replaced!("path-first", CALLBACKS, "SMALL_HEAD: usize = 56", "SMALL_HEAD: usize = 0"),
     // The host's bytes from the allocator.
     replaced!("no-scratch", "src/glue/scratch.rs", "SIZE: usize = 8 * 1024", "SIZE: usize = 0"),
     // Header fields for the host in memory of their own.
