@@ -9,6 +9,7 @@
 //! | [`parts`] | the list of the parts |
 //! | [`edge`] | the filter beside native Envoy and Envoy's Lua filter |
 //! | [`envoy`] | workers, start-up time, memory |
+//! | [`instructions`] | the same as `edge`, in instructions instead of time |
 //! | [`store`] | the count store beside SQLite alone |
 //! | [`machine`], [`oha`], [`statistics`] | cores and processor time, load, medians |
 //! | [`report`] | sections to `docs/performance.md` and `docs/performance.json` |
@@ -18,6 +19,7 @@
 
 pub mod edge;
 pub mod envoy;
+pub mod instructions;
 pub mod machine;
 pub mod oha;
 pub mod parts;
@@ -34,6 +36,8 @@ pub struct Part {
     pub name: &'static str,
     /// The title of its section.
     pub title: &'static str,
+    /// Whether the report may do without it: it needs a program that cargo does not install.
+    pub optional: bool,
     /// Runs it. An error means that it could not be measured at all.
     pub run: fn(&Options) -> Result<Section>,
 }
@@ -45,16 +49,16 @@ pub struct Options {
     /// The short form: to see that it works, not to see figures
     #[arg(long)]
     pub quick: bool,
-    /// Rounds of each [default: 10 of a case]
+    /// Rounds of each [default: 10 of a case; 2 counts in `instructions`]
     #[arg(long)]
     pub rounds: Option<usize>,
     /// Seconds for each contender in each round [default: 1 in `edge`]
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Only this case of `edge`, as `count`, or `count/40` with 40 headers alone; may be repeated
+    /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
-    /// Only this contender of `edge`, variants by their name; may be repeated
+    /// Only this contender of the same, variants by their name; may be repeated
     #[arg(long = "contender", value_name = "NAME")]
     pub contenders: Vec<String>,
     /// Without the variants of the filter

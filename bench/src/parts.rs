@@ -2,11 +2,12 @@
 
 use testkit::Result;
 
-use crate::{Options, Part, Section, edge, envoy, store};
+use crate::{Options, Part, Section, edge, envoy, instructions, store};
 
 /// All of them, in the order of the report.
 pub static PARTS: &[Part] = &[
     named("edge", "The filter beside Envoy itself and Lua", edge::run),
+    Part { optional: true, ..named("instructions", "The same in instructions", instructions::run) },
     named("envoy", "Envoy with and without the module", envoy::run),
     named("store", "The count store as its data grows", store::run),
 ];
@@ -16,5 +17,5 @@ const fn named(
     title: &'static str,
     run: fn(&Options) -> Result<Section>,
 ) -> Part {
-    Part { name, title, run }
+    Part { name, title, optional: false, run }
 }

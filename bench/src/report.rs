@@ -81,7 +81,7 @@ fn keep(part: &Part, section: &Section) -> Result<()> {
     Ok(())
 }
 
-/// Puts the documents together, unless a section is missing.
+/// Puts the documents together, unless a section is missing that they need.
 fn write_documents() -> Result<()> {
     let (mut document, mut data) = (PREFACE.to_owned(), Map::new());
     let folder = folder()?;
@@ -89,6 +89,10 @@ fn write_documents() -> Result<()> {
         let kept = |kind: &str| folder.join(format!("{}.{kind}", part.name));
         let kept = fs::read_to_string(kept("md")).ok().zip(read_json(&kept("json")));
         let Some((text, json)) = kept else {
+            if part.optional {
+                document.push_str(&format!("\n## {}\n\nNot measured here.\n", part.title));
+                continue;
+            }
             eprintln!("docs/performance.md is not written: `{}` was not run yet.", part.name);
             return Ok(());
         };

@@ -8,16 +8,16 @@ use bench::edge::bench::{Bench, Contender};
 use bench::edge::cases::{CASES, HEADERS};
 use bench::edge::variants::VARIANTS;
 use bench::machine::Cores;
+use testkit::envoy::Envoy;
 use testkit::workspace;
 
 #[test]
 fn every_contender_gives_the_same_answers() {
     let cores = Cores::new().unwrap();
     let modules = [(Contender::Ours, workspace::filter_module().unwrap())];
-    let bench = Bench::start(&cores, 1, &modules).unwrap();
-    bench
-        .check_answers(&[Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours])
-        .unwrap();
+    let all = [Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours];
+    let bench = Bench::start(Envoy::options(), &cores, &modules, &all).unwrap();
+    bench.check_answers(&all).unwrap();
     let statuses = CASES.map(|case| bench.status(&case));
     assert_eq!(statuses, [405, 406, 400, 200, 200, 200]);
 }

@@ -104,7 +104,7 @@ impl Kind {
     pub fn run<T>(&self, host: &mut Host, read: &mut impl FnMut(&mut Host, Step) -> T) -> Vec<T> {
         let mut head = request(self.method, &self.path, self.accept).to_vec();
         if self.has_many_headers {
-            head.extend([(&b"x-some-header"[..], &b"some thirty bytes of its value"[..]); 40]);
+            head.extend([(&b"x-some-header"[..], &b"some thirty bytes of its value"[..]); 60]);
         }
         let step = host.request(&head).unwrap();
         let stream = step.stream;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use testkit::envoy::Envoy;
+use testkit::envoy::{Envoy, Options};
 use testkit::http;
 use testkit::{Error, Result};
 
@@ -71,8 +71,13 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Starts them. `modules`: ours, and those of the variants.
-    pub fn start(cores: &Cores, workers: u32, modules: &[(Contender, PathBuf)]) -> Result<Bench> {
+    /// Starts them, with as many workers as `options` say. `modules`: ours, and those of the variants.
+    pub fn start(
+        options: Options,
+        cores: &Cores,
+        modules: &[(Contender, PathBuf)],
+        contenders: &[Contender],
+    ) -> Result<Bench> {
         let counted = Answer {
             status: 200,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
@@ -104,7 +109,8 @@ impl Bench {
             };
             listeners.push(config::listener(&name, &[], route));
             names.push(name);
-            if let Some(answer) = answers.get(case.name) {
+            let floor = contenders.contains(&Contender::Floor);
+            if let Some(answer) = answers.get(case.name).filter(|_| floor) {
                 let name = Contender::Floor.listener(case);
                 let filter = config::wasm_filter(&floor::build(case, answer)?);
                 listeners.push(config::listener(&name, &[filter], through.clone()));
@@ -121,8 +127,7 @@ impl Bench {
             names.push(name);
         }
         let bootstrap = config::bootstrap(listeners, &clusters);
-        let envoy =
-            cores.measured(|| Envoy::options().concurrency(workers).start(&bootstrap))??;
+        let envoy = cores.measured(|| options.start(&bootstrap))??;
         let address = |name: String| Ok((name.clone(), envoy.listener_address(&name)?));
         let addresses = names.into_iter().map(address).collect::<Result<_>>()?;
         Ok(Bench { envoy, server, addresses, answers })

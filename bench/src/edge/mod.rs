@@ -9,6 +9,7 @@
 //! | [`measure`] | rounds |
 //! | [`floor`] | the least that a wasm filter can cost |
 //! | [`chart`], [`table`] | what they showed |
+//! | [`targets`] | what it must not cost |
 //! | [`variants`] | the filter without what makes it fast |
 
 pub mod bench;
@@ -18,10 +19,12 @@ pub mod config;
 pub mod floor;
 pub mod measure;
 pub mod table;
+pub mod targets;
 pub mod variants;
 
 use std::time::Duration;
 
+use testkit::envoy::Envoy;
 use testkit::{Error, Result, workspace};
 
 use self::bench::{Bench, Contender};
@@ -47,7 +50,7 @@ pub fn run(options: &Options) -> Result<Section> {
     let contenders = contenders(options)?;
     let mut modules = vec![(Contender::Ours, workspace::filter_module()?)];
     modules.extend(variants::build(&contenders)?);
-    let bench = Bench::start(&cores, 1, &modules)?;
+    let bench = Bench::start(Envoy::options(), &cores, &modules, &contenders)?;
     bench.check_answers(&contenders)?;
 
     let effort = effort(options);
@@ -74,7 +77,7 @@ pub fn run(options: &Options) -> Result<Section> {
 }
 
 /// Those named, or all.
-fn contenders(options: &Options) -> Result<Vec<Contender>> {
+pub fn contenders(options: &Options) -> Result<Vec<Contender>> {
     let mut all = vec![Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours];
     all.extend(VARIANTS.iter().map(|variant| Contender::Variant(variant.name)));
     let named = &options.contenders;
@@ -91,13 +94,13 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
 }
 
 /// Whether a case, written `count` or `count/40`, is to be measured.
-fn wanted(options: &Options, case: &Case, headers: usize) -> bool {
+pub fn wanted(options: &Options, case: &Case, headers: usize) -> bool {
     let goes_by = |name: &String| cases::names(case, headers).contains(name);
     options.cases.is_empty() || options.cases.iter().any(goes_by)
 }
 
 /// An error if a case is named that there is not.
-fn check_cases(options: &Options) -> Result<()> {
+pub fn check_cases(options: &Options) -> Result<()> {
     let all = HEADERS.iter().flat_map(|&headers| CASES.iter().map(move |case| (case, headers)));
     let names: Vec<String> = all.flat_map(|(case, headers)| cases::names(case, headers)).collect();
     match options.cases.iter().find(|name| !names.contains(name)) {

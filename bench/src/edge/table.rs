@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::bench::Contender;
 use super::cases::Case;
 use super::measure::{Measured, Round};
+use super::targets;
 use crate::statistics::{least, median};
 
 /// A case with so many header fields, measured.
@@ -48,16 +49,7 @@ impl Row {
     pub fn missed(&self) -> Vec<String> {
         let of = |to| self.ratio(&Contender::Ours, to).least;
         let (native, lua) = (of(&Contender::Native), of(&Contender::Lua));
-        let name = format!("{}, {} headers", self.case.what, self.headers);
-        let mut missed = Vec::new();
-        if native > self.case.end.target() {
-            let target = self.case.end.target();
-            missed.push(format!("{name}: {native:.3} of native, not {target:.2}"));
-        }
-        if lua >= 1.0 {
-            missed.push(format!("{name}: {lua:.3} of Lua, not below 1"));
-        }
-        missed
+        targets::missed("processor time", &self.case, self.headers, native, lua)
     }
 
     fn name(&self) -> String {
@@ -77,9 +69,8 @@ pub fn costs(rows: &[Row]) -> String {
     for row in rows {
         let cost = |of| format!("{:.2} ({:.2})", least(&row.cpu(of)), median(&row.cpu(of)));
         let (to_native, to_lua) = (row.ratio(&ours, &native), row.ratio(&ours, &lua));
-        let target = row.case.end.target();
         text.push_str(&format!(
-            "| {} | {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} {target:.2} | **{:.3}** | {:.3} | {} 1 |\n",
+            "| {} | {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} | **{:.3}** | {:.3} | {} |\n",
             row.name(),
             cost(&native),
             cost(&floor),
@@ -88,10 +79,10 @@ pub fn costs(rows: &[Row]) -> String {
             row.ratio(&floor, &native).least,
             to_native.least,
             to_native.median,
-            if to_native.least <= target { "≤" } else { "missed: >" },
+            targets::to_native(row.case.end, to_native.least),
             to_lua.least,
             to_lua.median,
-            if to_lua.least < 1.0 { "<" } else { "missed: ≥" },
+            targets::to_lua(to_lua.least),
         ));
     }
     text

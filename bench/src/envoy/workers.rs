@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::Result;
+use testkit::envoy::Envoy;
 
 use crate::Options;
 use crate::edge::bench::{Bench, Contender};
@@ -30,7 +31,12 @@ pub fn measure(
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 10 });
     let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.5 });
     let modules = [(Contender::Ours, module.to_path_buf())];
-    let benches = [1, 2].map(|workers| Ok((workers, Bench::start(cores, workers, &modules)?)));
+    let benches = [1, 2].map(|workers| {
+        Ok((
+            workers,
+            Bench::start(Envoy::options().concurrency(workers), cores, &modules, &CONTENDERS)?,
+        ))
+    });
     let benches = benches.into_iter().collect::<Result<Vec<(u32, Bench)>>>()?;
 
     let mut text = format!(

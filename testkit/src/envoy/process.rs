@@ -18,9 +18,6 @@ mod options;
 
 pub use options::Options;
 
-/// How long Envoy may take to become ready or to leave.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How much of the log an error quotes.
 const LAST_LINES: usize = 20;
 
@@ -30,6 +27,7 @@ pub struct Envoy {
     child: Mutex<Child>,
     admin: SocketAddr,
     log: PathBuf,
+    patience: Duration,
     /// Holds the configuration, and the log unless a folder was named for it.
     _folder: TempDir,
 }
@@ -100,6 +98,7 @@ impl Envoy {
             child: Mutex::new(child),
             admin: SocketAddr::from(([0, 0, 0, 0], 0)),
             log,
+            patience: options.patience,
             _folder: folder,
         };
         envoy.admin = envoy.when_ready(&admin_file)?;
@@ -108,7 +107,7 @@ impl Envoy {
 
     /// Waits until the admin interface says LIVE, or Envoy has left.
     fn when_ready(&self, admin_file: &Path) -> Result<SocketAddr> {
-        let ready = wait_for("Envoy to be ready", PATIENCE, || {
+        let ready = wait_for("Envoy to be ready", self.patience, || {
             if let Some(status) = self.exit_status() {
                 return Some(Err(Error::new(format!(
                     "Envoy left before it was ready ({status}). Its last words:\n{}",
@@ -205,7 +204,7 @@ impl Envoy {
     /// tears its filters down is a finding. Returns the whole log.
     pub fn stop(self) -> Result<String> {
         self.admin_post("/quitquitquit")?;
-        let status = wait_for("Envoy to leave", PATIENCE, || self.exit_status())?;
+        let status = wait_for("Envoy to leave", self.patience, || self.exit_status())?;
         if status.success() {
             return Ok(self.log());
         }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::Envoy;
 use crate::envoy::envoy_binary;
@@ -12,11 +13,16 @@ use crate::{Error, Result};
 /// Merged into configurations without an admin interface of their own.
 const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
 
+/// How long Envoy may take to become ready, and to leave.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Choices about how Envoy runs. The defaults suit most tests: one worker, warnings, and what
 /// filters log at info.
 #[derive(Clone, Debug)]
 pub struct Options {
     binary: Option<PathBuf>,
+    under: Vec<OsString>,
+    pub(super) patience: Duration,
     concurrency: u32,
     component_log_level: String,
     log_dir: Option<PathBuf>,
@@ -28,6 +34,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             binary: None,
+            under: Vec::new(),
+            patience: PATIENCE,
             concurrency: 1,
             component_log_level: "wasm:info".to_owned(),
             log_dir: None,
@@ -41,6 +49,19 @@ impl Options {
     /// Another Envoy than [`envoy_binary`] finds.
     pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
         self.binary = Some(path.into());
+        self
+    }
+
+    /// A program, with its own arguments, that runs Envoy in its own process, as valgrind does: what
+    /// follows on its command line is Envoy's.
+    pub fn under<T: Into<OsString>>(mut self, command: impl IntoIterator<Item = T>) -> Self {
+        self.under = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long Envoy may take to become ready, and to leave; 30 seconds by default.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -102,7 +123,14 @@ impl Options {
             Some(binary) => binary.clone(),
             None => envoy_binary()?,
         };
-        let mut envoy = Command::new(binary);
+        let mut envoy = match self.under.split_first() {
+            None => Command::new(binary),
+            Some((program, arguments)) => {
+                let mut envoy = Command::new(program);
+                envoy.args(arguments).arg(binary);
+                envoy
+            }
+        };
         envoy.arg("-c").arg(config);
         envoy.arg("--admin-address-path").arg(admin_file);
         if !config_yaml.lines().any(|line| line.starts_with("admin:")) {

@@ -1,0 +1,130 @@
+//! Envoy under callgrind, valgrind's tool that counts instructions.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::envoy::{Envoy, Options};
+use testkit::{Error, Result, workspace};
+
+/// What the report shows of the command line. V8 writes code while it runs: without the check,
+/// valgrind would go on running what stood there before. Nothing is counted until
+/// [`Callgrind::count`], which makes the start and the warming up several times as fast.
+pub const ARGUMENTS: [&str; 3] =
+    ["--tool=callgrind", "--smc-check=all-non-file", "--instr-atstart=no"];
+
+/// Envoy starts some ten times as slowly.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The counters of a process under callgrind.
+#[derive(Debug)]
+pub struct Callgrind {
+    folder: PathBuf,
+    pid: u32,
+    /// How many times they were written.
+    dumps: u32,
+}
+
+/// valgrind's version.
+///
+/// # Errors
+/// If it is not there: cargo cannot install it.
+pub fn version() -> Result<String> {
+    let output = Command::new("valgrind").arg("--version").output();
+    let output = output.map_err(|error| {
+        Error::new(format!(
+            "Skipped, because valgrind does not run ({error}). Install it: `apt install valgrind`."
+        ))
+    })?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Choices for an Envoy that runs under callgrind. One at a time: it empties a folder.
+pub fn options() -> Result<Options> {
+    let folder = folder();
+    let _ = fs::remove_dir_all(&folder); // It may not be there.
+    let made = fs::create_dir_all(&folder);
+    made.map_err(Error::while_doing(format!("make {}", folder.display())))?;
+    let mut command: Vec<OsString> = vec!["valgrind".into()];
+    command.extend(ARGUMENTS.map(OsString::from));
+    command.push(joined("--callgrind-out-file=", folder.join("out")));
+    command.push(pipes());
+    Ok(Envoy::options().under(command).patience(PATIENCE))
+}
+
+/// For what valgrind writes. Pipes too: those of a process that was killed stay.
+fn folder() -> PathBuf {
+    workspace::target_dir().join("bench").join("callgrind")
+}
+
+fn pipes() -> OsString {
+    joined("--vgdb-prefix=", folder().join("pipe"))
+}
+
+fn joined(option: &str, path: PathBuf) -> OsString {
+    let mut joined = OsString::from(option);
+    joined.push(path);
+    joined
+}
+
+// === impl Callgrind ===
+
+impl Callgrind {
+    /// Begins to count in an Envoy that was started with [`options`].
+    pub fn count(envoy: &Envoy) -> Result<Callgrind> {
+        let callgrind = Callgrind { folder: folder(), pid: envoy.pid(), dumps: 0 };
+        callgrind.tell(&["instrumentation", "on"])?;
+        Ok(callgrind)
+    }
+
+    /// Sets the counters to zero.
+    pub fn zero(&self) -> Result<()> {
+        self.tell(&["zero"])
+    }
+
+    /// The instructions since they were zero, which they are again.
+    pub fn take(&mut self) -> Result<u64> {
+        self.tell(&["dump"])?;
+        self.dumps += 1;
+        let file = self.folder.join(format!("out.{}", self.dumps));
+        let text = fs::read_to_string(&file);
+        let text = text.map_err(Error::while_doing(format!("read {}", file.display())))?;
+        let _ = fs::remove_file(&file); // Some megabytes, which nobody reads again.
+        total(&text).ok_or_else(|| Error::new(format!("{} has no totals.", file.display())))
+    }
+
+    /// Has callgrind do what its manual calls a monitor command. It is done when this returns.
+    fn tell(&self, words: &[&str]) -> Result<()> {
+        let mut vgdb = Command::new("vgdb");
+        vgdb.arg(pipes()).arg(format!("--pid={}", self.pid)).args(words);
+        let output = vgdb.output().map_err(Error::while_doing("run vgdb"))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "vgdb {} failed ({}): {}",
+                words.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ))),
+        }
+    }
+}
+
+/// Of a file that callgrind wrote.
+fn total(text: &str) -> Option<u64> {
+    text.lines().rev().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::total;
+
+    #[test]
+    fn the_total_is_read() {
+        let text = "# callgrind format\nevents: Ir\nfn=(1) main\n1 900\n\ntotals: 1323\n";
+        assert_eq!(total(text), Some(1323));
+        assert_eq!(total("events: Ir\n"), None);
+    }
+}
