@@ -11,12 +11,14 @@
 //! | [`envoy`] | workers, start-up time, memory |
 //! | [`instructions`] | the same as `edge`, in instructions instead of time |
 //! | [`store`] | the count store beside SQLite alone |
+//! | [`capacity`] | a few predictions, tried |
 //! | [`machine`], [`oha`], [`statistics`] | cores and processor time, load, medians |
 //! | [`report`] | sections to `docs/performance.md` and `docs/performance.json` |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
 
+pub mod capacity;
 pub mod edge;
 pub mod envoy;
 pub mod instructions;

@@ -2,7 +2,7 @@
 
 use testkit::Result;
 
-use crate::{Options, Part, Section, edge, envoy, instructions, store};
+use crate::{Options, Part, Section, capacity, edge, envoy, instructions, store};
 
 /// All of them, in the order of the report.
 pub static PARTS: &[Part] = &[
@@ -10,6 +10,7 @@ pub static PARTS: &[Part] = &[
     Part { optional: true, ..named("instructions", "The same in instructions", instructions::run) },
     named("envoy", "Envoy with and without the module", envoy::run),
     named("store", "The count store as its data grows", store::run),
+    named("capacity", "Predictions tried", capacity::run),
 ];
 
 const fn named(
