@@ -31,8 +31,8 @@ const PLANTS: [Plant; 4] = [
         what: "a leak of every path",
         replacement: Replacement {
             file: "src/glue/callbacks.rs",
-            from: "    let path = host::header(Map::RequestHeaders, \":path\");\n",
-            to: "    let path = host::header(Map::RequestHeaders, \":path\");\n    core::mem::forget(core::hint::black_box(path.to_vec()));\n",
+            from: "    let head = host::headers(Map::RequestHeaders);\n",
+            to: "    let head = host::headers(Map::RequestHeaders);\n    core::mem::forget(core::hint::black_box(head.path().to_vec()));\n",
         },
         seen_by: &[("vm", "grew")],
     },
