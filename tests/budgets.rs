@@ -107,7 +107,7 @@ const BUDGETS: [Budget; 11] = [
     budget("count: request", &[PAIRS, TIME, CALL], [15_000, 398, 284]),
     budget("count, all filters: request", &[PAIRS, TIME, CALL], [32_750, 572, 459]),
     budget("count: answer", &[CONTEXT, VALUE, BODY, SEND], [1_620, 14, 71]),
-    budget("end of a request", &[], [205, 0, 0]),
+    budget("end of a request", &[], [190, 0, 0]),
 ];
 
 #[test]

@@ -91,21 +91,22 @@ pub fn run(options: &Options) -> Result<Section> {
         inputs.large,
         time.as_secs_f64()
     );
+    let mut missed = Vec::new();
     for (what, predicted, seen) in rows {
-        let off = off(predicted, seen) * 100.0;
-        text.push_str(&format!("| {what} | {predicted:.1} | {seen:.1} | {off:+.0} % |\n"));
+        let off = off(predicted, seen);
+        text.push_str(&format!(
+            "| {what} | {predicted:.1} | {seen:.1} | {:+.0} % |\n",
+            off * 100.0
+        ));
+        if off.abs() > OFF {
+            missed.push(format!("{what}: {predicted:.1} was predicted, {seen:.1} came"));
+        }
     }
     text.push_str(
-        "\nThe wall is what is predicted, and judged. The costs of a small count are a warning: in the \
-         sections before, Envoy and store have a core for themselves and never sleep; here Envoy shares \
-         its core with the load, and both are woken for nearly each request, which makes one dearer. A \
-         core that is not busy carries less than its cost at full load says.\n",
+        "\nThe costs of a small count come out dearer than in the sections before, where Envoy and store \
+         have a core for themselves and never sleep; here Envoy shares its core with the load, and both \
+         are woken for nearly each request. Whether that is the whole reason was not measured.\n",
     );
-    let mut missed = Vec::new();
-    if off(wall, large.per_second).abs() > OFF {
-        let seen = large.per_second;
-        missed.push(format!("{wall:.0} large counts in a second were predicted, {seen:.0} came"));
-    }
     let data = rows
         .map(|(what, predicted, seen)| json!({"what": what, "predicted": predicted, "seen": seen}));
     Ok(Section { text, data: json!(data), missed, ..Section::default() })
