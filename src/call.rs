@@ -69,12 +69,12 @@ impl Call {
         }
         if head.announces_a_body {
             let message = "content-length: expected 0, for this call has no body";
-            return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(message));
+            return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(&[message]));
         }
         let Some(project) = str::from_utf8(project_id).ok().and_then(ProjectId::parse) else {
             let expected = filters::Domain::Project.expected(&self.rules);
             let got = filters::quote(project_id);
-            let message = ["project_id: expected ", &expected, ", got ", &got].concat();
+            let message = ["project_id: expected ", &expected, ", got ", &got];
             return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(&message));
         };
         let filters = filters::parse(query, &self.rules)?;

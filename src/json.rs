@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::bytes;
+
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Any JSON value. What this crate reads has numbers in one place only, where
@@ -108,7 +110,7 @@ pub fn push_escaped(json: &mut String, text: &str) {
     const HEX: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0..=0x1F | b'"' | b'\\')) {
+    while let Some(at) = bytes::position_to_escape(rest.as_bytes()) {
         let Some((plain, special)) = rest.split_at_checked(at) else { break };
         let Some(byte) = special.bytes().next() else { break };
         json.push_str(plain);

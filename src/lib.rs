@@ -30,7 +30,7 @@
 //!     return Err("not a valid call".into());
 //! };
 //! let sent = "/v2/p1/os-vendor-backup-sharing/count?share_to_me=true";
-//! assert!(callout.headers().any(|field| field == (":path", sent)));
+//! assert!(callout.headers().any(|field| field == (":path", sent.as_bytes())));
 //!
 //! // … and the store's answer becomes the client's.
 //! let body = br#"{"count": 2, "took": "1 ms"}"#;
@@ -48,6 +48,7 @@
 extern crate alloc;
 
 pub mod accept;
+mod bytes;
 pub mod call;
 pub mod config;
 pub mod edge;

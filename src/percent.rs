@@ -4,13 +4,15 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::bytes;
+
 /// A `%` that two hex digits do not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedEscape;
 
 /// Decodes a piece of a query: `+` is a space, every `%` begins an escape.
 pub fn decode_query(piece: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
-    if !piece.iter().any(|&byte| byte == b'%' || byte == b'+') {
+    if bytes::position(piece, [b'%', b'+']).is_none() {
         return Ok(Cow::Borrowed(piece));
     }
     let mut decoded = Vec::with_capacity(piece.len());

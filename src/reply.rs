@@ -71,14 +71,17 @@ impl Fault {
         Fault { status, reply }
     }
 
-    /// Replaces the message.
-    pub fn message(mut self, message: &str) -> Fault {
+    /// Replaces the message by these pieces.
+    pub fn message(mut self, pieces: &[&str]) -> Fault {
         const CLOSING: &str = "\"}}";
-        let length = self.status.opening.len().saturating_add(message.len());
+        let lengths = pieces.iter().map(|piece| piece.len());
+        let length = lengths.fold(self.status.opening.len(), usize::saturating_add);
         // And the end, and a few escapes.
         let mut body = String::with_capacity(length.saturating_add(16));
         body.push_str(self.status.opening);
-        json::push_escaped(&mut body, message);
+        for piece in pieces {
+            json::push_escaped(&mut body, piece);
+        }
         body.push_str(CLOSING);
         self.reply.body = Cow::Owned(body);
         self
@@ -116,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_message_cannot_leave_its_string() {
-        let fault = Fault::new(status::BAD_REQUEST, "edge_filter").message("a\"b\\c\n\u{1}é");
+        let fault =
+            Fault::new(status::BAD_REQUEST, "edge_filter").message(&["a\"b\\c", "\n\u{1}é"]);
         let reply = Reply::from(fault);
         assert_eq!(reply.body, r#"{"badRequest":{"code":400,"message":"a\"b\\c\n\u0001é"}}"#);
     }

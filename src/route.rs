@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::bytes;
 use crate::percent;
 
 /// The documented path up to its project id.
@@ -30,7 +31,7 @@ pub fn locate(path_and_query: &[u8]) -> Option<Target<'_>> {
     if let Some(target) = route(path_and_query) {
         return Some(target);
     }
-    let end = path_and_query.iter().position(|&byte| byte == b'?');
+    let end = bytes::position(path_and_query, [b'?']);
     let path = end.map_or(Some(path_and_query), |end| path_and_query.get(..end));
     path.is_some_and(is_disguised).then_some(Target::Disguised)
 }
@@ -38,7 +39,7 @@ pub fn locate(path_and_query: &[u8]) -> Option<Target<'_>> {
 /// The target if it is the route, byte for byte.
 fn route(path_and_query: &[u8]) -> Option<Target<'_>> {
     let rest = path_and_query.strip_prefix(BEFORE.as_bytes())?;
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'))?;
+    let end = bytes::position(rest, [b'/', b'?'])?;
     let (project_id, rest) = rest.split_at_checked(end).filter(|(id, _)| !id.is_empty())?;
     let query = match rest.strip_prefix(AFTER.as_bytes())? {
         [] => &[],

@@ -2,6 +2,9 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+
+use crate::bytes;
+
 /// Declares a value that is a checked string.
 macro_rules! checked_string {
     ($(#[$doc:meta])* $name:ident) => {
@@ -41,11 +44,11 @@ checked_string! {
 impl Uuid {
     /// Parses a UUID in either case.
     pub fn parse(text: &str) -> Option<Uuid> {
-        let well_formed = text.len() == 36
-            && text.bytes().enumerate().all(|(at, byte)| match at {
-                8 | 13 | 18 | 23 => byte == b'-',
-                _ => byte.is_ascii_hexdigit(),
-            });
+        let bytes = text.as_bytes();
+        let digits = bytes.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
+        let well_formed = bytes.len() == 36
+            && digits == 32
+            && [8, 13, 18, 23].iter().all(|&at| bytes.get(at) == Some(&b'-'));
         well_formed.then(|| Uuid(text.to_ascii_lowercase()))
     }
 }
@@ -64,9 +67,10 @@ impl ProjectId {
 impl Text {
     /// Parses a name.
     pub fn parse(text: &str) -> Option<Text> {
+        let plain = || text.len() <= 255 && bytes::are_printable(text.as_bytes());
         let well_formed = !text.is_empty()
-            && text.chars().nth(255).is_none()
-            && !text.chars().any(char::is_control);
+            && (plain()
+                || (text.chars().nth(255).is_none() && !text.chars().any(char::is_control)));
         well_formed.then(|| Text(text.to_owned()))
     }
 }

@@ -20,7 +20,7 @@ use events::{CONFIGURATION, PATH, each, kinds, reply, request};
 
 /// The module's size and a few KiB: panic messages hold the paths of sources, so a longer
 /// `CARGO_HOME` makes a larger module.
-const MODULE_BYTES: u64 = 134 * 1024;
+const MODULE_BYTES: u64 = 136 * 1024;
 
 /// All that the module may ask of its host: `capability_restriction_config.allowed_capabilities`
 /// without the part before the dot.
@@ -97,16 +97,16 @@ const fn budget(
 }
 
 const BUDGETS: [Budget; 11] = [
-    budget("another path", &[PAIRS], [1_470, 344, 0]),
-    budget("another path, large head", &[VALUE], [1_325, 30, 5]),
-    budget("disguise: 404", &[PAIRS, SEND], [19_800, 352, 125]),
-    budget("method: 405", &[PAIRS, SEND], [1_620, 352, 142]),
-    budget("method: 405, large head", &[VALUE, PAIRS, SEND], [1_900, 3_569, 147]),
-    budget("accept: 406", &[PAIRS, SEND], [2_960, 357, 161]),
-    budget("filter: 400", &[PAIRS, SEND], [9_700, 359, 248]),
-    budget("count: request", &[PAIRS, TIME, CALL], [15_000, 398, 284]),
-    budget("count, all filters: request", &[PAIRS, TIME, CALL], [32_750, 572, 459]),
-    budget("count: answer", &[CONTEXT, VALUE, BODY, SEND], [1_620, 14, 71]),
+    budget("another path", &[PAIRS], [2_310, 374, 0]),
+    budget("another path, large head", &[VALUE], [2_165, 60, 5]),
+    budget("disguise: 404", &[PAIRS, SEND], [29_690, 382, 125]),
+    budget("method: 405", &[PAIRS, SEND], [1_840, 382, 142]),
+    budget("method: 405, large head", &[VALUE, PAIRS, SEND], [2_350, 3_629, 147]),
+    budget("accept: 406", &[PAIRS, SEND], [3_160, 387, 161]),
+    budget("filter: 400", &[PAIRS, SEND], [7_835, 389, 248]),
+    budget("count: request", &[PAIRS, TIME, CALL], [15_740, 428, 314]),
+    budget("count, all filters: request", &[PAIRS, TIME, CALL], [29_830, 602, 489]),
+    budget("count: answer", &[CONTEXT, VALUE, BODY, SEND], [1_710, 14, 71]),
     budget("end of a request", &[], [190, 0, 0]),
 ];
 

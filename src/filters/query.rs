@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 
 use super::{FilterRules, Filters, NAMES};
+use crate::bytes;
 use crate::percent;
 use crate::reply::Fault;
 use crate::status;
@@ -14,17 +15,19 @@ use crate::status;
 /// 400 for the first piece that is not a filter with a value in its domain.
 pub fn parse(query: &[u8], rules: &FilterRules) -> Result<Filters, Fault> {
     let mut filters = Filters::default();
-    let pieces = query.split(|&byte| byte == b'&');
-    for piece in pieces.filter(|piece| !piece.is_empty()) {
-        read_piece(piece, rules, &mut filters)?;
+    let mut rest = query;
+    while !rest.is_empty() {
+        let (piece, after) = cut(rest, b'&');
+        if !piece.is_empty() {
+            read_piece(piece, rules, &mut filters)?;
+        }
+        rest = after;
     }
     Ok(filters)
 }
 
 fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Result<(), Fault> {
-    let mut halves = piece.splitn(2, |&byte| byte == b'=');
-    let raw_name = halves.next().unwrap_or_default();
-    let raw_value = halves.next().unwrap_or_default();
+    let (raw_name, raw_value) = cut(piece, b'=');
 
     let name = decode(raw_name).map_err(|wrong| bad(&quote(raw_name), wrong, raw_name))?;
     let Some((filter, slot)) = filters.slot(name.as_bytes()) else {
@@ -36,10 +39,10 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
     };
     if slot.is_some() {
         const TWICE: &str = ": expected once, got it again";
-        return Err(rejected(&match filter.alias {
-            Some(alias) => [filter.name, " (or ", alias, ")", TWICE].concat(),
-            None => [filter.name, TWICE].concat(),
-        }));
+        return Err(match filter.alias {
+            Some(alias) => rejected(&[filter.name, " (or ", alias, ")", TWICE]),
+            None => rejected(&[filter.name, TWICE]),
+        });
     }
     let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
     let Some(valid) = filter.domain.parse(&value, rules) else {
@@ -48,6 +51,13 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
     };
     *slot = Some(valid);
     Ok(())
+}
+
+/// What stands before the first `separator`, and what behind it.
+fn cut(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let at = bytes::position(bytes, [separator]);
+    let (before, after) = at.and_then(|at| bytes.split_at_checked(at)).unwrap_or((bytes, &[]));
+    (before, after.get(1..).unwrap_or_default())
 }
 
 /// Decodes a name or a value, or says what was expected.
@@ -63,16 +73,16 @@ fn decode(piece: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 /// The 400 for a name that is no filter's.
 fn unknown(name: &str) -> Fault {
     let name = quote(name.as_bytes());
-    rejected(&[&name, " is not a filter of this call; expected one of ", NAMES].concat())
+    rejected(&[&name, " is not a filter of this call; expected one of ", NAMES])
 }
 
 /// The 400 for a value out of its domain.
 fn bad(parameter: &str, expected: &str, value: &[u8]) -> Fault {
     let got = if value.is_empty() { "nothing" } else { &quote(value) };
-    rejected(&[parameter, ": expected ", expected, ", got ", got].concat())
+    rejected(&[parameter, ": expected ", expected, ", got ", got])
 }
 
-fn rejected(message: &str) -> Fault {
+fn rejected(message: &[&str]) -> Fault {
     Fault::new(status::BAD_REQUEST, "edge_filter").message(message)
 }
 

@@ -126,7 +126,7 @@ pub fn send(reply: &Reply) {
     if let Some(line) = &reply.alarm {
         log_error(line);
     }
-    let fields = reply.headers.iter().map(|(name, value)| (*name, &**value));
+    let fields = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
     // SAFETY: all pointers are valid for the call.
     let status = map::serialized(fields, |headers| unsafe {
         proxy_send_local_response(

@@ -62,7 +62,7 @@ fn take_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
 /// Hands header fields in the host's form to `send`. They are written where the last ones were, so that
 /// a reply takes no memory.
 pub fn serialized<'a, R>(
-    fields: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    fields: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
     send: impl FnOnce(&[u8]) -> R,
 ) -> R {
     static LAST: Local<Cell<Vec<u8>>> = Local(Cell::new(Vec::new()));
@@ -76,8 +76,8 @@ pub fn serialized<'a, R>(
         push_size(&mut bytes, value.len());
     }
     for (name, value) in fields {
-        for text in [name, value] {
-            bytes.extend_from_slice(text.as_bytes());
+        for text in [name.as_bytes(), value] {
+            bytes.extend_from_slice(text);
             bytes.push(0);
         }
     }

@@ -51,7 +51,7 @@ impl Store {
             CalloutOutcome::Broken { elapsed } if self.has_timed_out(elapsed) => timed_out(),
             CalloutOutcome::Broken { .. } => {
                 let fault = Fault::new(status::BAD_GATEWAY, "store_broken");
-                Err(fault.message("The count store's answer broke off."))
+                Err(fault.message(&["The count store's answer broke off."]))
             }
             CalloutOutcome::NotSent(NotSent::NoHost) => Err(unavailable()),
             CalloutOutcome::NotSent(NotSent::UnknownCluster) => Err(self.unknown_cluster()),
@@ -106,7 +106,7 @@ fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Result<Reply, Fault> 
         Some(502) => Fault::new(status::BAD_GATEWAY, "store_error"),
         _ => {
             let fault = Fault::new(status::BAD_GATEWAY, "store_invalid");
-            fault.message("The count store answered with a status that this call does not have.")
+            fault.message(&["The count store answered with a status that this call does not have."])
         }
     })
 }
@@ -129,7 +129,7 @@ fn unavailable() -> Fault {
 fn passed_on(status: &'static status::Status, body: &[u8]) -> Fault {
     let fault = Fault::new(status, "store_fault");
     match answer::message(body) {
-        Some(message) => fault.message(&message),
+        Some(message) => fault.message(&[&message]),
         None => fault,
     }
 }

@@ -2,7 +2,7 @@
 
 use testkit::wasm::{End, Host, LocalReply, Step};
 
-pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+pub const PATH: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count";
 pub const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
 const ANSWER: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
 
@@ -51,9 +51,10 @@ pub fn reply(step: Step) -> LocalReply {
 
 /// All kinds of requests.
 pub fn kinds() -> [Kind; 9] {
-    let elsewhere = || "/v2/p1/backups/detail?limit=10".to_owned();
+    let elsewhere = || "/v2/17fbda95add24720a4038ba4b1c705ed/backups/detail?limit=10".to_owned();
     let route = || PATH.to_owned();
-    let disguise = "/v2/p1//os-vendor-backup-sharing/count".to_owned();
+    let disguise =
+        "/v2/17fbda95add24720a4038ba4b1c705ed//os-vendor-backup-sharing/count".to_owned();
     let few = format!("{PATH}?share_to_me=true&status=available");
     let uuid = "8332443e-9866-41d8-8a58-a898cf5db030";
     let all = format!(
