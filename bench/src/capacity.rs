@@ -152,9 +152,12 @@ impl Inputs {
     fn kept() -> Result<Inputs> {
         let edge = kept("edge")?;
         let is_count = |row: &&Value| row["case"] == "count" && row["headers"] == FEW;
-        let row = edge.as_array().and_then(|rows| rows.iter().find(is_count));
+        let row = edge["rows"].as_array().and_then(|rows| rows.iter().find(is_count));
         let rounds = row.and_then(|row| row["contenders"]["ours"]["cpu_us"].as_array());
         let rounds: Vec<f64> = rounds.into_iter().flatten().filter_map(Value::as_f64).collect();
+        if rounds.is_empty() {
+            return Err(Error::new("The part `edge` measured no count: run it again."));
+        }
         let store = kept("store")?;
         let number = |value: &Value| {
             value.as_f64().ok_or_else(|| Error::new("The part `store` measured no such count."))

@@ -60,7 +60,7 @@ pub struct Options {
     /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
-    /// Only this contender of the same, variants by their name; may be repeated
+    /// Only this contender of the same, or this variant beside the filter as it is; may be repeated
     #[arg(long = "contender", value_name = "NAME")]
     pub contenders: Vec<String>,
     /// Without the variants of the filter

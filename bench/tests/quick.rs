@@ -4,22 +4,54 @@
 
 use std::collections::BTreeSet;
 
-use bench::edge::bench::{Bench, Contender};
+use bench::edge::bench::{Bench, Contender, Modules};
 use bench::edge::cases::{CASES, HEADERS};
 use bench::edge::variants::VARIANTS;
 use bench::machine::Cores;
 use testkit::envoy::Envoy;
-use testkit::workspace;
 
 #[test]
 fn every_contender_gives_the_same_answers() {
+    // `Routed` in every case, also where it is not measured.
+    let all =
+        [Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours, Contender::Routed];
     let cores = Cores::new().unwrap();
-    let modules = [(Contender::Ours, workspace::filter_module().unwrap())];
-    let all = [Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours];
-    let bench = Bench::start(Envoy::options(), &cores, &modules, &all).unwrap();
-    bench.check_answers(&all).unwrap();
-    let statuses = CASES.map(|case| bench.status(&case));
+    let modules = Modules::ours().unwrap();
+    let statuses = CASES.map(|case| {
+        let bench = Bench::start(&case, &all, &modules, Envoy::options(), &cores).unwrap();
+        bench.check_answers().unwrap();
+        bench.status()
+    });
     assert_eq!(statuses, [405, 406, 400, 200, 200, 200]);
+}
+
+#[test]
+fn on_its_own_routes_the_filter_counts_and_to_another_path_it_is_not_there() {
+    let cores = Cores::new().unwrap();
+    let modules = Modules::ours().unwrap();
+    let entries = CASES.map(|case| {
+        let options = Envoy::options().component_log_level("wasm:trace");
+        let bench = Bench::start(&case, &[Contender::Routed], &modules, options, &cores).unwrap();
+        bench.check_answers().unwrap();
+        let asked = |cluster| bench.envoy.stat(&format!("cluster.{cluster}.upstream_rq_total"));
+        let asked = (asked("store").unwrap(), asked("backend").unwrap());
+        let log = bench.envoy.stop().unwrap();
+        let entered = log.matches("[host->vm] proxy_on_request_headers(").count();
+        (case.name, entered, asked)
+    });
+    // Each case with few headers and with many.
+    let answered = |name| (name, 2, (0, 0));
+    assert_eq!(
+        entries,
+        [
+            answered("method"),
+            answered("accept"),
+            answered("filter"),
+            ("count", 2, (2, 0)),
+            ("count8", 2, (2, 0)),
+            ("pass", 0, (0, 2)),
+        ]
+    );
 }
 
 #[test]

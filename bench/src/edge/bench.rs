@@ -1,15 +1,16 @@
-//! What runs while the filter is measured: an Envoy with a listener for each contender, and a
-//! second one that is store and backend to all of them.
+//! What runs while a case is measured: an Envoy with a listener for each contender, and a second one
+//! that is store and backend to all of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use testkit::envoy::{Envoy, Options};
 use testkit::http;
-use testkit::{Error, Result};
+use testkit::{Error, Result, workspace};
 
-use super::cases::{CASES, Case, End, FEW, HEADERS};
+use super::cases::{Case, End, FEW, HEADERS};
 use super::config::{self, Answer, Route};
 use super::floor;
 use crate::machine::Cores;
@@ -26,6 +27,8 @@ pub enum Contender {
     Lua,
     /// Our filter.
     Ours,
+    /// Our filter, there only on its own routes.
+    Routed,
     /// Our filter, built otherwise.
     Variant(&'static str),
 }
@@ -38,6 +41,7 @@ impl Contender {
             Contender::Floor => "floor",
             Contender::Lua => "lua",
             Contender::Ours => "ours",
+            Contender::Routed => "routed",
             Contender::Variant(name) => name,
         }
     }
@@ -47,36 +51,59 @@ impl Contender {
         matches!(self, Contender::Variant(_))
     }
 
-    /// The listener that serves this case.
-    fn listener(&self, case: &Case) -> String {
-        match self {
-            Contender::Native | Contender::Floor => format!("{}_{}", self.name(), case.name),
-            Contender::Variant(name) => format!("variant_{name}"),
-            _ => self.name().to_owned(),
-        }
+    /// Whether it is asked in a case. What the routes save shows another path, and what their regular
+    /// expression costs shows the shortest of the filter's answers.
+    pub fn takes_part(&self, case: &Case) -> bool {
+        *self != Contender::Routed || ["pass", "method"].contains(&case.name)
     }
 }
 
-/// Both Envoys.
+/// The builds of our filter.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    /// As for production.
+    pub ours: PathBuf,
+    /// And otherwise.
+    pub variants: BTreeMap<&'static str, PathBuf>,
+}
+
+/// Both Envoys, for one case.
 #[derive(Debug)]
 pub struct Bench {
-    /// The one that is measured.
+    /// The one that is measured. Its virtual machines are the contenders' alone.
     pub envoy: Envoy,
     /// Store and backend.
     pub server: Envoy,
-    /// By listener.
-    addresses: BTreeMap<String, SocketAddr>,
-    /// By case.
-    answers: BTreeMap<&'static str, Answer>,
+    case: Case,
+    /// What answers the case.
+    answer: Answer,
+    addresses: BTreeMap<Contender, SocketAddr>,
 }
 
+// === impl Modules ===
+
+impl Modules {
+    /// Without variants.
+    pub fn ours() -> Result<Modules> {
+        Ok(Modules { ours: workspace::filter_module()?, variants: BTreeMap::new() })
+    }
+
+    fn variant(&self, name: &str) -> Result<&Path> {
+        let module = self.variants.get(name).map(PathBuf::as_path);
+        module.ok_or_else(|| Error::new(format!("The variant {name} was not built.")))
+    }
+}
+
+// === impl Bench ===
+
 impl Bench {
-    /// Starts them, with as many workers as `options` say. `modules`: ours, and those of the variants.
+    /// Starts them, the one that is measured as `options` say.
     pub fn start(
+        case: &Case,
+        contenders: &[Contender],
+        modules: &Modules,
         options: Options,
         cores: &Cores,
-        modules: &[(Contender, PathBuf)],
-        contenders: &[Contender],
     ) -> Result<Bench> {
         let counted = Answer {
             status: 200,
@@ -85,91 +112,49 @@ impl Bench {
         };
         let server = cores.serving(|| Envoy::start(&config::server(counted)))??;
         let address = server.listener_address("server")?;
-
-        let [(_, ours), ..] = modules else {
-            return Err(Error::new("There is no module to measure."));
-        };
-        let mut names = vec![Contender::Ours.name().to_owned(), Contender::Lua.name().to_owned()];
-        let through = Route::Cluster("backend");
-        let mut listeners = vec![
-            config::listener("ours", &[config::wasm_filter(ours)], through.clone()),
-            config::listener("lua", &[config::lua_filter()], through.clone()),
-        ];
         let clusters = [("store", address), ("backend", address)];
-        let answers = {
-            let first = Envoy::start(&config::bootstrap(listeners.clone(), &clusters))?;
-            our_answers(first.listener_address("ours")?)?
-        };
-        for case in &CASES {
-            let name = Contender::Native.listener(case);
-            let route = match (case.end, answers.get(case.name)) {
-                (End::Rejected, Some(answer)) => Route::Direct(answer.clone()),
-                (End::Counted, _) => Route::Cluster("store"),
-                _ => through.clone(),
-            };
-            listeners.push(config::listener(&name, &[], route));
-            names.push(name);
-            let floor = contenders.contains(&Contender::Floor);
-            if let Some(answer) = answers.get(case.name).filter(|_| floor) {
-                let name = Contender::Floor.listener(case);
-                let filter = config::wasm_filter(&floor::build(case, answer)?);
-                listeners.push(config::listener(&name, &[filter], through.clone()));
-                names.push(name);
-            }
-        }
-        for (variant, module) in modules.iter().skip(1) {
-            let name = format!("variant_{}", variant.name());
-            listeners.push(config::listener(
-                &name,
-                &[config::wasm_filter(module)],
-                through.clone(),
-            ));
-            names.push(name);
-        }
-        let bootstrap = config::bootstrap(listeners, &clusters);
+        let answer = our_answer(case, modules, &clusters)?;
+        let listeners = contenders.iter().map(|of| listener(of, case, &answer, modules));
+        let bootstrap = config::bootstrap(listeners.collect::<Result<_>>()?, &clusters);
         let envoy = cores.measured(|| options.start(&bootstrap))??;
-        let address = |name: String| Ok((name.clone(), envoy.listener_address(&name)?));
-        let addresses = names.into_iter().map(address).collect::<Result<_>>()?;
-        Ok(Bench { envoy, server, addresses, answers })
+        let address = |of: &Contender| Ok((of.clone(), envoy.listener_address(of.name())?));
+        let addresses = contenders.iter().map(address).collect::<Result<_>>()?;
+        Ok(Bench { envoy, server, case: *case, answer, addresses })
     }
 
-    /// Where a contender listens for a case.
-    pub fn address(&self, contender: &Contender, case: &Case) -> Result<SocketAddr> {
-        let listener = contender.listener(case);
-        let address = self.addresses.get(&listener).copied();
-        address.ok_or_else(|| Error::new(format!("There is no listener {listener}.")))
+    /// Where a contender listens.
+    pub fn address(&self, contender: &Contender) -> Result<SocketAddr> {
+        let address = self.addresses.get(contender).copied();
+        address.ok_or_else(|| Error::new(format!("There is no listener {}.", contender.name())))
     }
 
-    /// The status that answers a case.
-    pub fn status(&self, case: &Case) -> u16 {
-        self.answers.get(case.name).map_or(0, |answer| answer.status)
+    /// The status that answers the case.
+    pub fn status(&self) -> u16 {
+        self.answer.status
     }
 
     /// How many requests a contender has answered.
-    pub fn answered(&self, contender: &Contender, case: &Case) -> Result<u64> {
-        let name = format!("http.{}.downstream_rq_completed", contender.listener(case));
+    pub fn answered(&self, contender: &Contender) -> Result<u64> {
+        let name = format!("http.{}.downstream_rq_completed", contender.name());
         let text = self.envoy.admin_get(&format!("/stats?filter=^{name}$"))?;
         let number = text.trim().rsplit_once(": ").and_then(|(_, number)| number.parse().ok());
         number.ok_or_else(|| Error::new(format!("Envoy has no {name}, but {text:?}.")))
     }
 
-    /// An error unless every contender answers every measured request with the same status, body
+    /// An error unless every contender answers every request of the case with the same status, body
     /// and headers; Envoy alone may add headers of its own to what it proxies.
-    pub fn check_answers(&self, contenders: &[Contender]) -> Result<()> {
-        for case in &CASES {
-            for headers in HEADERS {
-                let request = case.request(headers);
-                for contender in contenders {
-                    let mut answer = ask(self.address(contender, case)?, &request)?;
-                    answer.headers.retain(|(name, _)| name != UPSTREAM_TIME);
-                    if Some(&answer) != self.answers.get(case.name) {
-                        return Err(Error::new(format!(
-                            "{} answers {} with {headers} headers {answer:?}, not {:?}.",
-                            contender.name(),
-                            case.name,
-                            self.answers.get(case.name)
-                        )));
-                    }
+    pub fn check_answers(&self) -> Result<()> {
+        let Bench { case, answer: expected, .. } = self;
+        for headers in HEADERS {
+            let request = case.request(headers);
+            for (contender, &address) in &self.addresses {
+                let answer = ask(address, &request)?;
+                if answer != *expected {
+                    return Err(Error::new(format!(
+                        "{} answers {} with {headers} headers {answer:?}, not {expected:?}.",
+                        contender.name(),
+                        case.name,
+                    )));
                 }
             }
         }
@@ -177,19 +162,36 @@ impl Bench {
     }
 }
 
-const UPSTREAM_TIME: &str = "x-envoy-upstream-service-time";
+/// What a contender listens with.
+fn listener(of: &Contender, case: &Case, answer: &Answer, modules: &Modules) -> Result<Value> {
+    let through = Route::Cluster("backend");
+    let (filter, route) = match of {
+        Contender::Native => match case.end {
+            End::Rejected => (None, Route::Direct(answer.clone())),
+            End::Counted => (None, Route::Cluster("store")),
+            End::Passed => (None, through),
+        },
+        Contender::Floor => (Some(config::wasm_filter(&floor::build(case, answer)?)), through),
+        Contender::Lua => (Some(config::lua_filter()), through),
+        Contender::Ours => (Some(config::wasm_filter(&modules.ours)), through),
+        Contender::Routed => {
+            let filter = config::disabled(config::wasm_filter(&modules.ours));
+            (Some(filter), Route::OwnPaths("backend"))
+        }
+        Contender::Variant(name) => (Some(config::wasm_filter(modules.variant(name)?)), through),
+    };
+    Ok(config::listener(of.name(), filter.as_slice(), route))
+}
 
 /// What Envoy adds to every answer, or what differs from one to the next.
-const ENVOYS_OWN: [&str; 3] = ["content-length", "date", "server"];
+const ENVOYS_OWN: [&str; 4] = ["content-length", "date", "server", "x-envoy-upstream-service-time"];
 
-fn our_answers(address: SocketAddr) -> Result<BTreeMap<&'static str, Answer>> {
-    let mut answers = BTreeMap::new();
-    for case in &CASES {
-        let mut answer = ask(address, &case.request(FEW))?;
-        answer.headers.retain(|(name, _)| name != UPSTREAM_TIME);
-        answers.insert(case.name, answer);
-    }
-    Ok(answers)
+/// From an Envoy of its own: the others are configured with it.
+fn our_answer(case: &Case, modules: &Modules, clusters: &[(&str, SocketAddr)]) -> Result<Answer> {
+    let filters = [config::wasm_filter(&modules.ours)];
+    let listener = config::listener("ours", &filters, Route::Cluster("backend"));
+    let envoy = Envoy::start(&config::bootstrap(vec![listener], clusters))?;
+    ask(envoy.listener_address("ours")?, &case.request(FEW))
 }
 
 fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {

@@ -5,7 +5,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use testkit::{Error, Result};
 
 use super::bench::Contender;
-use super::table::Row;
+use super::row::Row;
 
 const WIDTH: i32 = 820;
 /// Where the bars begin and end.

@@ -8,8 +8,15 @@ use serde_json::{Value, json};
 /// The Lua filter's program.
 pub const LUA: &str = include_str!("filter.lua");
 
+/// What the filter is called in the configuration.
+const FILTER: &str = "backup-sharing-count";
+
 /// The filter's plugin configuration.
 const PLUGIN: &str = r#"{"store": {"cluster": "store", "timeout": "1s"}}"#;
+
+/// The path, without its query, of each request that the filter may answer: the service's name, as it
+/// is or with an escape in it.
+const OWN_PATHS: &str = ".*(os-vendor-backup-sharing|%).*";
 
 /// An answer that Envoy gives by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +34,8 @@ pub struct Answer {
 pub enum Route {
     /// To a cluster.
     Cluster(&'static str),
+    /// To a cluster; the filter, though [`disabled`], is there for what may be its own.
+    OwnPaths(&'static str),
     /// Nowhere: it is answered.
     Direct(Answer),
 }
@@ -46,7 +55,7 @@ pub fn listener(name: &str, filters: &[Value], route: Route) -> Value {
     });
     connection_manager["http_filters"] = http_filters.into();
     connection_manager["route_config"] = json!({
-        "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route.json()]}],
+        "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": route.json()}],
     });
     json!({
         "name": name,
@@ -56,10 +65,26 @@ pub fn listener(name: &str, filters: &[Value], route: Route) -> Value {
 }
 
 impl Route {
+    /// The routes of a virtual host.
     fn json(self) -> Value {
         let answer = match self {
             Route::Cluster(cluster) => {
-                return json!({"match": {"prefix": ""}, "route": {"cluster": cluster}});
+                return json!([{"match": {"prefix": ""}, "route": {"cluster": cluster}}]);
+            }
+            Route::OwnPaths(cluster) => {
+                // An empty configuration enables what is disabled.
+                let enabled = json!({
+                    "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+                    "config": {},
+                });
+                return json!([
+                    {
+                        "match": {"safe_regex": {"regex": OWN_PATHS}},
+                        "route": {"cluster": cluster},
+                        "typed_per_filter_config": {FILTER: enabled},
+                    },
+                    {"match": {"prefix": ""}, "route": {"cluster": cluster}},
+                ]);
             }
             Route::Direct(answer) => answer,
         };
@@ -70,22 +95,22 @@ impl Route {
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             })
         };
-        json!({
+        json!([{
             "match": {"prefix": ""},
             "direct_response": {"status": answer.status, "body": {"inline_string": answer.body}},
             "response_headers_to_add": answer.headers.iter().map(header).collect::<Vec<_>>(),
-        })
+        }])
     }
 }
 
 /// Our filter, of this module.
 pub fn wasm_filter(module: &Path) -> Value {
     json!({
-        "name": "backup-sharing-count",
+        "name": FILTER,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
-                "name": "backup-sharing-count",
+                "name": FILTER,
                 "failure_policy": "FAIL_RELOAD",
                 "vm_config": {
                     "runtime": "envoy.wasm.runtime.v8",
@@ -98,6 +123,12 @@ pub fn wasm_filter(module: &Path) -> Value {
             },
         },
     })
+}
+
+/// A filter that is there only where a route enables it.
+pub fn disabled(mut filter: Value) -> Value {
+    filter["disabled"] = true.into();
+    filter
 }
 
 /// The Lua filter.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use testkit::{Error, Result};
 
 use super::bench::{Bench, Contender};
-use super::cases::Case;
 use crate::machine;
 use crate::oha::{Amount, Load, Oha, Request};
 use crate::statistics::median;
@@ -56,7 +55,7 @@ pub struct Measured {
     /// The rounds of each contender, in step with each other.
     pub rounds: BTreeMap<Contender, Vec<Round>>,
     /// The rate of the next, in requests per second: half of what Envoy alone bears.
-    pub rate: f64,
+    pub rate: Option<f64>,
     /// Rounds at that rate.
     pub fixed: BTreeMap<Contender, Vec<Latency>>,
 }
@@ -65,63 +64,63 @@ pub struct Measured {
 pub fn warm_up(
     oha: &Oha,
     bench: &Bench,
-    case: &Case,
     request: &Request,
     contenders: &[Contender],
 ) -> Result<()> {
     for contender in contenders {
         let load = Load {
-            address: bench.address(contender, case)?,
+            address: bench.address(contender)?,
             request,
             connections: CONNECTIONS,
             amount: Amount::Requests(WARM_UP),
             rate: None,
         };
-        oha.run(&load)?.all(bench.status(case))?;
+        oha.run(&load)?.all(bench.status())?;
     }
     Ok(())
 }
 
-/// Measures one case.
+/// Measures one request of the bench's case.
 pub fn measure(
     oha: &Oha,
     bench: &Bench,
-    case: &Case,
     request: &Request,
     contenders: &[Contender],
     effort: Effort,
 ) -> Result<Measured> {
-    warm_up(oha, bench, case, request, contenders)?;
+    warm_up(oha, bench, request, contenders)?;
     let mut measured = Measured::default();
     for round in 0..effort.rounds {
         for contender in in_turn(contenders, round) {
             let load = Load {
-                address: bench.address(contender, case)?,
+                address: bench.address(contender)?,
                 request,
                 connections: CONNECTIONS,
                 amount: Amount::Time(effort.time),
                 rate: None,
             };
-            let round = one(oha, bench, case, contender, &load)?;
+            let round = one(oha, bench, contender, &load)?;
             measured.rounds.entry(contender.clone()).or_default().push(round);
         }
     }
+    if effort.fixed_rounds == 0 {
+        return Ok(measured);
+    }
     let first = contenders.first().and_then(|contender| measured.rounds.get(contender));
     let throughputs: Vec<f64> = first.into_iter().flatten().map(|round| round.throughput).collect();
-    measured.rate = (median(&throughputs) / 2.0 / 100.0).round() * 100.0;
-    let mut contenders = contenders.to_vec();
-    contenders.retain(|contender| !contender.is_variant());
+    let rate = Some((median(&throughputs) / 2.0 / 100.0).round() * 100.0);
+    measured.rate = rate;
     for round in 0..effort.fixed_rounds {
-        for contender in in_turn(&contenders, round) {
+        for contender in in_turn(contenders, round) {
             let load = Load {
-                address: bench.address(contender, case)?,
+                address: bench.address(contender)?,
                 request,
                 connections: CONNECTIONS,
                 amount: Amount::Time(effort.time),
-                rate: Some(measured.rate),
+                rate,
             };
             let outcome = oha.run(&load)?;
-            outcome.all(bench.status(case))?;
+            outcome.all(bench.status())?;
             let micros = |time: Duration| time.as_secs_f64() * 1e6;
             let latency = Latency { p50: micros(outcome.p50), p99: micros(outcome.p99) };
             measured.fixed.entry(contender.clone()).or_default().push(latency);
@@ -143,21 +142,15 @@ fn in_turn(contenders: &[Contender], round: usize) -> Vec<&Contender> {
 }
 
 /// What it costs Envoy to answer this load.
-pub fn one(
-    oha: &Oha,
-    bench: &Bench,
-    case: &Case,
-    contender: &Contender,
-    load: &Load,
-) -> Result<Round> {
+pub fn one(oha: &Oha, bench: &Bench, contender: &Contender, load: &Load) -> Result<Round> {
     let (envoy, server) = (bench.envoy.pid(), bench.server.pid());
-    let before = bench.answered(contender, case)?;
+    let before = bench.answered(contender)?;
     let (cpu, server_cpu) = (machine::cpu_time(envoy)?, machine::cpu_time(server)?);
     let outcome = oha.run(load)?;
     let cpu = (machine::cpu_time(envoy)? - cpu) as f64;
     let server_cpu = (machine::cpu_time(server)? - server_cpu) as f64;
-    let answered = bench.answered(contender, case)? - before;
-    let seen = outcome.all(bench.status(case))?;
+    let answered = bench.answered(contender)? - before;
+    let seen = outcome.all(bench.status())?;
     if answered != seen {
         let name = contender.name();
         return Err(Error::new(format!("{name} gave {answered} answers; oha saw {seen}.")));

@@ -3,59 +3,10 @@
 use serde_json::{Value, json};
 
 use super::bench::Contender;
-use super::cases::Case;
-use super::measure::{Measured, Round};
-use super::targets;
+use super::measure::Round;
+use super::row::Row;
+use super::{targets, variants};
 use crate::statistics::{least, median};
-
-/// A case with so many header fields, measured.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The case.
-    pub case: Case,
-    /// The number of header fields.
-    pub headers: usize,
-    /// What it showed.
-    pub measured: Measured,
-}
-
-/// One contender's cost as a multiple of another's.
-#[derive(Clone, Copy, Debug)]
-pub struct Ratio {
-    /// The least of the one to the least of the other: what the targets are about.
-    pub least: f64,
-    /// The median over the rounds of the one to the other in the same round.
-    pub median: f64,
-}
-
-impl Row {
-    fn rounds(&self, of: &Contender) -> &[Round] {
-        self.measured.rounds.get(of).map_or(&[], Vec::as_slice)
-    }
-
-    /// Processor time per request in each round.
-    pub fn cpu(&self, of: &Contender) -> Vec<f64> {
-        self.rounds(of).iter().map(|round| round.cpu).collect()
-    }
-
-    /// What one costs as a multiple of another; NaN if one was not measured.
-    pub fn ratio(&self, of: &Contender, to: &Contender) -> Ratio {
-        let (of, to) = (self.cpu(of), self.cpu(to));
-        let each: Vec<f64> = of.iter().zip(&to).map(|(of, to)| of / to).collect();
-        Ratio { least: least(&of) / least(&to), median: median(&each) }
-    }
-
-    /// The targets it missed: a sentence each.
-    pub fn missed(&self) -> Vec<String> {
-        let of = |to| self.ratio(&Contender::Ours, to).least;
-        let (native, lua) = (of(&Contender::Native), of(&Contender::Lua));
-        targets::missed("processor time", &self.case, self.headers, native, lua)
-    }
-
-    fn name(&self) -> String {
-        format!("{} | {}", self.case.what, self.headers)
-    }
-}
 
 /// Costs and ratios, with what the targets say of them.
 pub fn costs(rows: &[Row]) -> String {
@@ -67,7 +18,7 @@ pub fn costs(rows: &[Row]) -> String {
     let (native, floor) = (Contender::Native, Contender::Floor);
     let (lua, ours) = (Contender::Lua, Contender::Ours);
     for row in rows {
-        let cost = |of| format!("{:.2} ({:.2})", least(&row.cpu(of)), median(&row.cpu(of)));
+        let cost = |of| cost(row, of);
         let (to_native, to_lua) = (row.ratio(&ours, &native), row.ratio(&ours, &lua));
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} | **{:.3}** | {:.3} | {} |\n",
@@ -86,6 +37,41 @@ pub fn costs(rows: &[Row]) -> String {
         ));
     }
     text
+}
+
+/// What is saved where the filter is not, and what finding its own routes costs; nothing if nobody
+/// measured it.
+pub fn routed(rows: &[Row]) -> String {
+    let (native, ours, routed) = (Contender::Native, Contender::Ours, Contender::Routed);
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.has(&routed)).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = "Only on its own routes: the same filter, disabled but where a regular expression of \
+                    the route table finds what may be its own path. Listeners of the same Envoys as above.\n\n\
+                    | case | headers | native µs | ours µs | routed µs | ours / native | routed / native | \
+                    (median) | target |\n|---|---:|---:|---:|---:|---:|---:|---:|---|\n"
+        .to_owned();
+    for row in rows {
+        let to_native = row.ratio(&routed, &native);
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} |\n",
+            row.name(),
+            cost(row, &native),
+            cost(row, &ours),
+            cost(row, &routed),
+            row.ratio(&ours, &native).least,
+            to_native.least,
+            to_native.median,
+            targets::to_native(row.case.end, to_native.least),
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+fn cost(row: &Row, of: &Contender) -> String {
+    format!("{:.2} ({:.2})", least(&row.cpu(of)), median(&row.cpu(of)))
 }
 
 /// Throughput, and latency at a fixed rate.
@@ -109,32 +95,40 @@ pub fn speeds(rows: &[Row]) -> String {
             "| {} | {} | {:.0} | {} |\n",
             row.name(),
             all.each_ref().map(throughput).join(" | "),
-            row.measured.rate,
+            row.measured.rate.unwrap_or(f64::NAN),
             all.each_ref().map(latency).join(" | "),
         ));
     }
     text
 }
 
-/// What the filter costs when it is built otherwise, beside how it is built.
-pub fn variants(rows: &[Row], variants: &[Contender]) -> String {
+/// What the filter costs when it is built otherwise, beside how it is built; nothing if nobody
+/// measured it.
+pub fn variants(rows: &[Row]) -> String {
+    let Some(first) = rows.first() else {
+        return String::new();
+    };
+    let ours = Contender::Ours;
+    let mut variants: Vec<Contender> = variants::contenders().collect();
+    variants.retain(|variant| first.has(variant));
     let names: Vec<&str> = variants.iter().map(Contender::name).collect();
     let mut text = format!(
         "\nThe filter built otherwise: µs, and what it costs as a multiple of ours (and the median of \
-         the rounds).\n\n| case | headers | ours µs | {} |\n|---|---:|---:|{}\n",
+         the rounds). Each case has an Envoy for this alone, with ours and all of these in turn; its \
+         figures are not those of the first table.\n\n\
+         | case | headers | ours µs | {} |\n|---|---:|---:|{}\n",
         names.join(" | "),
         "---:|".repeat(names.len())
     );
-    let all = |row: &&Row| variants.iter().all(|variant| !row.cpu(variant).is_empty());
-    for row in rows.iter().filter(all) {
+    for row in rows {
         let cells = variants.iter().map(|variant| {
-            let ratio = row.ratio(variant, &Contender::Ours);
+            let ratio = row.ratio(variant, &ours);
             format!("{:.2}: {:.3} ({:.3})", least(&row.cpu(variant)), ratio.least, ratio.median)
         });
         text.push_str(&format!(
             "| {} | {:.2} | {} |\n",
             row.name(),
-            least(&row.cpu(&Contender::Ours)),
+            least(&row.cpu(&ours)),
             cells.collect::<Vec<_>>().join(" | ")
         ));
     }

@@ -17,18 +17,23 @@ pub fn missed(cost: &str, case: &Case, headers: usize, native: f64, lua: f64) ->
     missed
 }
 
-/// What the target says of this multiple of Envoy alone.
+/// What the target says of this multiple of Envoy alone: nothing if it was not measured.
 pub fn to_native(end: End, ratio: f64) -> String {
     let target = end.target();
-    match ratio > target {
-        true => format!("missed: > {target:.2}"),
-        false => format!("≤ {target:.2}"),
+    match ratio {
+        _ if ratio.is_nan() => String::new(),
+        _ if ratio > target => format!("missed: > {target:.2}"),
+        _ => format!("≤ {target:.2}"),
     }
 }
 
-/// What the target says of this multiple of Lua.
+/// What the target says of this multiple of Lua: nothing if it was not measured.
 pub fn to_lua(ratio: f64) -> &'static str {
-    if ratio >= 1.0 { "missed: ≥ 1" } else { "< 1" }
+    match ratio {
+        _ if ratio.is_nan() => "",
+        _ if ratio >= 1.0 => "missed: ≥ 1",
+        _ => "< 1",
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! The filter without one of the things that make it fast, each built from altered sources, so that
 //! what a thing is worth is measured and not remembered.
 
-use std::path::PathBuf;
-
 use testkit::Result;
 use testkit::altered::{Alteration, Replacement};
 
-use super::bench::Contender;
+use super::bench::{Contender, Modules};
+use super::plan::Setup;
 
 const CALLBACKS: &str = "src/glue/callbacks.rs";
 
@@ -81,15 +80,20 @@ extern \"C\" fn proxy_on_response_headers(_context: u32, _fields: usize, _end: u
     ),
 ];
 
-/// Builds those among the contenders.
-pub fn build(contenders: &[Contender]) -> Result<Vec<(Contender, PathBuf)>> {
-    let mut built = Vec::new();
+/// All of them, as who is measured.
+pub fn contenders() -> impl Iterator<Item = Contender> {
+    VARIANTS.iter().map(|variant| Contender::Variant(variant.name))
+}
+
+/// Builds ours, and those among the contenders.
+pub fn build(setups: &[Setup]) -> Result<Modules> {
+    let mut modules = Modules::ours()?;
     for variant in VARIANTS {
         let contender = Contender::Variant(variant.name);
-        if contenders.contains(&contender) {
+        if setups.iter().any(|setup| setup.contenders.contains(&contender)) {
             eprintln!("   building {} …", variant.name);
-            built.push((contender, variant.build()?));
+            modules.variants.insert(variant.name, variant.build()?);
         }
     }
-    Ok(built)
+    Ok(modules)
 }

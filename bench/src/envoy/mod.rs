@@ -21,7 +21,7 @@ pub fn run(options: &Options) -> Result<Section> {
     let cores = Cores::together()?;
     let oha = Oha::install(&cores)?;
     let module = workspace::filter_module()?;
-    let (workers, workers_data) = workers::measure(&oha, &cores, &module, options)?;
+    let (workers, workers_data) = workers::measure(&oha, &cores, options)?;
     let (start, start_data) = start::measure(&module, options)?;
     let (memory, memory_data) = memory::measure(&oha, &cores, &module, options)?;
     Ok(Section {

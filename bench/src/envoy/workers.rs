@@ -1,6 +1,5 @@
 //! One worker and two: what a request costs, and how many there are in a second.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,11 +7,11 @@ use testkit::Result;
 use testkit::envoy::Envoy;
 
 use crate::Options;
-use crate::edge::bench::{Bench, Contender};
-use crate::edge::cases::{CASES, Case, FEW};
+use crate::edge::bench::{Bench, Contender, Modules};
+use crate::edge::cases::{CASES, FEW};
 use crate::edge::measure::{Round, one, warm_up};
 use crate::machine::Cores;
-use crate::oha::{Amount, Load, Oha};
+use crate::oha::{Amount, Load, Oha, Request};
 use crate::statistics::{least, median};
 
 const CONTENDERS: [Contender; 2] = [Contender::Native, Contender::Ours];
@@ -22,23 +21,10 @@ const NAMES: [&str; 2] = ["method", "count"];
 const CONNECTIONS: usize = 64;
 
 /// Measures them in turn, and says what it saw: as Markdown and for programs.
-pub fn measure(
-    oha: &Oha,
-    cores: &Cores,
-    module: &Path,
-    options: &Options,
-) -> Result<(String, Value)> {
+pub fn measure(oha: &Oha, cores: &Cores, options: &Options) -> Result<(String, Value)> {
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 10 });
     let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.5 });
-    let modules = [(Contender::Ours, module.to_path_buf())];
-    let benches = [1, 2].map(|workers| {
-        Ok((
-            workers,
-            Bench::start(Envoy::options().concurrency(workers), cores, &modules, &CONTENDERS)?,
-        ))
-    });
-    let benches = benches.into_iter().collect::<Result<Vec<(u32, Bench)>>>()?;
-
+    let modules = Modules::ours()?;
     let mut text = format!(
         "### Workers\n\n{rounds} rounds of {seconds} s, {CONNECTIONS} connections, 5 headers. Envoy, the load \
          and the server behind them share {} cores, so with two workers the throughput is what the \
@@ -50,7 +36,13 @@ pub fn measure(
     let mut data = Vec::new();
     for case in CASES.iter().filter(|case| NAMES.contains(&case.name)) {
         eprintln!("   workers: {} …", case.what);
-        let measured = rounds_of(oha, &benches, case, rounds, Duration::from_secs_f64(seconds))?;
+        let bench = |workers| {
+            let options = Envoy::options().concurrency(workers);
+            Ok((workers, Bench::start(case, &CONTENDERS, &modules, options, cores)?))
+        };
+        let benches: Vec<(u32, Bench)> = [1, 2].into_iter().map(bench).collect::<Result<_>>()?;
+        let time = Duration::from_secs_f64(seconds);
+        let measured = rounds_of(oha, &benches, &case.request(FEW), rounds, time)?;
         for (at, (workers, _)) in benches.iter().enumerate() {
             let of = |contender: usize| {
                 let mine =
@@ -92,14 +84,13 @@ struct Seen {
 fn rounds_of(
     oha: &Oha,
     benches: &[(u32, Bench)],
-    case: &Case,
+    request: &Request,
     rounds: usize,
     time: Duration,
 ) -> Result<Vec<Seen>> {
-    let request = case.request(FEW);
     for (workers, bench) in benches {
         for _ in 0..*workers {
-            warm_up(oha, bench, case, &request, &CONTENDERS)?;
+            warm_up(oha, bench, request, &CONTENDERS)?;
         }
     }
     let mut seen = Vec::new();
@@ -107,13 +98,13 @@ fn rounds_of(
         for (at, (_, bench)) in benches.iter().enumerate() {
             for (number, contender) in CONTENDERS.iter().enumerate() {
                 let load = Load {
-                    address: bench.address(contender, case)?,
-                    request: &request,
+                    address: bench.address(contender)?,
+                    request,
                     connections: CONNECTIONS,
                     amount: Amount::Time(time),
                     rate: None,
                 };
-                let round = one(oha, bench, case, contender, &load)?;
+                let round = one(oha, bench, contender, &load)?;
                 seen.push(Seen { bench: at, contender: number, round });
             }
         }

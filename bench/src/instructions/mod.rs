@@ -9,18 +9,20 @@
 pub mod callgrind;
 pub mod table;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 use testkit::http::Connection;
-use testkit::{Error, Result, workspace};
+use testkit::{Error, Result};
 
 use self::callgrind::Callgrind;
 use self::table::Row;
-use crate::edge::bench::{Bench, Contender};
-use crate::edge::cases::{CASES, Case, HEADERS};
-use crate::edge::{self, variants};
+use crate::edge::bench::{Bench, Contender, Modules};
+use crate::edge::plan::{Plan, Setup};
+use crate::edge::variants;
 use crate::machine::Cores;
+use crate::oha::Request;
 use crate::{Options, Section};
 
 /// How long an answer may take: the first ones wait for valgrind to translate Envoy.
@@ -29,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much is counted.
 #[derive(Clone, Copy, Debug)]
 struct Effort {
-    /// Requests of each case to each contender before: V8 compiles anew what runs often.
+    /// Requests with each number of headers to each contender before: V8 compiles anew what runs often.
     warm_up: usize,
     /// Requests of each count.
     requests: usize,
@@ -42,43 +44,21 @@ struct Effort {
 /// # Errors
 /// If there is no valgrind, or somebody gave another answer than the filter.
 pub fn run(options: &Options) -> Result<Section> {
-    edge::check_cases(options)?;
     let valgrind = callgrind::version()?;
-    let mut contenders = edge::contenders(options)?;
-    if options.contenders.is_empty() {
-        // With many modules in one Envoy, valgrind has no addresses left for their memory.
-        contenders.retain(|contender| !contender.is_variant() && *contender != Contender::Floor);
-    }
-    let mut modules = vec![(Contender::Ours, workspace::filter_module()?)];
-    modules.extend(variants::build(&contenders)?);
-    eprintln!("   starting Envoy under {valgrind} …");
-    let bench = Bench::start(callgrind::options()?, &Cores::new()?, &modules, &contenders)?;
-    bench.check_answers(&contenders)?;
-
+    let named_variants = Options { no_variants: true, ..options.clone() };
+    let plan = Plan::new(&named_variants)?;
+    let modules = variants::build(&plan.variants)?;
+    let cores = Cores::new()?;
     let effort = effort(options);
-    let mut rows = Vec::new();
-    for headers in HEADERS {
-        let cases = CASES.iter().filter(|case| edge::wanted(options, case, headers));
-        rows.extend(cases.map(|&case| Row { case, headers, counts: Default::default() }));
-    }
-    // All of it before anything is counted, because the cases share code.
-    for row in &rows {
-        eprintln!("   warming up: {}, {} headers …", row.case.what, row.headers);
-        for contender in &contenders {
-            Load::open(&bench, contender, &row.case, row.headers)?.ask(effort.warm_up)?;
-        }
-    }
-    let mut callgrind = Callgrind::count(&bench.envoy)?;
-    for row in &mut rows {
-        eprintln!("   {}, {} headers …", row.case.what, row.headers);
-        for contender in &contenders {
-            let mut load = Load::open(&bench, contender, &row.case, row.headers)?;
-            let counts = count(&mut callgrind, &mut load, effort)?;
-            row.counts.insert(contender.clone(), counts);
-        }
-    }
+    let counted = |setups: &[Setup]| {
+        let all = setups.iter().map(|setup| counted(setup, &modules, &cores, effort));
+        let mut rows: Vec<Row> = all.collect::<Result<Vec<_>>>()?.concat();
+        rows.sort_by_key(|row| row.headers);
+        Ok(rows)
+    };
+    let (rows, varied): (Vec<Row>, Vec<Row>) = (counted(&plan.cases)?, counted(&plan.variants)?);
     Ok(Section {
-        text: text(&rows, &contenders, effort, &valgrind),
+        text: text(&rows, &varied, effort, &valgrind),
         data: json!({
             "warm_up": effort.warm_up,
             "requests": effort.requests,
@@ -87,6 +67,34 @@ pub fn run(options: &Options) -> Result<Section> {
         missed: rows.iter().flat_map(Row::missed).collect(),
         ..Section::default()
     })
+}
+
+/// One Envoy, from its start on. It is gone when this returns.
+fn counted(setup: &Setup, modules: &Modules, cores: &Cores, effort: Effort) -> Result<Vec<Row>> {
+    let Setup { case, headers, contenders } = setup;
+    eprintln!("   {}: starting Envoy …", case.what);
+    let bench = Bench::start(case, contenders, modules, callgrind::options()?, cores)?;
+    bench.check_answers()?;
+    // All of it before anything is counted: a request with many headers runs the code of one with few.
+    eprintln!("   {}: warming up …", case.what);
+    for &headers in headers {
+        for contender in contenders {
+            Load::open(&bench, contender, &case.request(headers))?.ask(effort.warm_up)?;
+        }
+    }
+    let mut callgrind = Callgrind::count(&bench.envoy)?;
+    let mut rows = Vec::new();
+    for &headers in headers {
+        eprintln!("   {}, {headers} headers …", case.what);
+        let request = case.request(headers);
+        let mut counts = BTreeMap::new();
+        for contender in contenders {
+            let mut load = Load::open(&bench, contender, &request)?;
+            counts.insert(contender.clone(), count(&mut callgrind, &mut load, effort)?);
+        }
+        rows.push(Row { case: *case, headers, counts });
+    }
+    Ok(rows)
 }
 
 fn effort(options: &Options) -> Effort {
@@ -111,61 +119,56 @@ fn count(callgrind: &mut Callgrind, load: &mut Load, effort: Effort) -> Result<V
 }
 
 /// The same request again and again on one connection, and the status that must answer it.
-struct Load {
+struct Load<'a> {
     connection: Connection,
-    method: &'static str,
-    target: String,
-    headers: Vec<(&'static str, String)>,
+    request: &'a Request,
     status: u16,
-    /// What an error says of it.
-    name: String,
+    contender: &'static str,
 }
 
 // === impl Load ===
 
-impl Load {
-    fn open(bench: &Bench, contender: &Contender, case: &Case, headers: usize) -> Result<Load> {
-        let mut connection = Connection::open(bench.address(contender, case)?)?;
+impl Load<'_> {
+    fn open<'a>(bench: &Bench, contender: &Contender, request: &'a Request) -> Result<Load<'a>> {
+        let mut connection = Connection::open(bench.address(contender)?)?;
         connection.set_timeout(PATIENCE)?;
-        let request = case.request(headers);
-        Ok(Load {
-            connection,
-            method: request.method,
-            target: request.target,
-            headers: request.headers,
-            status: bench.status(case),
-            name: format!("{}, {}, {headers} headers", contender.name(), case.name),
-        })
+        Ok(Load { connection, request, status: bench.status(), contender: contender.name() })
     }
 
     /// One after the other. A callout that timed out, or a filter that is not there, is an error.
     fn ask(&mut self, times: usize) -> Result<()> {
-        let headers = self.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let Request { method, target, headers } = self.request;
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
         let headers: Vec<(&str, &[u8])> = headers.collect();
         for _ in 0..times {
-            let status = self.connection.request(self.method, &self.target, &headers)?.status;
+            let status = self.connection.request(method, target, &headers)?.status;
             if status != self.status {
-                let (name, expected) = (&self.name, self.status);
-                return Err(Error::new(format!("{name}: the answer is {status}, not {expected}.")));
+                let (name, expected) = (self.contender, self.status);
+                return Err(Error::new(format!(
+                    "{name}, {method} {target}: the answer is {status}, not {expected}."
+                )));
             }
         }
         Ok(())
     }
 }
 
-fn text(rows: &[Row], contenders: &[Contender], effort: Effort, valgrind: &str) -> String {
+fn text(rows: &[Row], varied: &[Row], effort: Effort, valgrind: &str) -> String {
     let Effort { warm_up, requests, counts } = effort;
     format!(
         "Processor time says what a request costs on this machine while it is measured; these figures \
          do not depend on what else the machine does. They are the instructions per request that the \
          whole Envoy process executes in user space, all its threads and the code that V8 and LuaJIT \
          compile included, as `valgrind {}` counts them ({valgrind}). The kernel is not included. \
-         One worker; {warm_up} requests of each case to \
-         each contender to warm up, then {counts} counts of {requests} requests, one after the other on \
-         one connection, each answer's status checked. A figure is the least of its counts; no two \
-         counts of the same differ by more than {:.1} %. The targets are those for processor time.\n\n{}",
+         Each case has an Envoy of its own with one worker; {warm_up} requests with each number of \
+         headers to each contender to warm up, then, of each in turn, {counts} counts of {requests} \
+         requests, one after the other on one connection, each answer's status checked. A figure is the \
+         least of its counts; no two counts of the same differ by more than {:.1} %. The targets are \
+         those for processor time.\n\n{}{}{}",
         callgrind::ARGUMENTS.join(" "),
-        table::spread(rows) * 100.0,
-        table::counts(rows, contenders),
+        table::spread(&[rows, varied].concat()) * 100.0,
+        table::counts(rows),
+        table::routed(rows),
+        table::variants(varied),
     )
 }

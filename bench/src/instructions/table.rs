@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::edge::bench::Contender;
 use crate::edge::cases::Case;
-use crate::edge::targets;
+use crate::edge::{targets, variants};
 use crate::statistics::least;
 
 /// A case with so many header fields.
@@ -23,19 +23,34 @@ pub struct Row {
 // === impl Row ===
 
 impl Row {
+    /// The first two cells.
+    fn name(&self) -> String {
+        format!("{} | {}", self.case.what, self.headers)
+    }
+
+    /// Their counts, one cell each; empty if there is none.
+    fn cells(&self, of: &[&Contender]) -> String {
+        let cells = of.iter().map(|of| match self.count(of) {
+            count if count.is_nan() => String::new(),
+            count => thousands(count),
+        });
+        cells.collect::<Vec<_>>().join(" | ")
+    }
+
     /// The least of one's counts, NaN if there is none: what comes from elsewhere only adds.
     fn count(&self, of: &Contender) -> f64 {
         least(self.counts.get(of).map_or(&[], Vec::as_slice))
     }
 
-    /// Ours as a multiple of another's.
-    fn ratio(&self, to: &Contender) -> f64 {
-        self.count(&Contender::Ours) / self.count(to)
+    /// One's as a multiple of another's; NaN if one was not counted.
+    fn ratio(&self, of: &Contender, to: &Contender) -> f64 {
+        self.count(of) / self.count(to)
     }
 
     /// The targets it missed: a sentence each.
     pub fn missed(&self) -> Vec<String> {
-        let (native, lua) = (self.ratio(&Contender::Native), self.ratio(&Contender::Lua));
+        let of = |to| self.ratio(&Contender::Ours, to);
+        let (native, lua) = (of(&Contender::Native), of(&Contender::Lua));
         targets::missed("instructions", &self.case, self.headers, native, lua)
     }
 
@@ -48,26 +63,78 @@ impl Row {
     }
 }
 
-/// Instructions and ratios, with what the targets say of them.
-pub fn counts(rows: &[Row], contenders: &[Contender]) -> String {
-    let names: Vec<&str> = contenders.iter().map(Contender::name).collect();
+/// Instructions and ratios, with what the targets say of them; nothing if there are none.
+pub fn counts(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "| case | headers | native | floor | lua | ours | floor / native | ours / native | \
+                    target | ours / lua | target |\n\
+                    |---|---:|---:|---:|---:|---:|---:|---:|---|---:|---|\n"
+            .to_owned();
+    let (native, floor) = (Contender::Native, Contender::Floor);
+    let (lua, ours) = (Contender::Lua, Contender::Ours);
+    for row in rows {
+        let (to_native, to_lua) = (row.ratio(&ours, &native), row.ratio(&ours, &lua));
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} |\n",
+            row.name(),
+            row.cells(&[&native, &floor, &lua, &ours]),
+            thousandths(row.ratio(&floor, &native)),
+            judged(to_native, &targets::to_native(row.case.end, to_native)),
+            judged(to_lua, targets::to_lua(to_lua)),
+        ));
+    }
+    text
+}
+
+/// The filter where only its own routes have it; nothing if nobody counted it.
+pub fn routed(rows: &[Row]) -> String {
+    let (native, ours, routed) = (Contender::Native, Contender::Ours, Contender::Routed);
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.counts.contains_key(&routed)).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nOnly on its own routes, as in the section before; listeners of the same Envoys as \
+                    above.\n\n\
+                    | case | headers | native | ours | routed | ours / native | routed / native | target |\n\
+                    |---|---:|---:|---:|---:|---:|---:|---|\n"
+        .to_owned();
+    for row in rows {
+        let to_native = row.ratio(&routed, &native);
+        text.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            row.name(),
+            row.cells(&[&native, &ours, &routed]),
+            thousandths(row.ratio(&ours, &native)),
+            judged(to_native, &targets::to_native(row.case.end, to_native)),
+        ));
+    }
+    text
+}
+
+/// The filter built otherwise; nothing if nobody counted it.
+pub fn variants(rows: &[Row]) -> String {
+    let Some(first) = rows.first() else {
+        return String::new();
+    };
+    let mut variants: Vec<Contender> = variants::contenders().collect();
+    variants.retain(|variant| first.counts.contains_key(variant));
+    let names: Vec<&str> = variants.iter().map(Contender::name).collect();
     let mut text = format!(
-        "| case | headers | {} | ours / native | target | ours / lua | target |\n\
-         |---|---:|{}---:|---|---:|---|\n",
+        "\nThe filter built otherwise, and what it costs as a multiple of ours. Each case has an Envoy for \
+         this alone.\n\n| case | headers | ours | {} |\n|---|---:|---:|{}\n",
         names.join(" | "),
         "---:|".repeat(names.len())
     );
+    let ours = Contender::Ours;
     for row in rows {
-        let cells = contenders.iter().map(|contender| thousands(row.count(contender)));
-        let (native, lua) = (row.ratio(&Contender::Native), row.ratio(&Contender::Lua));
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {} |\n",
-            row.case.what,
-            row.headers,
-            cells.collect::<Vec<_>>().join(" | "),
-            judged(native, &targets::to_native(row.case.end, native)),
-            judged(lua, targets::to_lua(lua)),
-        ));
+        let cells = variants.iter().map(|variant| {
+            format!("{}: {}", row.cells(&[variant]), thousandths(row.ratio(variant, &ours)))
+        });
+        let cells = cells.collect::<Vec<_>>().join(" | ");
+        text.push_str(&format!("| {} | {} | {cells} |\n", row.name(), row.cells(&[&ours])));
     }
     text
 }
@@ -78,6 +145,11 @@ fn judged(ratio: f64, target: &str) -> String {
         true => " | ".to_owned(),
         false => format!("**{ratio:.3}** | {target}"),
     }
+}
+
+/// A ratio, or an empty cell.
+fn thousandths(ratio: f64) -> String {
+    if ratio.is_nan() { String::new() } else { format!("{ratio:.3}") }
 }
 
 /// By how much two counts of the same differ at most, as a part of the less.
@@ -115,14 +187,14 @@ mod tests {
     use super::*;
     use crate::edge::cases::CASES;
 
-    fn row(counts: [(Contender, [f64; 2]); 3]) -> Row {
-        let counts = counts.map(|(contender, counts)| (contender, counts.to_vec()));
-        Row { case: CASES[0], headers: 5, counts: counts.into() }
+    fn row(counts: &[(Contender, [f64; 2])]) -> Row {
+        let counts = counts.iter().map(|(contender, counts)| (contender.clone(), counts.to_vec()));
+        Row { case: CASES[0], headers: 5, counts: counts.collect() }
     }
 
     #[test]
     fn the_least_counts_and_the_most_differ() {
-        let row = row([
+        let row = row(&[
             (Contender::Native, [101_000.0, 100_000.0]),
             (Contender::Lua, [130_000.0, 131_300.0]),
             (Contender::Ours, [125_000.0, 130_000.0]),
@@ -130,11 +202,26 @@ mod tests {
         assert!((spread(std::slice::from_ref(&row)) - 0.04).abs() < 1e-9);
         let [missed] = row.missed().try_into().unwrap();
         assert!(missed.contains("instructions 1.250 of native"), "{missed}");
-        let contenders = [Contender::Native, Contender::Lua, Contender::Ours];
-        let text = counts(&[row], &contenders);
+        assert_eq!(routed(std::slice::from_ref(&row)), "");
+        let text = counts(&[row]);
         let cells =
-            "| 100,000 | 130,000 | 125,000 | **1.250** | missed: > 1.20 | **0.962** | < 1 |";
+            "| 100,000 |  | 130,000 | 125,000 |  | **1.250** | missed: > 1.20 | **0.962** | < 1 |";
         assert!(text.contains(cells), "{text}");
+    }
+
+    #[test]
+    fn the_other_tables_have_ours_beside_them() {
+        let row = row(&[
+            (Contender::Native, [100_000.0; 2]),
+            (Contender::Ours, [125_000.0; 2]),
+            (Contender::Routed, [110_000.0; 2]),
+            (Contender::Variant("simd"), [126_000.0; 2]),
+        ]);
+        let cells = "| 100,000 | 125,000 | 110,000 | 1.250 | **1.100** | ≤ 1.20 |";
+        let text = routed(std::slice::from_ref(&row));
+        assert!(text.contains(cells), "{text}");
+        let text = variants(&[row]);
+        assert!(text.contains("| 125,000 | 126,000: 1.008 |"), "{text}");
     }
 
     #[test]
