@@ -7,6 +7,7 @@
 //! | [`altered`] | the filter built from altered sources |
 //! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
+//! | [`routed`] | the route that leaves the filter out of requests that cannot be for it |
 //! | [`production`] | `envoy.yaml` with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
@@ -35,6 +36,7 @@ pub mod http;
 pub mod outcomes;
 pub mod ports;
 pub mod production;
+pub mod routed;
 pub mod store;
 #[cfg(feature = "wasm")]
 pub mod wasm;

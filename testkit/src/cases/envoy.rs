@@ -26,9 +26,25 @@ pub struct Outcome {
 pub fn run(options: Options) -> Result<Outcome> {
     let cases = Cases::load()?;
     let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let configurations = cases.config.iter().map(|(name, json)| (name.as_str(), json.as_str()));
-    let edge = Edge::start_with(options, configurations, &store, &upstream)?;
-    let bench = Bench { edge: &edge, store: &store, upstream: &upstream };
+    let edge = Edge::start_with(options, cases.configurations(), &store, &upstream)?;
+    through(&cases, edge, &store, &upstream)
+}
+
+/// The same, with the filter left out of requests that cannot be for it.
+pub fn run_routed(options: Options) -> Result<Outcome> {
+    let cases = Cases::load()?;
+    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
+    let edge = Edge::start_routed(options, cases.configurations(), &store, &upstream)?;
+    through(&cases, edge, &store, &upstream)
+}
+
+fn through(
+    cases: &Cases,
+    edge: Edge,
+    store: &ScriptedStore,
+    upstream: &ScriptedStore,
+) -> Result<Outcome> {
+    let bench = Bench { edge: &edge, store, upstream };
     let failure = |case: &Case| Some(format!("{}: {}", case.name, bench.run(case).err()?));
     let mut failures: Vec<String> = cases.cases.iter().filter_map(failure).collect();
 
