@@ -1,6 +1,8 @@
 //! Paths: the route, disguised and spoilt.
 
+use backup_sharing_count::route;
 use proptest::prelude::*;
+use testkit::routed;
 
 use crate::mutate::{mutated, one_of, soup};
 
@@ -83,5 +85,12 @@ proptest! {
     #[test]
     fn the_filter_takes_the_paths_of_the_contract(path in paths()) {
         oracles::path::check(&path);
+    }
+
+    #[test]
+    fn no_path_of_the_filters_is_left_out_by_the_route(path in paths()) {
+        if route::locate(&path).is_some() {
+            prop_assert!(!routed::leaves_out(&path), "{}", path.escape_ascii());
+        }
     }
 }
