@@ -7,7 +7,16 @@ use testkit::envoy::Envoy;
 
 #[test]
 fn every_case_holds() {
-    let envoy::Outcome { cases, failures } = envoy::run(Envoy::options()).unwrap();
+    check(envoy::run(Envoy::options()));
+}
+
+#[test]
+fn every_case_holds_where_other_paths_are_left_out() {
+    check(envoy::run_routed(Envoy::options()));
+}
+
+fn check(outcome: testkit::Result<envoy::Outcome>) {
+    let envoy::Outcome { cases, failures } = outcome.unwrap();
     assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
     println!("{cases} cases");
 }
