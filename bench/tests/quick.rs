@@ -26,7 +26,7 @@ fn every_contender_gives_the_same_answers() {
 }
 
 #[test]
-fn on_its_own_routes_the_filter_counts_and_to_another_path_it_is_not_there() {
+fn behind_the_route_the_filter_counts_and_to_another_path_it_is_not_there() {
     let cores = Cores::new().unwrap();
     let modules = Modules::ours().unwrap();
     let entries = CASES.map(|case| {

@@ -26,7 +26,7 @@ pub fn leaves_out(path_and_query: &[u8]) -> bool {
 }
 
 /// What keeps a path with the filter.
-fn words() -> impl Iterator<Item = &'static str> {
+pub fn words() -> impl Iterator<Item = &'static str> {
     let behind = ROUTE.split("contains: ").skip(1);
     behind.filter_map(|text| Some(text.split_once('}')?.0.trim_matches('"')))
 }

@@ -27,7 +27,7 @@ pub enum Contender {
     Lua,
     /// Our filter.
     Ours,
-    /// Our filter, there only on its own routes.
+    /// Our filter, left out by a route of what cannot be for it ([`testkit::routed`]).
     Routed,
     /// Our filter, built otherwise.
     Variant(&'static str),
@@ -51,8 +51,8 @@ impl Contender {
         matches!(self, Contender::Variant(_))
     }
 
-    /// Whether it is asked in a case. What the routes save shows another path, and what their regular
-    /// expression costs shows the shortest of the filter's answers.
+    /// Whether it is asked in a case. What the route saves shows another path, and what it costs
+    /// shows the shortest of the filter's answers.
     pub fn takes_part(&self, case: &Case) -> bool {
         *self != Contender::Routed || ["pass", "method"].contains(&case.name)
     }
@@ -174,10 +174,7 @@ fn listener(of: &Contender, case: &Case, answer: &Answer, modules: &Modules) -> 
         Contender::Floor => (Some(config::wasm_filter(&floor::build(case, answer)?)), through),
         Contender::Lua => (Some(config::lua_filter()), through),
         Contender::Ours => (Some(config::wasm_filter(&modules.ours)), through),
-        Contender::Routed => {
-            let filter = config::disabled(config::wasm_filter(&modules.ours));
-            (Some(filter), Route::OwnPaths("backend"))
-        }
+        Contender::Routed => (Some(config::wasm_filter(&modules.ours)), Route::Routed("backend")),
         Contender::Variant(name) => (Some(config::wasm_filter(modules.variant(name)?)), through),
     };
     Ok(config::listener(of.name(), filter.as_slice(), route))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use testkit::routed;
 
 /// The Lua filter's program.
 pub const LUA: &str = include_str!("filter.lua");
@@ -13,10 +14,6 @@ const FILTER: &str = "backup-sharing-count";
 
 /// The filter's plugin configuration.
 const PLUGIN: &str = r#"{"store": {"cluster": "store", "timeout": "1s"}}"#;
-
-/// The path, without its query, of each request that the filter may answer: the service's name, as it
-/// is or with an escape in it.
-const OWN_PATHS: &str = ".*(os-vendor-backup-sharing|%).*";
 
 /// An answer that Envoy gives by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +31,8 @@ pub struct Answer {
 pub enum Route {
     /// To a cluster.
     Cluster(&'static str),
-    /// To a cluster; the filter, though [`disabled`], is there for what may be its own.
-    OwnPaths(&'static str),
+    /// To a cluster; the filter is left out of what cannot be for it ([`routed`]).
+    Routed(&'static str),
     /// Nowhere: it is answered.
     Direct(Answer),
 }
@@ -71,17 +68,20 @@ impl Route {
             Route::Cluster(cluster) => {
                 return json!([{"match": {"prefix": ""}, "route": {"cluster": cluster}}]);
             }
-            Route::OwnPaths(cluster) => {
-                // An empty configuration enables what is disabled.
-                let enabled = json!({
+            Route::Routed(cluster) => {
+                let kept = |word| {
+                    let contains = json!({"contains": word});
+                    json!({"name": ":path", "string_match": contains, "invert_match": true})
+                };
+                let left_out = json!({
                     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
-                    "config": {},
+                    "disabled": true,
                 });
                 return json!([
                     {
-                        "match": {"safe_regex": {"regex": OWN_PATHS}},
+                        "match": {"prefix": "/", "headers": routed::words().map(kept).collect::<Vec<_>>()},
                         "route": {"cluster": cluster},
-                        "typed_per_filter_config": {FILTER: enabled},
+                        "typed_per_filter_config": {FILTER: left_out},
                     },
                     {"match": {"prefix": ""}, "route": {"cluster": cluster}},
                 ]);
@@ -123,12 +123,6 @@ pub fn wasm_filter(module: &Path) -> Value {
             },
         },
     })
-}
-
-/// A filter that is there only where a route enables it.
-pub fn disabled(mut filter: Value) -> Value {
-    filter["disabled"] = true.into();
-    filter
 }
 
 /// The Lua filter.

@@ -89,14 +89,14 @@ pub fn counts(rows: &[Row]) -> String {
     text
 }
 
-/// The filter where only its own routes have it; nothing if nobody counted it.
+/// The filter where a route leaves it out of other paths; nothing if nobody counted it.
 pub fn routed(rows: &[Row]) -> String {
     let (native, ours, routed) = (Contender::Native, Contender::Ours, Contender::Routed);
     let rows: Vec<&Row> = rows.iter().filter(|row| row.counts.contains_key(&routed)).collect();
     if rows.is_empty() {
         return String::new();
     }
-    let mut text = "\nOnly on its own routes, as in the section before; listeners of the same Envoys as \
+    let mut text = "\nLeft out of other paths, as in the section before; listeners of the same Envoys as \
                     above.\n\n\
                     | case | headers | native | ours | routed | ours / native | routed / native | target |\n\
                     |---|---:|---:|---:|---:|---:|---:|---|\n"
