@@ -51,10 +51,10 @@ pub struct Options {
     /// The short form: to see that it works, not to see figures
     #[arg(long)]
     pub quick: bool,
-    /// Rounds of each [default: 10 of a case; 2 counts in `instructions`]
+    /// Rounds of each [default: 40 of a case; 2 counts in `instructions`]
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// Seconds for each contender in each round [default: 1 in `edge`]
+    /// Seconds for each contender in each round [default: 0.2 in `edge`]
     #[arg(long)]
     pub seconds: Option<f64>,
     /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated

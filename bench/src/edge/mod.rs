@@ -87,9 +87,11 @@ fn measured(
     Ok(rows)
 }
 
+/// Many short rounds: where others share the machine it is slow for seconds on end, and a round that
+/// is over before that changes is slow for everybody in it.
 fn effort(options: &Options) -> Effort {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 10 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.0 });
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 40 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.2 });
     Effort { rounds, fixed_rounds: rounds.div_ceil(3), time: Duration::from_secs_f64(seconds) }
 }
 

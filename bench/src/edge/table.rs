@@ -152,7 +152,10 @@ pub fn busy(rows: &[Row]) -> ((f64, f64), f64) {
 pub fn data(rows: &[Row]) -> Value {
     let row = |row: &Row| {
         let contender = |(contender, rounds): (&Contender, &Vec<Round>)| {
-            let all = |get: fn(&Round) -> f64| rounds.iter().map(get).collect::<Vec<f64>>();
+            let all = |get: fn(&Round) -> f64| {
+                let thousandths = |figure: f64| (figure * 1e3).round() / 1e3;
+                rounds.iter().map(get).map(thousandths).collect::<Vec<f64>>()
+            };
             let fixed = row.measured.fixed.get(contender).into_iter().flatten();
             let (p50, p99): (Vec<f64>, Vec<f64>) =
                 fixed.map(|latency| (latency.p50, latency.p99)).unzip();

@@ -22,8 +22,8 @@ const CONNECTIONS: usize = 64;
 
 /// Measures them in turn, and says what it saw: as Markdown and for programs.
 pub fn measure(oha: &Oha, cores: &Cores, options: &Options) -> Result<(String, Value)> {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 10 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 1.5 });
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 40 });
+    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.4 });
     let modules = Modules::ours()?;
     let mut text = format!(
         "### Workers\n\n{rounds} rounds of {seconds} s, {CONNECTIONS} connections, 5 headers. Envoy, the load \
