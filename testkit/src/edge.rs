@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use crate::envoy::{Envoy, Options};
 use crate::store::ScriptedStore;
-use crate::{Error, Result, routed, workspace};
+use crate::{Error, Result, workspace};
 
 /// The cluster that filters call the store by. `empty` is one without hosts.
 pub const STORE_CLUSTER: &str = "store";
@@ -47,19 +47,6 @@ impl Edge {
     ) -> Result<Self> {
         let configurations: Vec<_> = configurations.into_iter().collect();
         let config = envoy_config(&configurations, store.address(), upstream.address())?;
-        Self::around(options.start(&config)?, configurations.iter().map(|(name, _)| *name))
-    }
-
-    /// The same, with the filter left out of requests that cannot be for it ([`routed`]).
-    pub fn start_routed<'a>(
-        options: Options,
-        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
-        store: &ScriptedStore,
-        upstream: &ScriptedStore,
-    ) -> Result<Self> {
-        let configurations: Vec<_> = configurations.into_iter().collect();
-        let config = envoy_config(&configurations, store.address(), upstream.address())?;
-        let config = routed::routed(&config)?;
         Self::around(options.start(&config)?, configurations.iter().map(|(name, _)| *name))
     }
 

@@ -1,9 +1,10 @@
 //! The file through a real Envoy: what the client gets, what the store is asked, and what passes.
 
 use super::{Case, Cases, Expected, ExpectedCallout};
-use crate::edge::Edge;
+use crate::edge::{Edge, envoy_config};
 use crate::envoy::Options;
 use crate::http::{Connection, Response, encode_request};
+use crate::routed::routed;
 use crate::store::{Behaviour, Request, ScriptedStore};
 use crate::{Error, Result};
 
@@ -24,26 +25,21 @@ pub struct Outcome {
 
 /// Runs every case through one Envoy, which must end as well as it began.
 pub fn run(options: Options) -> Result<Outcome> {
-    let cases = Cases::load()?;
-    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, cases.configurations(), &store, &upstream)?;
-    through(&cases, edge, &store, &upstream)
+    run_changed(options, Ok)
 }
 
 /// The same, with the filter left out of requests that cannot be for it.
 pub fn run_routed(options: Options) -> Result<Outcome> {
-    let cases = Cases::load()?;
-    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_routed(options, cases.configurations(), &store, &upstream)?;
-    through(&cases, edge, &store, &upstream)
+    run_changed(options, |yaml| routed(&yaml))
 }
 
-fn through(
-    cases: &Cases,
-    edge: Edge,
-    store: &ScriptedStore,
-    upstream: &ScriptedStore,
-) -> Result<Outcome> {
+fn run_changed(options: Options, change: impl FnOnce(String) -> Result<String>) -> Result<Outcome> {
+    let cases = Cases::load()?;
+    let (store, upstream) = (&ScriptedStore::start()?, &ScriptedStore::start()?);
+    let configurations: Vec<_> = cases.configurations().collect();
+    let config = change(envoy_config(&configurations, store.address(), upstream.address())?)?;
+    let names = configurations.iter().map(|(name, _)| *name);
+    let edge = Edge::around(options.start(&config)?, names)?;
     let bench = Bench { edge: &edge, store, upstream };
     let failure = |case: &Case| Some(format!("{}: {}", case.name, bench.run(case).err()?));
     let mut failures: Vec<String> = cases.cases.iter().filter_map(failure).collect();
