@@ -78,6 +78,7 @@ impl Store {
     }
 
     fn path(&self, request: &CountRequest) -> String {
+        // Room for all eight filters: to grow costs more.
         let mut path = String::with_capacity(512);
         path.push_str(&self.path_prefix);
         path.push_str(route::BEFORE);
