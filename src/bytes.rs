@@ -15,16 +15,6 @@ pub fn position<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> 
     )
 }
 
-/// Where the first byte stands that a JSON string must escape (RFC 8259 §7).
-#[inline(never)]
-pub fn position_to_escape(bytes: &[u8]) -> Option<usize> {
-    first(
-        bytes,
-        |eight| below(eight, 0x20) | zero(eight ^ eight_of(b'"')) | zero(eight ^ eight_of(b'\\')),
-        |byte| matches!(byte, 0..=0x1F | b'"' | b'\\'),
-    )
-}
-
 /// Whether all is printable ASCII.
 #[inline(never)]
 pub fn are_printable(bytes: &[u8]) -> bool {
@@ -34,6 +24,12 @@ pub fn are_printable(bytes: &[u8]) -> bool {
         |byte| !matches!(byte, 0x20..=0x7E),
     );
     odd.is_none()
+}
+
+/// Whether all is printable ASCII that a JSON string holds as it is (RFC 8259 §7).
+#[inline(never)]
+pub fn are_plain(bytes: &[u8]) -> bool {
+    are_printable(bytes) && position(bytes, [b'"', b'\\']).is_none()
 }
 
 /// The first byte that is `wanted`. `mark` says the same of eight at once: the highest bit of each one
@@ -107,10 +103,10 @@ mod tests {
             assert_eq!(position(bytes, [b'=']), naive(&|byte| byte == b'='), "{bytes:?}");
             let either = naive(&|byte| matches!(byte, 0 | 0xFF));
             assert_eq!(position(bytes, [0xFF, 0]), either, "{bytes:?}");
-            let special = naive(&|byte| byte < 0x20 || byte == b'"' || byte == b'\\');
-            assert_eq!(position_to_escape(bytes), special, "{bytes:?}");
             let printable = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
             assert_eq!(are_printable(bytes), printable, "{bytes:?}");
+            let plain = printable && !bytes.iter().any(|byte| b"\"\\".contains(byte));
+            assert_eq!(are_plain(bytes), plain, "{bytes:?}");
         });
     }
 }

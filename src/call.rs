@@ -3,10 +3,12 @@
 //! The filter and the count store both judge a request by this module, so a
 //! request means the same to both.
 
+use matchit::InsertError;
+
 use crate::accept;
 use crate::filters::{self, FilterRules, Filters};
 use crate::reply::Fault;
-use crate::route::Target;
+use crate::route::{Route, Target};
 use crate::status;
 use crate::values::ProjectId;
 
@@ -34,13 +36,22 @@ pub struct CountRequest {
 /// How this call is judged.
 #[derive(Clone, Debug)]
 pub struct Call {
+    route: Route,
     rules: FilterRules,
 }
 
 impl Call {
     /// The call under these rules.
-    pub fn new(rules: FilterRules) -> Call {
-        Call { rules }
+    ///
+    /// # Errors
+    /// See [`Route::new`].
+    pub fn new(rules: FilterRules) -> Result<Call, InsertError> {
+        Ok(Call { route: Route::new()?, rules })
+    }
+
+    /// Looks at a `:path` with its query. `None`: it is another path.
+    pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
+        self.route.locate(path)
     }
 
     /// Judges a request for this call: path, method, accept, body, project id,
@@ -61,7 +72,7 @@ impl Call {
         let accepts = match head.accept {
             // What nearly every client sends needs no parser.
             Accept::Absent | Accept::Once(b"*/*" | b"application/json") => true,
-            Accept::Once(value) => accept::accepts_json(core::iter::once(value)),
+            Accept::Once(value) => accept::accepts_json(std::iter::once(value)),
             Accept::Several => accept::accepts_json(values_of(headers, "accept")),
         };
         if !accepts {
@@ -71,9 +82,9 @@ impl Call {
             let message = "content-length: expected 0, for this call has no body";
             return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(&[message]));
         }
-        let Some(project) = str::from_utf8(project_id).ok().and_then(ProjectId::parse) else {
+        let Some(project) = ProjectId::parse(&project_id) else {
             let expected = filters::Domain::Project.expected(&self.rules);
-            let got = filters::quote(project_id);
+            let got = filters::quote(project_id.as_bytes());
             let message = ["project_id: expected ", &expected, ", got ", &got];
             return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(&message));
         };
@@ -128,14 +139,13 @@ fn announces_a_body(length: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::reply::Reply;
-    use crate::route;
 
     const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
     fn check(path: &str, headers: &[(&str, &str)]) -> Result<CountRequest, Reply> {
-        let call = Call::new(FilterRules::default());
+        let call = Call::new(FilterRules::default()).unwrap();
         let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let target = route::locate(path.as_bytes()).unwrap();
+        let target = call.locate(path.as_bytes()).unwrap();
         call.check(target, headers).map_err(Reply::from)
     }
 

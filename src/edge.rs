@@ -7,7 +7,7 @@
 use crate::call::{Call, Header};
 use crate::config::{Config, ConfigError};
 use crate::reply::{Fault, Reply};
-use crate::route::{self, Target};
+use crate::route::Target;
 use crate::status;
 use crate::store::{Callout, CalloutOutcome, Store};
 
@@ -37,13 +37,14 @@ impl Edge {
     /// A sentence that names the field and what was expected of it.
     pub fn new(configuration: &[u8]) -> Result<Edge, ConfigError> {
         let config = Config::parse(configuration)?;
-        Ok(Edge { call: Call::new(config.rules), store: config.store })
+        let call = Call::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
+        Ok(Edge { call, store: config.store })
     }
 
     /// Looks at a `:path`. `None`: the request passes, and nothing else of it
     /// need be read.
     pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
-        route::locate(path)
+        self.call.locate(path)
     }
 
     /// Decides on a request for this call.

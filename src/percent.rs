@@ -1,8 +1,8 @@
 //! Percent-encoding (RFC 3986 §2.1), both ways.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use crate::bytes;
 
@@ -10,60 +10,31 @@ use crate::bytes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedEscape;
 
+/// All but the unreserved characters (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Decodes a piece of a query: `+` is a space, every `%` begins an escape.
 pub fn decode_query(piece: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
     if bytes::position(piece, [b'%', b'+']).is_none() {
         return Ok(Cow::Borrowed(piece));
     }
-    let mut decoded = Vec::with_capacity(piece.len());
-    let mut rest = piece;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (byte, after) = match byte {
-            b'%' => escape(after).ok_or(MalformedEscape)?,
-            b'+' => (b' ', after),
-            _ => (byte, after),
-        };
-        decoded.push(byte);
-        rest = after;
+    let is_escape = |after: &[u8]| matches!(after, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    if !piece.split(|&byte| byte == b'%').skip(1).all(is_escape) {
+        return Err(MalformedEscape);
     }
-    Ok(Cow::Owned(decoded))
+    let spaced: Vec<u8> =
+        piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    Ok(Cow::Owned(percent_decode(&spaced).collect()))
 }
 
 /// Decodes a path once, as a lenient backend would: what is no escape stays.
 pub fn decode_path(path: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (byte, after) = match byte {
-            b'%' => escape(after).unwrap_or((byte, after)),
-            _ => (byte, after),
-        };
-        decoded.push(byte);
-        rest = after;
-    }
-    decoded
+    percent_decode(path).collect()
 }
 
 /// Appends `text` with everything but unreserved characters as `%XX`.
 pub fn encode_into(url: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            url.push(char::from(byte));
-        } else {
-            let digits = [byte >> 4, byte & 0xF].into_iter();
-            let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
-            url.push('%');
-            url.extend(digits.map(|digit| digit.to_ascii_uppercase()));
-        }
-    }
-}
-
-/// The byte that the two hex digits at the front stand for, and what follows.
-fn escape(digits: &[u8]) -> Option<(u8, &[u8])> {
-    let (&[high, low], after) = digits.split_first_chunk()?;
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let value = (digit(high)? << 4) | digit(low)?;
-    Some((u8::try_from(value).ok()?, after))
+    url.extend(utf8_percent_encode(text, RESERVED));
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The route, and the spellings that only pretend to be another path.
 
-use alloc::vec;
-use alloc::vec::Vec;
+use std::borrow::Cow;
+
+use matchit::{InsertError, Router};
 
 use crate::bytes;
 use crate::percent;
@@ -13,12 +14,13 @@ pub const BEFORE: &str = "/v2/";
 pub const AFTER: &str = "/os-vendor-backup-sharing/count";
 
 /// Where a path leads, when it concerns this call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target<'p> {
     /// The route itself.
     Count {
-        /// The project id as it stands in the path, not checked yet.
-        project_id: &'p [u8],
+        /// The project id as it stands in the path, not checked yet. Bytes beyond UTF-8 are U+FFFD, which
+        /// no project id has.
+        project_id: Cow<'p, str>,
         /// What follows the first `?`; empty without one.
         query: &'p [u8],
     },
@@ -26,60 +28,74 @@ pub enum Target<'p> {
     Disguised,
 }
 
-/// Looks at a `:path` with its query. `None`: the request is for somebody else.
-pub fn locate(path_and_query: &[u8]) -> Option<Target<'_>> {
-    if let Some(target) = route(path_and_query) {
-        return Some(target);
+/// Finds the call among paths.
+#[derive(Clone, Debug)]
+pub struct Route {
+    router: Router<()>,
+}
+
+impl Route {
+    /// The documented route.
+    ///
+    /// # Errors
+    /// If the router refuses the pattern, which is a constant.
+    pub fn new() -> Result<Route, InsertError> {
+        let mut router = Router::new();
+        router.insert(format!("{BEFORE}{{project_id}}{AFTER}"), ())?;
+        Ok(Route { router })
     }
-    let end = bytes::position(path_and_query, [b'?']);
-    let path = end.map_or(Some(path_and_query), |end| path_and_query.get(..end));
-    path.is_some_and(is_disguised).then_some(Target::Disguised)
-}
 
-/// The target if it is the route, byte for byte.
-fn route(path_and_query: &[u8]) -> Option<Target<'_>> {
-    let rest = path_and_query.strip_prefix(BEFORE.as_bytes())?;
-    let end = bytes::position(rest, [b'/', b'?'])?;
-    let (project_id, rest) = rest.split_at_checked(end).filter(|(id, _)| !id.is_empty())?;
-    let query = match rest.strip_prefix(AFTER.as_bytes())? {
-        [] => &[],
-        [b'?', query @ ..] => query,
-        _ => return None,
-    };
-    Some(Target::Count { project_id, query })
-}
-
-/// Whether a path is the route once it is decoded: a `?` in it begins no query.
-fn is_route(path: &[u8]) -> bool {
-    let project_id =
-        path.strip_prefix(BEFORE.as_bytes()).and_then(|rest| rest.strip_suffix(AFTER.as_bytes()));
-    project_id.is_some_and(|id| !id.is_empty() && !id.contains(&b'/'))
-}
-
-/// Whether some backend, or a row of them, could read `path` as the route.
-fn is_disguised(path: &[u8]) -> bool {
-    if !might_normalise(path) || !names_the_call(path) {
-        return false;
-    }
-    let most = READ.checked_div(path.len()).unwrap_or_default().max(1);
-    let mut spellings = vec![Spelling { path: path.to_vec(), decoded: false }];
-    let mut read: usize = 0;
-    while let Some(spelling) = spellings.get(read).cloned() {
-        if is_route(without_trailing_slash(&spelling.path)) {
-            return true;
-        }
-        for next in spelling.next() {
-            if spellings.contains(&next) {
-                continue;
+    /// Looks at a `:path` with its query. `None`: it is another path.
+    pub fn locate<'p>(&self, path_and_query: &'p [u8]) -> Option<Target<'p>> {
+        let end = bytes::position(path_and_query, [b'?']).unwrap_or(path_and_query.len());
+        let (path, query) = path_and_query.split_at_checked(end)?;
+        match self.project_id(path) {
+            Some(project_id) => {
+                let query = query.get(1..).unwrap_or_default();
+                Some(Target::Count { project_id, query })
             }
-            if spellings.len() >= most {
+            None => self.is_disguised(path).then_some(Target::Disguised),
+        }
+    }
+
+    /// The project id of a path that is the route, byte for byte.
+    fn project_id<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, str>> {
+        match str::from_utf8(path) {
+            Ok(path) => self.router.at(path).ok()?.params.get("project_id").map(Cow::Borrowed),
+            // The router reads text. Only a project id may hold anything else and still be the route.
+            Err(_) => {
+                let path = String::from_utf8_lossy(path);
+                let project_id = self.router.at(&path).ok()?.params.get("project_id")?;
+                Some(Cow::Owned(project_id.to_owned()))
+            }
+        }
+    }
+
+    /// Whether some backend, or a row of them, could read `path` as the route.
+    fn is_disguised(&self, path: &[u8]) -> bool {
+        if !might_normalise(path) || !names_the_call(path) {
+            return false;
+        }
+        let most = READ.checked_div(path.len()).unwrap_or_default().max(1);
+        let mut spellings = vec![Spelling { path: path.to_vec(), decoded: false }];
+        let mut read: usize = 0;
+        while let Some(spelling) = spellings.get(read).cloned() {
+            if self.project_id(without_trailing_slash(&spelling.path)).is_some() {
                 return true;
             }
-            spellings.push(next);
+            for next in spelling.next() {
+                if spellings.contains(&next) {
+                    continue;
+                }
+                if spellings.len() >= most {
+                    return true;
+                }
+                spellings.push(next);
+            }
+            read = read.saturating_add(1);
         }
-        read = read.saturating_add(1);
+        false
     }
-    false
 }
 
 /// The most bytes of spellings that are read for one path. A path that has more is refused: only one
@@ -188,11 +204,11 @@ mod tests {
     use super::*;
 
     fn locate(path: &str) -> Option<Target<'_>> {
-        super::locate(path.as_bytes())
+        Route::new().unwrap().locate(path.as_bytes())
     }
 
     fn count<'p>(project_id: &'p str, query: &'p str) -> Option<Target<'p>> {
-        Some(Target::Count { project_id: project_id.as_bytes(), query: query.as_bytes() })
+        Some(Target::Count { project_id: project_id.into(), query: query.as_bytes() })
     }
 
     #[test]
@@ -208,8 +224,12 @@ mod tests {
 
     #[test]
     fn bytes_beyond_utf_8_in_the_project_id_are_still_the_route() {
-        let path = b"/v2/\xFF/os-vendor-backup-sharing/count";
-        assert!(matches!(super::locate(path), Some(Target::Count { .. })));
+        let route = Route::new().unwrap();
+        let found = route.locate(b"/v2/a\xFF/os-vendor-backup-sharing/count?b");
+        assert_eq!(found, count("a\u{FFFD}", "b"));
+        assert_eq!(route.locate(b"/v2/a/os-vendor-backup-sharing/count\xFF"), None);
+        let disguised = route.locate(b"/v2/a\xFF//os-vendor-backup-sharing/count");
+        assert_eq!(disguised, Some(Target::Disguised));
     }
 
     #[test]

@@ -2,11 +2,6 @@
 
 use crate::call::CountRequest;
 use crate::filters::Meaning;
-use alloc::borrow::ToOwned;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
 
 /// The relation and its indexes.
 pub const SCHEMA: &str = include_str!("../schema.sql");
@@ -67,12 +62,11 @@ mod tests {
     use super::*;
     use crate::call::Call;
     use crate::filters::FilterRules;
-    use crate::route;
 
     fn statement(query: &str) -> Statement {
-        let call = Call::new(FilterRules::default());
+        let call = Call::new(FilterRules::default()).unwrap();
         let path = format!("/v2/p1/os-vendor-backup-sharing/count?{query}");
-        let target = route::locate(path.as_bytes()).unwrap();
+        let target = call.locate(path.as_bytes()).unwrap();
         count(&call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap())
     }
 

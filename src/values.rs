@@ -1,8 +1,5 @@
 //! The values a valid call is made of. Each is checked once, when it is parsed.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-
 use crate::bytes;
 
 /// Declares a value that is a checked string.

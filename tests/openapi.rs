@@ -53,7 +53,7 @@ fn the_parameters_are_the_filters() {
 #[test]
 fn the_domains_are_those_of_the_code() {
     let document = document();
-    let call = Call::new(FilterRules::default());
+    let call = Call::new(FilterRules::default()).unwrap();
     // What the schema of a parameter says of a value, and what the code says.
     let uuid = "8332443e-9866-41d8-8a58-a898cf5db030";
     let long = |n: usize| "a".repeat(n);
@@ -101,7 +101,8 @@ fn the_domains_are_those_of_the_code() {
                 _ => format!("/v2/p/os-vendor-backup-sharing/count?{name}={encoded}"),
             };
             let get = [(&b":method"[..], &b"GET"[..])];
-            let taken = route::locate(path.as_bytes())
+            let taken = call
+                .locate(path.as_bytes())
                 .is_some_and(|target| call.check(target, get.into_iter()).is_ok());
             assert_eq!(validator.is_valid(&value.as_str().into()), taken, "{name}={value}");
             *seen.entry((name, taken)).or_insert(0) += 1;
@@ -138,10 +139,10 @@ fn the_examples_are_answers_the_code_gives() {
     let responses = operation(&document)["responses"].as_object().unwrap();
     let example = |code: &str| responses[code]["content"]["application/json"]["example"].clone();
 
-    let call = Call::new(FilterRules::default());
+    let call = Call::new(FilterRules::default()).unwrap();
     let path = b"/v2/p/os-vendor-backup-sharing/count?share_to_me=maybe";
     let fault = call
-        .check(route::locate(path).unwrap(), [(&b":method"[..], &b"GET"[..])].into_iter())
+        .check(call.locate(path).unwrap(), [(&b":method"[..], &b"GET"[..])].into_iter())
         .unwrap_err();
     let body: Value = serde_json::from_str(&Reply::from(fault).body).unwrap();
     assert_eq!(example("400"), body);

@@ -29,6 +29,8 @@ pub mod report;
 pub mod statistics;
 pub mod store;
 
+use std::path::PathBuf;
+
 use testkit::Result;
 
 /// A part of the benchmark.
@@ -60,25 +62,25 @@ pub struct Options {
     /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
-    /// Only this contender of the same, or this variant beside the filter as it is; may be repeated
+    /// Only this contender of the same, or this build; may be repeated
     #[arg(long = "contender", value_name = "NAME")]
     pub contenders: Vec<String>,
-    /// Without the variants of the filter
-    #[arg(long)]
-    pub no_variants: bool,
+    /// Another build of the filter, beside the one that is handed out; may be repeated
+    #[arg(long = "build", value_name = "NAME=MODULE", value_parser = build)]
+    pub builds: Vec<(String, PathBuf)>,
 }
 
 impl Options {
     /// Whether this is the whole measurement, which the report may hold.
     pub fn are_complete(&self) -> bool {
-        let Options { quick, rounds, seconds, cases, contenders, no_variants } = self;
-        !quick
-            && rounds.is_none()
-            && seconds.is_none()
-            && cases.is_empty()
-            && contenders.is_empty()
-            && !no_variants
+        let Options { quick, rounds, seconds, cases, contenders, builds: _ } = self;
+        !quick && rounds.is_none() && seconds.is_none() && cases.is_empty() && contenders.is_empty()
     }
+}
+
+fn build(argument: &str) -> std::result::Result<(String, PathBuf), &'static str> {
+    let (name, module) = argument.split_once('=').ok_or("expected NAME=MODULE")?;
+    Ok((name.to_owned(), PathBuf::from(module)))
 }
 
 /// What a part measured.

@@ -9,7 +9,7 @@ mod common;
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::{route, sql};
+use backup_sharing_count::sql;
 use common::{PATH, uuid};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
@@ -77,9 +77,9 @@ fn database(size: Size) -> Connection {
 
 /// What a call counts, and in how many steps.
 fn cost(database: &Connection, query: &str) -> (u32, i32) {
-    let call = Call::new(FilterRules::default());
+    let call = Call::new(FilterRules::default()).unwrap();
     let path = format!("{PATH}?{query}");
-    let target = route::locate(path.as_bytes()).unwrap();
+    let target = call.locate(path.as_bytes()).unwrap();
     let statement =
         sql::count(&call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap());
     let mut prepared = database.prepare(&statement.text).unwrap();

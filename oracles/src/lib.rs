@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | [`path`] | a path with its query | `route` | text, rewritten step by step |
 //! | [`accept`] | `accept` fields | `accept` | `mediatype` |
-//! | [`query`] | a query | `filters` | `form_urlencoded`, `percent-encoding` |
+//! | [`query`] | a query | `filters` | text, cut and decoded by hand |
 //! | [`configuration`] | a plugin configuration | `config` | jiter, `prost-types`, `fluent-uri`, `http` |
 //! | [`store_answer`] | a store's answer | `store` | jiter, `chrono` |
 //! | [`machine`] | a request and how its callout ended | `edge` | all of the above |
@@ -21,6 +21,7 @@ pub mod http;
 pub mod json;
 pub mod machine;
 pub mod path;
+pub mod percent;
 pub mod query;
 pub mod reply;
 pub mod store_answer;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use backup_sharing_count::route::{self, Target};
-use percent_encoding::percent_decode;
+use backup_sharing_count::route::{Route, Target};
+
+use crate::percent;
 
 /// What the contract makes of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +27,15 @@ pub enum Reading {
 /// Asserts that the filter reads a path, with its query, as the contract does.
 pub fn check(path_and_query: &[u8]) {
     let shown = path_and_query.escape_ascii();
-    match (read(path_and_query), route::locate(path_and_query)) {
+    let route = Route::new().expect("the documented route");
+    match (read(path_and_query), route.locate(path_and_query)) {
         (Reading::Elsewhere, None) | (Reading::Disguised, Some(Target::Disguised)) => {}
         (Reading::Open, None | Some(Target::Disguised)) => {}
         (Reading::Route { project, query }, Some(Target::Count { project_id, query: found })) => {
             assert_eq!(query, found, "the query of {shown}");
             let project: Vec<u8> = project.chars().map(|byte| byte as u8).collect();
+            // What is no UTF-8 is no project id, however it is shown.
+            let project = String::from_utf8_lossy(&project);
             assert_eq!(project, project_id, "the project id of {shown}");
         }
         (expected, found) => panic!("{shown}: expected {expected:?}, got {found:?}"),
@@ -93,7 +97,7 @@ const STEPS: [fn(&str) -> String; 5] =
 /// "one round of percent-decoding"; what is no escape stays.
 fn decode(path: &str) -> String {
     let bytes: Vec<u8> = path.chars().map(|byte| byte as u8).collect();
-    percent_decode(&bytes).map(char::from).collect()
+    percent::decode(&bytes).into_iter().map(char::from).collect()
 }
 
 /// "`//` merged"

@@ -1,11 +1,10 @@
-//! What a query asks for (contract §2.2), by way of `form_urlencoded` and `percent-encoding`.
+//! What a query asks for (contract §2.2), cut at its separators and decoded by hand.
 
 use backup_sharing_count::filters::{self, FilterRules, Filters};
 use backup_sharing_count::reply::{Fault, Reply};
 use backup_sharing_count::values::StatusWord;
-use percent_encoding::percent_decode;
 
-use crate::reply;
+use crate::{percent, reply};
 
 /// How strictly a query is read (contract §5, `filters`).
 #[derive(Clone, Copy, Debug)]
@@ -107,9 +106,7 @@ fn start(text: &str, characters: usize) -> String {
 /// Reads a query, left to right.
 pub fn read(query: &[u8], rules: &Rules) -> Reading {
     let mut given: [Option<String>; NAMES.len()] = Default::default();
-    // The library splits and decodes; it lets errors pass, so each raw piece is seen to as well.
-    let raw = query.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty());
-    for (raw, (name, value)) in raw.zip(form_urlencoded::parse(query)) {
+    for raw in query.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()) {
         let equals = raw.iter().position(|&byte| byte == b'=').unwrap_or(raw.len());
         let (raw_name, raw_value) = (&raw[..equals], raw.get(equals + 1..).unwrap_or_default());
         let wrong = |parameter: &str, value: &[u8]| Reading::Wrong {
@@ -119,6 +116,7 @@ pub fn read(query: &[u8], rules: &Rules) -> Reading {
         if !is_well_formed(raw_name) {
             return wrong(&String::from_utf8_lossy(raw_name), raw_name);
         }
+        let (name, value) = (decode(raw_name), decode(raw_value));
         let name = if name == "availability_zone" { "avalilability_zone" } else { &name };
         let Some(place) = NAMES.iter().position(|known| *known == name) else {
             if rules.reject_unknown || !is_well_formed(raw_value) {
@@ -131,7 +129,7 @@ pub fn read(query: &[u8], rules: &Rules) -> Reading {
         if given[place].is_some() {
             return wrong(said, b"");
         }
-        let normal = Some(value.as_ref()).filter(|_| is_well_formed(raw_value));
+        let normal = Some(value.as_str()).filter(|_| is_well_formed(raw_value));
         match normal.and_then(|value| domain(name, value, rules)) {
             Some(value) => given[place] = Some(value),
             None => return wrong(said, value.as_bytes()),
@@ -146,7 +144,13 @@ fn is_well_formed(raw: &[u8]) -> bool {
     let mut pieces = raw.split(|&byte| byte == b'%');
     pieces.next();
     let is_escape = |piece: &[u8]| piece.len() >= 2 && piece[..2].iter().all(u8::is_ascii_hexdigit);
-    pieces.all(is_escape) && percent_decode(raw).decode_utf8().is_ok()
+    pieces.all(is_escape) && str::from_utf8(&percent::decode(raw)).is_ok()
+}
+
+/// `+` is a space too. What is no UTF-8 is replaced.
+fn decode(raw: &[u8]) -> String {
+    let spaced: Vec<u8> = raw.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    String::from_utf8_lossy(&percent::decode(&spaced)).into_owned()
 }
 
 /// The value as the store receives it, if it is in the filter's domain.

@@ -1,18 +1,52 @@
 //! The shape of the configuration, its defaults, and what fields say together.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::time::Duration;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::fields::{
-    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Timeout, Unknown, Word,
+    Authority, Cluster, HeaderName, Mode, PathPrefix, Protocol, Statuses, Timeout, Unknown,
 };
-use super::section::Section;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, one_line};
 use crate::filters::FilterRules;
-use crate::json::Json;
 use crate::store::Store;
+
+/// The whole configuration.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Document {
+    mode: Mode,
+    #[serde(deserialize_with = "object")]
+    store: StoreFields,
+    #[serde(deserialize_with = "object")]
+    filters: FilterFields,
+}
+
+/// How the store is asked.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreFields {
+    #[serde(deserialize_with = "given")]
+    cluster: Option<Cluster>,
+    #[serde(rename = "protocol")]
+    _protocol: Protocol,
+    #[serde(deserialize_with = "given")]
+    authority: Option<Authority>,
+    path_prefix: PathPrefix,
+    timeout: Timeout,
+    forward_headers: Vec<HeaderName>,
+}
+
+/// How strictly queries are read.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FilterFields {
+    unknown: Unknown,
+    statuses: Statuses,
+}
 
 /// The headers that go along unless the configuration says otherwise: the
 /// caller's token, request ids, and both ways of tracing. Callouts have no
@@ -31,80 +65,75 @@ const FORWARD_HEADERS: [&str; 11] = [
     "x-b3-flags",
 ];
 
-const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Reads a whole configuration and fills in the defaults.
-pub fn read(document: &Json) -> Result<Config, ConfigError> {
-    let top = Section::top(document, &["mode", "store", "filters"])?;
-    let mode = top.field::<Mode>("mode")?;
-    let rules = rules(&top.section("filters", &["unknown", "statuses"])?)?;
-    let section = top.section("store", &STORE_FIELDS)?;
-    let store = store(&section)?;
-    let store = match mode {
-        Some(Mode(false)) => None,
-        None | Some(Mode(true)) => Some(store.check()?),
-    };
-    Ok(Config { store, rules })
-}
-
-fn rules(section: &Section) -> Result<FilterRules, ConfigError> {
-    let defaults = FilterRules::default();
-    let unknown = section.field::<Unknown>("unknown")?;
-    let statuses = match section.list::<Word>("statuses")? {
-        Some(words) if words.is_empty() => {
-            let expected = "at least one status";
-            return Err(section.wrong("statuses", expected, "an empty list"));
+impl Default for StoreFields {
+    fn default() -> StoreFields {
+        StoreFields {
+            cluster: None,
+            _protocol: Protocol(()),
+            authority: None,
+            path_prefix: PathPrefix(String::new()),
+            timeout: Timeout(Duration::from_secs(1)),
+            forward_headers: FORWARD_HEADERS.map(|name| HeaderName(name.to_owned())).into(),
         }
-        Some(words) => words.into_iter().map(|word| word.0).collect(),
-        None => defaults.statuses,
-    };
-    let reject_unknown = unknown.map_or(defaults.reject_unknown, |unknown| unknown.0);
-    Ok(FilterRules { reject_unknown, statuses })
+    }
 }
 
-const STORE_FIELDS: [&str; 6] =
-    ["cluster", "protocol", "authority", "path_prefix", "timeout", "forward_headers"];
-
-/// `store`, each field by itself.
-struct StoreFields<'a> {
-    section: &'a Section<'a>,
-    cluster: Option<Cluster>,
-    authority: Option<Authority>,
-    path_prefix: Option<PathPrefix>,
-    timeout: Option<Timeout>,
-    forward_headers: Option<Vec<HeaderName>>,
-}
-
-fn store<'a>(section: &'a Section<'a>) -> Result<StoreFields<'a>, ConfigError> {
-    section.field::<Protocol>("protocol")?;
-    Ok(StoreFields {
-        section,
-        cluster: section.field("cluster")?,
-        authority: section.field("authority")?,
-        path_prefix: section.field("path_prefix")?,
-        timeout: section.field("timeout")?,
-        forward_headers: section.list("forward_headers")?,
-    })
-}
-
-impl StoreFields<'_> {
-    fn check(self) -> Result<Store, ConfigError> {
-        let Some(Cluster(cluster)) = self.cluster else {
-            return Err(self.section.wrong("cluster", Cluster::EXPECTED, "nothing"));
+impl Document {
+    /// What the fields say together.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        let Document { mode, store, filters } = self;
+        let store = match mode {
+            Mode(true) => Some(store.check()?),
+            Mode(false) => None,
         };
-        let Some(authority) = self.authority.or_else(|| Authority::of_cluster(&cluster)) else {
-            let expected = "one, since the cluster's name is none";
-            return Err(self.section.wrong("authority", expected, "nothing"));
+        let rules = FilterRules { reject_unknown: filters.unknown.0, statuses: filters.statuses.0 };
+        Ok(Config { store, rules })
+    }
+}
+
+impl StoreFields {
+    fn check(self) -> Result<Store, ConfigError> {
+        let missing = |field, expected: &str| {
+            ConfigError(one_line(&format!("store.{field}: expected {expected}, got nothing")))
+        };
+        let Some(Cluster(cluster)) = self.cluster else {
+            return Err(missing("cluster", Cluster::EXPECTED));
+        };
+        let Some(Authority(authority)) = self.authority.or_else(|| Authority::of_cluster(&cluster))
+        else {
+            let expected = format!("one, since the cluster's name \"{cluster}\" is none");
+            return Err(missing("authority", &expected));
         };
         Ok(Store {
             cluster,
-            authority: authority.0,
-            path_prefix: self.path_prefix.map_or_else(String::new, |prefix| prefix.0),
-            timeout: self.timeout.map_or(TIMEOUT, |timeout| timeout.0),
-            forward_headers: match self.forward_headers {
-                Some(names) => names.into_iter().map(|name| name.0).collect(),
-                None => FORWARD_HEADERS.map(str::to_owned).into(),
-            },
+            authority,
+            path_prefix: self.path_prefix.0,
+            timeout: self.timeout.0,
+            forward_headers: self.forward_headers.into_iter().map(|name| name.0).collect(),
         })
     }
+}
+
+/// A field that has no default. Where derive reads an option, `null` would be none.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// A struct from an object. Derive would take a list of its fields' values too.
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    from.deserialize_map(Object(PhantomData))
 }

@@ -1,19 +1,37 @@
 //! The domain of each value in the configuration.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use core::time::Duration;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use crate::accept::is_tchar;
+use crate::filters::FilterRules;
 use crate::values::StatusWord;
 
 /// A value that stands in the configuration as a string.
-pub trait Field: Sized {
+trait Field: Sized {
     /// What to tell somebody whose value is out of the domain.
     const EXPECTED: &'static str;
 
     /// The value, if `text` is in the domain.
     fn parse(text: &str) -> Option<Self>;
+}
+
+/// Reads one.
+struct Text<T>(PhantomData<T>);
+
+impl<T: Field> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
 }
 
 macro_rules! fields {
@@ -22,12 +40,23 @@ macro_rules! fields {
             $(#[$doc])*
             pub struct $name(pub $inner);
 
+            impl $name {
+                /// What to tell somebody whose value is out of the domain.
+                pub const EXPECTED: &'static str = $expected;
+            }
+
             impl Field for $name {
-                const EXPECTED: &'static str = $expected;
+                const EXPECTED: &'static str = $name::EXPECTED;
 
                 fn parse(text: &str) -> Option<Self> {
                     let parse: fn(&str) -> Option<$inner> = $parse;
                     parse(text).map($name)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    from.deserialize_str(Text(PhantomData))
                 }
             }
         )*
@@ -48,7 +77,7 @@ fields! {
     };
 
     /// `store.protocol`: how the store is asked. There is one way so far.
-    Protocol(()) = "vbs (rqlite is not supported by this version)", |text| {
+    Protocol(()) = "vbs", |text| {
         (text == "vbs").then_some(())
     };
 
@@ -82,10 +111,44 @@ fields! {
     Word(StatusWord) = "a lower-case word", StatusWord::parse;
 }
 
+impl Default for Mode {
+    fn default() -> Mode {
+        Mode(true)
+    }
+}
+
+impl Default for Unknown {
+    fn default() -> Unknown {
+        Unknown(FilterRules::default().reject_unknown)
+    }
+}
+
+/// `filters.statuses`: one at least.
+#[derive(serde::Deserialize)]
+#[serde(try_from = "Vec<Word>")]
+pub struct Statuses(pub Vec<StatusWord>);
+
+impl Default for Statuses {
+    fn default() -> Statuses {
+        Statuses(FilterRules::default().statuses)
+    }
+}
+
+impl TryFrom<Vec<Word>> for Statuses {
+    type Error = &'static str;
+
+    fn try_from(words: Vec<Word>) -> Result<Statuses, &'static str> {
+        match words.is_empty() {
+            true => Err("expected at least one status, got an empty list"),
+            false => Ok(Statuses(words.into_iter().map(|word| word.0).collect())),
+        }
+    }
+}
+
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if address.parse::<core::net::Ipv6Addr>().is_ok() => ("x", port),
+            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("x", port),
             _ => return false,
         },
         None => text.find(':').and_then(|at| text.split_at_checked(at)).unwrap_or((text, "")),
@@ -127,7 +190,7 @@ fn duration(text: &str) -> Option<Duration> {
     if !digits(seconds) || !digits(decimals) || decimals.len() > 9 {
         return None;
     }
-    let digits = decimals.bytes().chain(core::iter::repeat(b'0')).take(9);
+    let digits = decimals.bytes().chain(std::iter::repeat(b'0')).take(9);
     let nanos = digits.fold(0u32, |nanos, digit| {
         nanos.saturating_mul(10).saturating_add(u32::from(digit.saturating_sub(b'0')))
     });

@@ -1,21 +1,22 @@
 //! The plugin configuration: JSON (or a protobuf `Struct`) in, a checked [`Config`] out, or one sentence
 //! that names the field and what was expected of it.
 //!
-//! `document` is the shape of the whole, `section` one object of it, `fields` the
-//! domain of each value, `wire` the form in which a `Struct` arrives.
+//! `document` is the shape of the whole with its defaults, `fields` the domain of each value, `wire` the
+//! form in which a `Struct` arrives.
 
-use alloc::format;
-use alloc::string::String;
 mod document;
 mod fields;
-mod section;
 mod wire;
 
-use core::fmt;
+use std::fmt;
+
+use serde_json::Value;
+use serde_json::error::Category;
+use serde_path_to_error::{Deserializer as Tracking, Path, Track};
 
 use crate::filters::FilterRules;
-use crate::json::Json;
 use crate::store::Store;
+use document::Document;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl core::error::Error for ConfigError {}
+impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads a plugin configuration: JSON, or the wire bytes of a
@@ -47,16 +48,36 @@ impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
         // The first byte of a Struct is a line feed, which JSON may begin with too.
         let wire = matches!(bytes, [] | [b'\n', ..]).then(|| wire::decode_struct(bytes)).flatten();
-        match wire {
-            Some(document) => document::read(&document),
-            None => {
-                let wrong = |why: &dyn fmt::Display| ConfigError(format!("configuration: {why}"));
-                let text = core::str::from_utf8(bytes).map_err(|error| wrong(&error))?;
-                let document = serde_json::from_str::<Json>(text).map_err(|error| wrong(&error))?;
-                document::read(&document)
-            }
-        }
+        let json = wire.map(|object| Value::Object(object).to_string().into_bytes());
+        let mut json = serde_json::Deserializer::from_slice(json.as_deref().unwrap_or(bytes));
+        let mut track = Track::new();
+        let document = document::object::<Document, _>(Tracking::new(&mut json, &mut track));
+        let document = document.map_err(|error| sentence(&track.path(), &error))?;
+        json.end().map_err(|error| malformed(&error))?;
+        document.check()
     }
+}
+
+fn malformed(error: &serde_json::Error) -> ConfigError {
+    ConfigError(format!("configuration: {error}"))
+}
+
+/// What serde says, behind the path of the field that it says it of.
+fn sentence(path: &Path, error: &serde_json::Error) -> ConfigError {
+    if error.classify() != Category::Data {
+        return malformed(error);
+    }
+    let said = error.to_string();
+    // A path without segments would be shown as a dot.
+    let path = path.iter().next().map_or("configuration".to_owned(), |_| path.to_string());
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let said = said.strip_suffix(&place).unwrap_or(&said);
+    // The path ends with this name.
+    let said = match said.strip_prefix("unknown field `").and_then(|said| said.split_once("`, ")) {
+        Some((_, expected)) => format!("unknown field, {expected}"),
+        None => said.to_owned(),
+    };
+    ConfigError(one_line(&format!("{path}: {said}")))
 }
 
 /// `sentence` with controls escaped: it repeats names that stand in the configuration, and is one

@@ -4,33 +4,31 @@
 //! protobuf wire bytes, whatever its documentation says (measured on 1.36.4 and
 //! 1.40.0; `docs/decisions/`). Only what `struct.proto` has is read.
 
-use crate::json::Json;
-use alloc::string::String;
-use alloc::vec::Vec;
+use serde_json::{Map, Number, Value};
 
 /// How deep values may nest; the configuration's are two deep.
 const MAX_DEPTH: u8 = 16;
 
 /// Decodes a `Struct`: `map<string, Value> fields = 1`. `None` if it is none.
-pub fn decode_struct(bytes: &[u8]) -> Option<Json> {
-    message(bytes, MAX_DEPTH).map(Json::Object)
+pub fn decode_struct(bytes: &[u8]) -> Option<Map<String, Value>> {
+    message(bytes, MAX_DEPTH)
 }
 
 /// What stands behind a field's tag.
 enum Field<'a> {
     Varint(u64),
-    Double,
+    Double(f64),
     Bytes(&'a [u8]),
 }
 
-fn message(bytes: &[u8], depth: u8) -> Option<Vec<(String, Json)>> {
-    let mut object: Vec<(String, Json)> = Vec::new();
+fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
+    let mut object = Map::new();
     for field in Fields(bytes) {
         let (1, Field::Bytes(entry)) = field? else {
             return None;
         };
         // A map's entry: the key is field 1, the value field 2; either may be absent.
-        let (mut key, mut value) = (String::new(), Json::Null);
+        let (mut key, mut value) = (String::new(), Value::Null);
         for field in Fields(entry) {
             match field? {
                 (1, Field::Bytes(text)) => key = String::from_utf8(text.to_vec()).ok()?,
@@ -39,25 +37,23 @@ fn message(bytes: &[u8], depth: u8) -> Option<Vec<(String, Json)>> {
             }
         }
         // Of entries with one key the last counts (protobuf's rule for maps).
-        match object.iter_mut().find(|(other, _)| *other == key) {
-            Some(entry) => entry.1 = value,
-            None => object.push((key, value)),
-        }
+        object.insert(key, value);
     }
     Some(object)
 }
 
 /// A `Value`: null 1, number 2, string 3, bool 4, struct 5, list 6.
-fn any_value(bytes: &[u8], depth: u8) -> Option<Json> {
-    let mut value = Json::Null;
+fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
+    let mut value = Value::Null;
     for field in Fields(bytes) {
         value = match field? {
-            (1, Field::Varint(0)) => Json::Null,
-            (2, Field::Double) => Json::Number,
-            (3, Field::Bytes(text)) => Json::Text(String::from_utf8(text.to_vec()).ok()?),
-            (4, Field::Varint(_)) => Json::Bool,
-            (5, Field::Bytes(bytes)) => Json::Object(message(bytes, depth)?),
-            (6, Field::Bytes(bytes)) => Json::List(list(bytes, depth)?),
+            (1, Field::Varint(0)) => Value::Null,
+            // JSON has no infinities.
+            (2, Field::Double(number)) => Value::Number(Number::from_f64(number)?),
+            (3, Field::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
+            (4, Field::Varint(truth)) => Value::Bool(truth != 0),
+            (5, Field::Bytes(bytes)) => Value::Object(message(bytes, depth)?),
+            (6, Field::Bytes(bytes)) => Value::Array(list(bytes, depth)?),
             _ => return None,
         };
     }
@@ -65,7 +61,7 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<Json> {
 }
 
 /// A `ListValue`: `repeated Value values = 1`.
-fn list(bytes: &[u8], depth: u8) -> Option<Vec<Json>> {
+fn list(bytes: &[u8], depth: u8) -> Option<Vec<Value>> {
     let depth = depth.checked_sub(1)?;
     let values = Fields(bytes).map(|field| match field? {
         (1, Field::Bytes(bytes)) => any_value(bytes, depth),
@@ -98,8 +94,9 @@ impl<'a> Fields<'a> {
         let field = match tag & 7 {
             0 => Field::Varint(self.take_varint()?),
             1 => {
-                self.0 = self.0.get(8..)?;
-                Field::Double
+                let (bytes, rest) = self.0.split_first_chunk()?;
+                self.0 = rest;
+                Field::Double(f64::from_le_bytes(*bytes))
             }
             2 => {
                 let size = usize::try_from(self.take_varint()?).ok()?;
@@ -145,14 +142,14 @@ mod tests {
         let number = [&[0x11][..], &1.5f64.to_le_bytes()].concat();
         let fields =
             [entry("l", &list), entry("o", &object), entry("n", &number), entry("0", &[8, 0])];
-        let json: Json =
-            serde_json::from_str(r#"{"l":["a"],"o":{"in":true},"n":1.5,"0":null}"#).unwrap();
+        let json = serde_json::from_str(r#"{"l":["a"],"o":{"in":true},"n":1.5,"0":null}"#).unwrap();
         assert_eq!(decode_struct(&fields.concat()), Some(json));
-        assert_eq!(decode_struct(b""), Some(Json::Object(Vec::new())));
+        assert_eq!(decode_struct(b""), Some(Map::new()));
     }
 
     #[test]
     fn what_is_no_struct_is_refused() {
+        let infinite = [&[0x11][..], &f64::INFINITY.to_le_bytes()].concat();
         let deep = (0..20).fold(bytes(3, b"x"), |inner, _| bytes(6, &bytes(1, &inner[..])));
         for bad in [
             &b"\n"[..],
@@ -160,6 +157,7 @@ mod tests {
             b"{}",
             b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x08\x01",
+            &entry("a", &infinite),
             &entry("a", &deep),
         ] {
             assert_eq!(decode_struct(bad), None, "{bad:?}");

@@ -3,11 +3,9 @@
 //! A new filter is a row in [`FILTERS`]. Only this folder knows how a query is
 //! split and judged; what the filters mean to a database is in [`crate::sql`].
 
-use alloc::format;
-use alloc::vec::Vec;
 mod query;
 
-use alloc::borrow::Cow;
+use std::borrow::Cow;
 
 pub use query::{parse, quote};
 

@@ -1,7 +1,6 @@
 //! From the bytes of a query to [`Filters`], left to right.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
+use std::borrow::Cow;
 
 use super::{FilterRules, Filters, NAMES};
 use crate::bytes;

@@ -1,55 +1,49 @@
 //! Reading what a store sent, trusting none of it.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use core::fmt;
+use std::collections::BTreeMap;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::{MAX_BODY, date, printable};
-use crate::json::Json;
+use super::{MAX_BODY, printable};
 
 /// The most characters of a store's message that reach the client.
 const MAX_MESSAGE: usize = 512;
 
+/// The body of a 200.
+#[derive(Deserialize)]
+struct Counted {
+    count: u64,
+}
+
+/// A member of a refusal's body.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Member {
+    Fault { message: String },
+    Other(IgnoredAny),
+}
+
 /// The count in a 200's body: a JSON object whose one `count` is an integer
 /// from 0 to 2^63-1.
 pub fn count(body: &[u8]) -> Option<u64> {
-    let count = plain_count(body).or_else(|| match json(body)? {
-        Value::Object { count } => count,
-        _ => None,
-    });
-    count.filter(|&count| i64::try_from(count).is_ok())
-}
-
-/// The count in `{"count":N}`, which is what nearly every store sends. `None`:
-/// a JSON parser has to look.
-fn plain_count(body: &[u8]) -> Option<u64> {
-    let digits = body.strip_prefix(b"{\"count\":")?.strip_suffix(b"}")?;
-    match digits {
-        [b'0'] => return Some(0),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
+    // Derive would take a list of the struct's fields too.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return None;
     }
-    digits.iter().try_fold(0u64, |count, &digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit & 0xF))?;
-        count.checked_mul(10)?.checked_add(digit)
-    })
+    let Counted { count } = json(body)?;
+    i64::try_from(count).is_ok().then_some(count)
 }
 
 /// The message in an OpenStack-style error body: `{"itemNotFound": {"message": "…"}}`.
-/// That of the first member that is an object and has one.
+/// Of several members, the first in alphabetical order that has one.
 pub fn message(body: &[u8]) -> Option<String> {
-    let Json::Object(faults) = json(body)? else {
-        return None;
-    };
-    let text = |fault: &Json| match fault.member("message")? {
-        Json::Text(text) => Some(text.clone()),
-        _ => None,
-    };
-    let mut message = faults.iter().find_map(|(_, fault)| text(fault))?;
-    let cut = message.char_indices().nth(MAX_MESSAGE);
-    if let Some((end, _)) = cut {
+    let members: BTreeMap<String, Member> = json(body)?;
+    let mut message = members.into_values().find_map(|member| match member {
+        Member::Fault { message } => Some(message),
+        Member::Other(_) => None,
+    })?;
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
         message = message.get(..end)?.to_owned();
     }
     (!message.is_empty()).then_some(message)
@@ -69,8 +63,10 @@ pub fn status(value: &[u8]) -> Option<u16> {
 /// A `retry-after` value: a number of seconds or a date (RFC 9110 §10.2.3).
 pub fn retry_after(value: &[u8]) -> Option<&str> {
     let text = printable(value)?;
-    let seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (seconds || date::is_http_date(text)).then_some(text)
+    let is_seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // The parser takes spaces around a date, which are no part of it.
+    let is_date = || text.trim() == text && httpdate::parse_http_date(text).is_ok();
+    (is_seconds || is_date()).then_some(text)
 }
 
 /// Checks UTF-8 first: serde_json does not look inside strings it skips.
@@ -79,76 +75,6 @@ fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
         return None;
     }
     serde_json::from_str(str::from_utf8(body).ok()?).ok()
-}
-
-/// As much of a JSON value as tells whether it holds a count. Every kind is
-/// read, so that no error is about one: such errors can format a number, and
-/// what that takes would be a fifth of the module.
-enum Value {
-    Integer(u64),
-    Object { count: Option<u64> },
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Value;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-                Ok(Value::Integer(number))
-            }
-
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Value, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Value, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Value, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Value, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_str<E: Error>(self, _: &str) -> Result<Value, E> {
-                Ok(Value::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Value::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-                // `Some(None)`: there is a `count`, and it is none.
-                let mut found: Option<Option<u64>> = None;
-                while let Some(name) = map.next_key::<String>()? {
-                    if name != "count" {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    }
-                    found = Some(match (found, map.next_value()?) {
-                        (None, Value::Integer(count)) => Some(count),
-                        _ => None,
-                    });
-                }
-                Ok(Value::Object { count: found.flatten() })
-            }
-        }
-
-        from.deserialize_any(Any)
-    }
 }
 
 #[cfg(test)]
@@ -223,6 +149,9 @@ mod tests {
             (r#"{"a":1,"error":{"message":"x"}}"#, Some("x")),
             (r#"{"error":{"message":""}}"#, None),
             (r#"{"error":{"message":1}}"#, None),
+            (r#"{"error":["x"]}"#, None),
+            (r#"{"error":{"message":"x","message":"x"}}"#, None),
+            (r#"{"b":{"message":"x"},"a":{"message":"y"}}"#, Some("y")),
             (r#"{"error":"x"}"#, None),
             (r#"{"message":"x"}"#, None),
             ("nope", None),
@@ -236,7 +165,13 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        for good in ["0", "120", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        for good in [
+            "0",
+            "120",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
             assert_eq!(retry_after(good.as_bytes()), Some(good));
         }
         for bad in [
@@ -247,6 +182,8 @@ mod tests {
             "1\r\nset-cookie: a",
             "Sun, 06 Nov 1994",
             "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
         ] {
             assert_eq!(retry_after(bad.as_bytes()), None, "{bad}");
         }

@@ -1,12 +1,9 @@
 //! A valid call as the callout that asks the store (protocol `vbs`: the
 //! documented call itself).
 
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::time::Duration;
+use std::time::Duration;
 
-use crate::bytes;
+use super::printable;
 use crate::call::{CountRequest, Header};
 use crate::filters::Value;
 use crate::percent;
@@ -40,21 +37,19 @@ pub struct Callout<'a> {
     authority: &'a str,
     path: String,
     /// Printable ASCII, all of them.
-    forwarded: Vec<(&'a str, &'a [u8])>,
+    forwarded: Vec<(&'a str, &'a str)>,
 }
 
 impl Callout<'_> {
     /// The header fields, pseudo-headers first.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+    pub fn headers(&self) -> Vec<(&str, &str)> {
         let own = [
             (":method", "GET"),
             (":path", self.path.as_str()),
             (":authority", self.authority),
             ("accept", "application/json"),
         ];
-        own.map(|(name, value)| (name, value.as_bytes()))
-            .into_iter()
-            .chain(self.forwarded.iter().copied())
+        own.into_iter().chain(self.forwarded.iter().copied()).collect()
     }
 }
 
@@ -104,7 +99,7 @@ impl Store {
     fn forwarded<'a>(
         &'a self,
         headers: impl Iterator<Item = Header<'a>>,
-    ) -> Result<Vec<(&'a str, &'a [u8])>, Fault> {
+    ) -> Result<Vec<(&'a str, &'a str)>, Fault> {
         let mut forwarded = Vec::with_capacity(self.forward_headers.len());
         let mut bytes: usize = 0;
         let mut tokens: usize = 0;
@@ -112,10 +107,10 @@ impl Store {
             let listed = self.forward_headers.iter().find(|listed| listed.as_bytes() == name);
             let Some(name) = listed else { continue };
             // The host checks no value: CR and LF would split the message (proxy-wasm facts 0.6).
-            if !bytes::are_printable(value) {
+            let Some(value) = printable(value) else {
                 // It may be a secret, so it is not repeated.
                 return Err(bad_header(&[name, ": expected printable ASCII"]));
-            }
+            };
             forwarded.push((name.as_str(), value));
             bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
             tokens = tokens.saturating_add(usize::from(name == TOKEN));

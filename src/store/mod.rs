@@ -5,7 +5,6 @@
 
 mod answer;
 mod callout;
-mod date;
 mod outcome;
 
 pub use callout::{Callout, Store};

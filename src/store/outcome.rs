@@ -1,8 +1,6 @@
 //! From what the store did to what the client gets: the contract's §3 in one match.
 
-use alloc::borrow::ToOwned;
-use alloc::format;
-use core::time::Duration;
+use std::time::Duration;
 
 use super::{answer, printable};
 use crate::call::{Header, values_of};

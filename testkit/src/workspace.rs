@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use crate::command::{self, Progress};
 use crate::{Error, Result};
 
+/// The variable that names another build of the filter for tests and experiments.
+pub const FILTER_MODULE: &str = "FILTER_MODULE";
+
 /// What Envoy's V8 runs.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
 
@@ -35,13 +38,13 @@ pub fn filter_module() -> Result<PathBuf> {
 pub fn filter_module_with(progress: Progress) -> Result<PathBuf> {
     static MODULE: OnceLock<Result<PathBuf>> = OnceLock::new();
     MODULE
-        .get_or_init(|| match from_root("FILTER_MODULE") {
+        .get_or_init(|| match from_root(FILTER_MODULE) {
             Some(module) if module.is_file() => Ok(module),
             Some(module) => Err(Error::new(format!(
                 "FILTER_MODULE names {}, which is not a file. Correct it, or unset it to build the module.",
                 module.display()
             ))),
-            None => build_filter(progress),
+            None => plain_filter_module(progress),
         })
         .clone()
 }
@@ -69,7 +72,8 @@ pub fn count_store_binary_with(progress: Progress) -> Result<PathBuf> {
         .clone()
 }
 
-fn build_filter(progress: Progress) -> Result<PathBuf> {
+/// The filter as `cargo build` makes it, whatever `FILTER_MODULE` says.
+pub fn plain_filter_module(progress: Progress) -> Result<PathBuf> {
     build_filter_in(&target_dir(), &[], progress)
 }
 

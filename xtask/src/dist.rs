@@ -1,20 +1,16 @@
 //! `cargo xtask dist`: the module as it is handed out.
 //!
-//! It is built once, with the names of its functions, and optimised by Binaryen's wasm-opt where there is
-//! one. The copy without names is what Envoy loads; the other turns the numbers of a trap's backtrace
-//! into names.
+//! It is built once, with the names of its functions. The copy without names is what Envoy loads; the other
+//! turns the numbers of a trap's backtrace into names.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Args;
 use sha2::{Digest, Sha256};
 use testkit::Progress;
 use testkit::{Error, Result, workspace};
-use wasm_encoder::{Module, RawSection};
-use wasmparser::{Parser, Payload};
+use walrus::ModuleConfig;
 
 /// Build the module to hand out, with its sha256 and a copy with names, into target/dist
 #[derive(Args)]
@@ -30,9 +26,13 @@ pub struct Dist {
     pub sum: PathBuf,
 }
 
+/// What Envoy is to find in the module. The SDK exports every callback there is, and Envoy enters each that
+/// is exported, whether or not it has anything to do.
+const EXPORTS: &str = include_str!("../../src/glue/exports.txt");
+
 /// Makes it and says where it is.
 pub fn run(_options: &Options) -> Result<()> {
-    let dist = build(&workspace::target_dir().join("dist"))?;
+    let dist = build(&folder())?;
     for path in [&dist.module, &dist.named, &dist.sum] {
         let size = fs::metadata(path).map_err(Error::while_doing("read target/dist"))?.len();
         println!("{:>9} bytes  {}", size, path.display());
@@ -40,22 +40,17 @@ pub fn run(_options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// `target/dist`
+pub fn folder() -> PathBuf {
+    workspace::target_dir().join("dist")
+}
+
 /// Makes it in a folder.
 pub fn build(folder: &Path) -> Result<Dist> {
     const NAME: &str = "backup_sharing_count";
-    let named = workspace::filter_module_with_names(Progress::Shown)?;
-    let named = match optimise(&named)? {
-        Some(optimised) => optimised,
-        None => {
-            eprintln!(
-                "There is no wasm-opt on the PATH: the module is a tenth larger than it could be. \
-                 Debian and Homebrew have it in the package binaryen."
-            );
-            named
-        }
-    };
-    let named = fs::read(named).map_err(Error::while_doing("read the module"))?;
-    let module = without_custom_sections(&named)?;
+    let whole = fs::read(workspace::filter_module_with_names(Progress::Shown)?)
+        .map_err(Error::while_doing("read the module"))?;
+    let (module, named) = (trimmed(&whole, false)?, trimmed(&whole, true)?);
     let sum: String = Sha256::digest(&module).iter().map(|byte| format!("{byte:02x}")).collect();
     fs::create_dir_all(folder).map_err(Error::while_doing("create target/dist"))?;
     let write = |name: String, content: &[u8]| {
@@ -71,42 +66,22 @@ pub fn build(folder: &Path) -> Result<Dist> {
     })
 }
 
-/// What wasm-opt makes of a module, beside it; names are kept. `None` if there is no wasm-opt.
-fn optimise(module: &Path) -> Result<Option<PathBuf>> {
-    // What rustc uses. wasm-opt would take it from the module, but an older one does not know all of
-    // the names there.
-    const FEATURES: [&str; 6] = [
-        "--enable-bulk-memory",
-        "--enable-multivalue",
-        "--enable-mutable-globals",
-        "--enable-nontrapping-float-to-int",
-        "--enable-reference-types",
-        "--enable-sign-ext",
-    ];
-    let optimised = module.with_extension("opt.wasm");
-    let mut wasm_opt = Command::new("wasm-opt");
-    wasm_opt.args(FEATURES).args(["-O3", "-g"]).arg(module).arg("-o").arg(&optimised);
-    match wasm_opt.status() {
-        Ok(status) if status.success() => Ok(Some(optimised)),
-        Ok(status) => Err(Error::new(format!("wasm-opt failed ({status}); it says why above."))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::while_doing("run wasm-opt")(error)),
+/// A module with no other exports than those, without what only they need, and without custom sections,
+/// but for the names if they are wanted.
+fn trimmed(wasm: &[u8], names: bool) -> Result<Vec<u8>> {
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(names).generate_producers_section(false);
+    let module = config.parse(wasm);
+    let mut module =
+        module.map_err(|error| Error::new(format!("Could not read the module: {error:#}.")))?;
+    let wanted: Vec<&str> = EXPORTS.lines().collect();
+    let spare = module.exports.iter().filter(|export| !wanted.contains(&export.name.as_str()));
+    for export in spare.map(|export| export.id()).collect::<Vec<_>>() {
+        module.exports.delete(export);
     }
-}
-
-/// The module without names, producers and whatever else does not run. Envoy reads one custom
-/// section only, of modules compiled ahead of time, and this is none.
-fn without_custom_sections(wasm: &[u8]) -> Result<Vec<u8>> {
-    let mut module = Module::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        let payload = payload.map_err(Error::while_doing("read the module"))?;
-        if let Payload::CustomSection(_) = payload {
-            continue;
-        }
-        if let Some((id, range)) = payload.as_section() {
-            let data = wasm.get(range).unwrap_or_default();
-            module.section(&RawSection { id, data });
-        }
+    for section in module.customs.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+        module.customs.delete(section);
     }
-    Ok(module.finish())
+    walrus::passes::gc::run(&mut module);
+    Ok(module.emit_wasm())
 }

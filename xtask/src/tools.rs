@@ -1,16 +1,24 @@
 //! Packages that measure. They are optimised, and take longer to compile than a demo should, so
-//! they are no dependencies of this one.
+//! they are no dependencies of this one. What they measure is the module that is handed out.
 
 use std::process::Command;
 
+use testkit::workspace::FILTER_MODULE;
 use testkit::{Error, Result};
 
-/// Runs a package of the workspace in the profile `tools`.
+use crate::dist;
+
+/// Runs a package of the workspace in the profile `tools`, with the module that `cargo xtask dist` makes
+/// unless `FILTER_MODULE` names another.
 pub fn run(package: &str, arguments: &[String]) -> Result<()> {
+    let module = match std::env::var_os(FILTER_MODULE) {
+        Some(module) => module,
+        None => dist::build(&dist::folder())?.module.into(),
+    };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--quiet", "--locked", "--profile", "tools", "--package", package, "--"]);
-    let status = command.args(arguments).status();
+    let status = command.args(arguments).env(FILTER_MODULE, module).status();
     match status.map_err(Error::while_doing("run cargo"))? {
         status if status.success() => Ok(()),
         status => Err(Error::new(format!("`{package}` failed ({status})."))),

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use testkit::envoy::{Envoy, Options};
-use testkit::http;
-use testkit::{Error, Result, workspace};
+use testkit::envoy::{self, Envoy};
+use testkit::{Error, Progress, Result, http, workspace};
 
 use super::cases::{Case, End, FEW, HEADERS};
 use super::config::{self, Answer, Route};
 use super::floor;
+use crate::Options;
 use crate::machine::Cores;
 use crate::oha::Request;
 
@@ -29,26 +29,26 @@ pub enum Contender {
     Ours,
     /// Our filter, left out by a route of what cannot be for it ([`testkit::routed`]).
     Routed,
-    /// Our filter, built otherwise.
-    Variant(&'static str),
+    /// Another build of our filter.
+    Build(String),
 }
 
 impl Contender {
     /// Its name on the command line and in the report.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Contender::Native => "native",
             Contender::Floor => "floor",
             Contender::Lua => "lua",
             Contender::Ours => "ours",
             Contender::Routed => "routed",
-            Contender::Variant(name) => name,
+            Contender::Build(name) => name,
         }
     }
 
-    /// Whether it is our filter built otherwise.
-    pub fn is_variant(&self) -> bool {
-        matches!(self, Contender::Variant(_))
+    /// Whether it is another build of our filter.
+    pub fn is_build(&self) -> bool {
+        matches!(self, Contender::Build(_))
     }
 
     /// Whether it is asked in a case. What the route saves shows another path, and what it costs
@@ -58,13 +58,16 @@ impl Contender {
     }
 }
 
+/// The build that `cargo build` makes, with all that the SDK exports.
+pub const PLAIN: &str = "plain";
+
 /// The builds of our filter.
 #[derive(Clone, Debug)]
 pub struct Modules {
-    /// As for production.
+    /// As it is handed out.
     pub ours: PathBuf,
-    /// And otherwise.
-    pub variants: BTreeMap<&'static str, PathBuf>,
+    /// The others, by name.
+    pub others: BTreeMap<String, PathBuf>,
 }
 
 /// Both Envoys, for one case.
@@ -83,14 +86,22 @@ pub struct Bench {
 // === impl Modules ===
 
 impl Modules {
-    /// Without variants.
+    /// Ours alone.
     pub fn ours() -> Result<Modules> {
-        Ok(Modules { ours: workspace::filter_module()?, variants: BTreeMap::new() })
+        Ok(Modules { ours: workspace::filter_module()?, others: BTreeMap::new() })
     }
 
-    fn variant(&self, name: &str) -> Result<&Path> {
-        let module = self.variants.get(name).map(PathBuf::as_path);
-        module.ok_or_else(|| Error::new(format!("The variant {name} was not built.")))
+    /// Ours, as cargo builds it, and what `options` name.
+    pub fn all(options: &Options) -> Result<Modules> {
+        let mut modules = Modules::ours()?;
+        modules.others.insert(PLAIN.to_owned(), workspace::plain_filter_module(Progress::Quiet)?);
+        modules.others.extend(options.builds.iter().cloned());
+        Ok(modules)
+    }
+
+    fn other(&self, name: &str) -> Result<&Path> {
+        let module = self.others.get(name).map(PathBuf::as_path);
+        module.ok_or_else(|| Error::new(format!("There is no build {name}.")))
     }
 }
 
@@ -102,7 +113,7 @@ impl Bench {
         case: &Case,
         contenders: &[Contender],
         modules: &Modules,
-        options: Options,
+        options: envoy::Options,
         cores: &Cores,
     ) -> Result<Bench> {
         let counted = Answer {
@@ -175,7 +186,7 @@ fn listener(of: &Contender, case: &Case, answer: &Answer, modules: &Modules) -> 
         Contender::Lua => (Some(config::lua_filter()), through),
         Contender::Ours => (Some(config::wasm_filter(&modules.ours)), through),
         Contender::Routed => (Some(config::wasm_filter(&modules.ours)), Route::Routed("backend")),
-        Contender::Variant(name) => (Some(config::wasm_filter(modules.variant(name)?)), through),
+        Contender::Build(name) => (Some(config::wasm_filter(modules.other(name)?)), through),
     };
     Ok(config::listener(of.name(), filter.as_slice(), route))
 }

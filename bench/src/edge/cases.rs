@@ -99,7 +99,7 @@ pub const CASES: [Case; 6] = [
 /// How many header fields requests have, `host` not counted.
 pub const HEADERS: [usize; 2] = [FEW, 40];
 
-/// With how many of them the variants of the filter are measured.
+/// The fewer.
 pub const FEW: usize = 5;
 
 impl Case {

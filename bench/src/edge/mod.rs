@@ -13,7 +13,6 @@
 //! | [`row`] | what a case showed |
 //! | [`chart`], [`table`] | all of it, drawn and written |
 //! | [`targets`] | what it must not cost |
-//! | [`variants`] | the filter without what makes it fast |
 
 pub mod bench;
 pub mod cases;
@@ -25,7 +24,6 @@ pub mod plan;
 pub mod row;
 pub mod table;
 pub mod targets;
-pub mod variants;
 
 use std::time::Duration;
 
@@ -52,14 +50,14 @@ pub fn run(options: &Options) -> Result<Section> {
     let plan = Plan::new(options)?;
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
-    let modules = variants::build(&plan.variants)?;
+    let modules = Modules::all(options)?;
     let effort = effort(options);
     let rows = measured(&plan.cases, &modules, &oha, &cores, effort)?;
     let no_latency = Effort { fixed_rounds: 0, ..effort };
-    let varied = measured(&plan.variants, &modules, &oha, &cores, no_latency)?;
+    let varied = measured(&plan.builds, &modules, &oha, &cores, no_latency)?;
     Ok(Section {
         text: text(&rows, &varied, effort, &cores),
-        data: json!({"rows": table::data(&rows), "variants": table::data(&varied)}),
+        data: json!({"rows": table::data(&rows), "builds": table::data(&varied)}),
         charts: vec![(CHART, chart::draw(&rows)?)],
         missed: rows.iter().flat_map(Row::missed).collect(),
     })
@@ -113,11 +111,11 @@ fn text(rows: &[Row], varied: &[Row], effort: Effort, cores: &Cores) -> String {
         busy.1 * 100.0,
         server * 100.0,
         first_tables(rows, effort.fixed_rounds),
-        table::variants(varied),
+        table::builds(varied),
     )
 }
 
-/// Nothing if variants alone are measured.
+/// Nothing if builds alone are measured.
 fn first_tables(rows: &[Row], fixed_rounds: usize) -> String {
     if rows.is_empty() {
         return String::new();

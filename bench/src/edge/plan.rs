@@ -1,11 +1,10 @@
 //! Which Envoys are measured: one for each case, so that none holds the modules of another case, and
-//! others for the variants of the filter.
+//! others for builds of the filter.
 
 use testkit::{Error, Result};
 
-use super::bench::Contender;
-use super::cases::{self, CASES, Case, FEW, HEADERS};
-use super::variants;
+use super::bench::{Contender, PLAIN};
+use super::cases::{self, CASES, Case, HEADERS};
 use crate::Options;
 
 /// One Envoy, and what is asked in it.
@@ -24,8 +23,8 @@ pub struct Setup {
 pub struct Plan {
     /// The filter beside the others.
     pub cases: Vec<Setup>,
-    /// The filter beside itself built otherwise.
-    pub variants: Vec<Setup>,
+    /// The filter beside other builds of itself.
+    pub builds: Vec<Setup>,
 }
 
 impl Plan {
@@ -36,7 +35,7 @@ impl Plan {
     pub fn new(options: &Options) -> Result<Plan> {
         check_cases(options)?;
         let (mut varied, contenders): (Vec<_>, Vec<_>) =
-            contenders(options)?.into_iter().partition(Contender::is_variant);
+            contenders(options)?.into_iter().partition(Contender::is_build);
         let setup = |case: &Case, contenders: &[Contender]| {
             let mut contenders = contenders.to_vec();
             contenders.retain(|contender| contender.takes_part(case));
@@ -50,15 +49,11 @@ impl Plan {
         if !varied.is_empty() {
             varied.splice(..0, [Contender::Ours]);
         }
-        let mut variants: Vec<Setup> = CASES.iter().map(|case| setup(case, &varied)).collect();
-        if options.cases.is_empty() {
-            variants.retain(|setup| variants::CASES.contains(&setup.case.name));
-            variants.iter_mut().for_each(|setup| setup.headers.retain(|&headers| headers == FEW));
-        }
-        variants.retain(is_some);
-        match cases.is_empty() && variants.is_empty() {
+        let all = CASES.iter().map(|case| setup(case, &varied));
+        let builds: Vec<Setup> = all.filter(is_some).collect();
+        match cases.is_empty() && builds.is_empty() {
             true => Err(Error::new("Nobody named takes part in a case that is named.")),
-            false => Ok(Plan { cases, variants }),
+            false => Ok(Plan { cases, builds }),
         }
     }
 }
@@ -72,7 +67,8 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
         Contender::Ours,
         Contender::Routed,
     ];
-    all.extend(variants::contenders());
+    let builds = options.builds.iter().map(|(name, _)| name.as_str());
+    all.extend([PLAIN].into_iter().chain(builds).map(|name| Contender::Build(name.to_owned())));
     let named = &options.contenders;
     let names: Vec<&str> = all.iter().map(Contender::name).collect();
     if let Some(unknown) = named.iter().find(|name| !names.contains(&name.as_str())) {
@@ -80,7 +76,7 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
         return Err(Error::new(format!("There is no contender {unknown}. There are {names}.")));
     }
     let wanted = |contender: &Contender| match named.is_empty() {
-        true => !(contender.is_variant() && (options.no_variants || options.quick)),
+        true => !(contender.is_build() && options.quick),
         false => named.iter().any(|name| name == contender.name()),
     };
     Ok(all.into_iter().filter(wanted).collect())
@@ -124,23 +120,23 @@ mod tests {
     }
 
     #[test]
-    fn every_case_has_an_envoy_and_the_variants_have_others() {
-        let plan = Plan::new(&Options::default()).unwrap();
+    fn every_case_has_an_envoy_and_the_builds_have_others() {
+        let builds = vec![("old".to_owned(), "old.wasm".into())];
+        let plan = Plan::new(&Options { builds, ..Options::default() }).unwrap();
         let all = lines(&plan.cases);
         assert_eq!(all.len(), CASES.len());
         assert_eq!(all[0], "method/5+40: native floor lua ours routed");
         assert_eq!(all[3], "count/5+40: native floor lua ours");
         assert_eq!(all[5], "pass/5+40: native floor lua ours routed");
-        let varied = lines(&plan.variants);
-        assert_eq!(varied.len(), 2);
-        assert!(varied[0].starts_with("method/5: ours opt-level-s "), "{varied:?}");
-        assert!(varied[1].starts_with("count/5: ours opt-level-s "), "{varied:?}");
+        let builds = lines(&plan.builds);
+        assert_eq!(builds.len(), CASES.len());
+        assert_eq!(builds[3], "count/5+40: ours plain old");
     }
 
     #[test]
     fn options_leave_less_of_it() {
         let quick = Options { quick: true, ..Options::default() };
-        assert!(Plan::new(&quick).unwrap().variants.is_empty());
+        assert!(Plan::new(&quick).unwrap().builds.is_empty());
 
         let cases = named(&["pass/40", "count8"]);
         let plan = Plan::new(&Options { cases, ..Options::default() }).unwrap();
@@ -148,12 +144,12 @@ mod tests {
             lines(&plan.cases),
             ["count8/5+40: native floor lua ours", "pass/40: native floor lua ours routed"]
         );
-        assert!(lines(&plan.variants)[1].starts_with("pass/40: ours opt-level-s"));
+        assert_eq!(lines(&plan.builds)[1], "pass/40: ours plain");
 
-        let contenders = named(&["simd"]);
+        let contenders = named(&["plain"]);
         let plan = Plan::new(&Options { contenders, ..Options::default() }).unwrap();
         assert!(plan.cases.is_empty());
-        assert_eq!(lines(&plan.variants), ["method/5: ours simd", "count/5: ours simd"]);
+        assert_eq!(lines(&plan.builds)[0], "method/5+40: ours plain");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::bench::Contender;
 use super::measure::Round;
 use super::row::Row;
-use super::{targets, variants};
+use super::targets;
 use crate::statistics::{least, median};
 
 /// Costs and ratios, with what the targets say of them.
@@ -102,18 +102,18 @@ pub fn speeds(rows: &[Row]) -> String {
     text
 }
 
-/// What the filter costs when it is built otherwise, beside how it is built; nothing if nobody
-/// measured it.
-pub fn variants(rows: &[Row]) -> String {
+/// What other builds of the filter cost, beside the one that is handed out; nothing if nobody measured
+/// them.
+pub fn builds(rows: &[Row]) -> String {
     let Some(first) = rows.first() else {
         return String::new();
     };
     let ours = Contender::Ours;
-    let mut variants: Vec<Contender> = variants::contenders().collect();
-    variants.retain(|variant| first.has(variant));
-    let names: Vec<&str> = variants.iter().map(Contender::name).collect();
+    let builds: Vec<&Contender> =
+        first.measured.rounds.keys().filter(|contender| contender.is_build()).collect();
+    let names: Vec<&str> = builds.iter().map(|build| build.name()).collect();
     let mut text = format!(
-        "\nThe filter built otherwise: µs, and what it costs as a multiple of ours (and the median of \
+        "\nOther builds of the filter: µs, and what each costs as a multiple of ours (and the median of \
          the rounds). Each case has an Envoy for this alone, with ours and all of these in turn; its \
          figures are not those of the first table.\n\n\
          | case | headers | ours µs | {} |\n|---|---:|---:|{}\n",
@@ -121,9 +121,9 @@ pub fn variants(rows: &[Row]) -> String {
         "---:|".repeat(names.len())
     );
     for row in rows {
-        let cells = variants.iter().map(|variant| {
-            let ratio = row.ratio(variant, &ours);
-            format!("{:.2}: {:.3} ({:.3})", least(&row.cpu(variant)), ratio.least, ratio.median)
+        let cells = builds.iter().map(|build| {
+            let ratio = row.ratio(build, &ours);
+            format!("{:.2}: {:.3} ({:.3})", least(&row.cpu(build)), ratio.least, ratio.median)
         });
         text.push_str(&format!(
             "| {} | {:.2} | {} |\n",

@@ -20,7 +20,6 @@ use self::callgrind::Callgrind;
 use self::table::Row;
 use crate::edge::bench::{Bench, Contender, Modules};
 use crate::edge::plan::{Plan, Setup};
-use crate::edge::variants;
 use crate::machine::Cores;
 use crate::oha::Request;
 use crate::{Options, Section};
@@ -42,19 +41,19 @@ struct Effort {
 /// Modules in one Envoy. For the memory of a fifth valgrind has no addresses.
 const MODULES: usize = 4;
 
-/// Runs it. Variants are counted if they are named.
+/// Runs it.
 ///
 /// # Errors
-/// If there is no valgrind, too many variants are named, or somebody gave another answer than the filter.
+/// If there is no valgrind, too many builds are named, or somebody gave another answer than the filter.
 pub fn run(options: &Options) -> Result<Section> {
     let valgrind = callgrind::version()?;
-    let plan = Plan::new(&Options { no_variants: true, ..options.clone() })?;
-    if plan.variants.iter().any(|setup| setup.contenders.len() > MODULES) {
+    let plan = Plan::new(options)?;
+    if plan.builds.iter().any(|setup| setup.contenders.len() > MODULES) {
         return Err(Error::new(format!(
-            "An Envoy under valgrind holds {MODULES} modules, and one is ours: name fewer variants."
+            "An Envoy under valgrind holds {MODULES} modules, and one is ours: name fewer builds."
         )));
     }
-    let modules = variants::build(&plan.variants)?;
+    let modules = Modules::all(options)?;
     let cores = Cores::new()?;
     let effort = effort(options);
     let counted = |setups: &[Setup]| {
@@ -63,13 +62,14 @@ pub fn run(options: &Options) -> Result<Section> {
         rows.sort_by_key(|row| row.headers);
         Ok(rows)
     };
-    let (rows, varied): (Vec<Row>, Vec<Row>) = (counted(&plan.cases)?, counted(&plan.variants)?);
+    let (rows, varied): (Vec<Row>, Vec<Row>) = (counted(&plan.cases)?, counted(&plan.builds)?);
     Ok(Section {
         text: text(&rows, &varied, effort, &valgrind),
         data: json!({
             "warm_up": effort.warm_up,
             "requests": effort.requests,
             "rows": table::data(&rows),
+            "builds": table::data(&varied),
         }),
         missed: rows.iter().flat_map(Row::missed).collect(),
         ..Section::default()
@@ -130,13 +130,13 @@ struct Load<'a> {
     connection: Connection,
     request: &'a Request,
     status: u16,
-    contender: &'static str,
+    contender: &'a str,
 }
 
 // === impl Load ===
 
 impl Load<'_> {
-    fn open<'a>(bench: &Bench, contender: &Contender, request: &'a Request) -> Result<Load<'a>> {
+    fn open<'a>(bench: &Bench, contender: &'a Contender, request: &'a Request) -> Result<Load<'a>> {
         let mut connection = Connection::open(bench.address(contender)?)?;
         connection.set_timeout(PATIENCE)?;
         Ok(Load { connection, request, status: bench.status(), contender: contender.name() })
@@ -176,6 +176,6 @@ fn text(rows: &[Row], varied: &[Row], effort: Effort, valgrind: &str) -> String 
         table::spread(&[rows, varied].concat()) * 100.0,
         table::counts(rows),
         table::routed(rows),
-        table::variants(varied),
+        table::builds(varied),
     )
 }

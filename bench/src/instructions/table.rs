@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::edge::bench::Contender;
 use crate::edge::cases::Case;
-use crate::edge::{targets, variants};
+use crate::edge::targets;
 use crate::statistics::least;
 
 /// A case with so many header fields.
@@ -114,24 +114,24 @@ pub fn routed(rows: &[Row]) -> String {
     text
 }
 
-/// The filter built otherwise; nothing if nobody counted it.
-pub fn variants(rows: &[Row]) -> String {
+/// Other builds of the filter; nothing if nobody counted them.
+pub fn builds(rows: &[Row]) -> String {
     let Some(first) = rows.first() else {
         return String::new();
     };
-    let mut variants: Vec<Contender> = variants::contenders().collect();
-    variants.retain(|variant| first.counts.contains_key(variant));
-    let names: Vec<&str> = variants.iter().map(Contender::name).collect();
+    let builds: Vec<&Contender> =
+        first.counts.keys().filter(|contender| contender.is_build()).collect();
+    let names: Vec<&str> = builds.iter().map(|build| build.name()).collect();
     let mut text = format!(
-        "\nThe filter built otherwise, and what it costs as a multiple of ours. Each case has an Envoy for \
+        "\nOther builds of the filter, and what each costs as a multiple of ours. Each case has an Envoy for \
          this alone.\n\n| case | headers | ours | {} |\n|---|---:|---:|{}\n",
         names.join(" | "),
         "---:|".repeat(names.len())
     );
     let ours = Contender::Ours;
     for row in rows {
-        let cells = variants.iter().map(|variant| {
-            format!("{}: {}", row.cells(&[variant]), thousandths(row.ratio(variant, &ours)))
+        let cells = builds.iter().map(|build| {
+            format!("{}: {}", row.cells(&[build]), thousandths(row.ratio(build, &ours)))
         });
         let cells = cells.collect::<Vec<_>>().join(" | ");
         text.push_str(&format!("| {} | {} | {cells} |\n", row.name(), row.cells(&[&ours])));
@@ -215,12 +215,12 @@ mod tests {
             (Contender::Native, [100_000.0; 2]),
             (Contender::Ours, [125_000.0; 2]),
             (Contender::Routed, [110_000.0; 2]),
-            (Contender::Variant("simd"), [126_000.0; 2]),
+            (Contender::Build("plain".to_owned()), [126_000.0; 2]),
         ]);
         let cells = "| 100,000 | 125,000 | 110,000 | 1.250 | **1.100** | ≤ 1.20 |";
         let text = routed(std::slice::from_ref(&row));
         assert!(text.contains(cells), "{text}");
-        let text = variants(&[row]);
+        let text = builds(&[row]);
         assert!(text.contains("| 125,000 | 126,000: 1.008 |"), "{text}");
     }
 

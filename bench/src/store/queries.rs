@@ -2,7 +2,6 @@
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::route;
 use backup_sharing_count::sql::{self, Statement};
 use testkit::{Error, Result};
 
@@ -71,8 +70,9 @@ pub fn target(project: Watched, filters: Filters) -> String {
 /// If it is not a valid call.
 pub fn statement(target: &str) -> Result<Statement> {
     let failed = || Error::new(format!("{target} is not a valid call."));
-    let call = Call::new(FilterRules::default());
+    let call =
+        Call::new(FilterRules::default()).map_err(Error::while_doing("prepare the route"))?;
     let headers = [(&b":method"[..], &b"GET"[..])].into_iter();
-    let located = route::locate(target.as_bytes()).ok_or_else(failed)?;
+    let located = call.locate(target.as_bytes()).ok_or_else(failed)?;
     Ok(sql::count(&call.check(located, headers).map_err(|_| failed())?))
 }

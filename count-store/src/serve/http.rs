@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::get;
 use backup_sharing_count::call::{Call, Header};
 use backup_sharing_count::reply::{Fault, Reply};
-use backup_sharing_count::route::{self, Target};
+use backup_sharing_count::route::Target;
 use backup_sharing_count::status;
 
 use super::counts::{Counts, Failure};
@@ -50,7 +50,7 @@ impl Service {
         let path = head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
         let headers = headers(head, path);
         let not_found = || Fault::new(status::NOT_FOUND, "store_path");
-        let target = route::locate(path).ok_or_else(not_found)?;
+        let target = self.call.locate(path).ok_or_else(not_found)?;
         // Who may not ask is not told what a valid question looks like.
         if let Target::Count { project_id, .. } = &target {
             self.tokens.admit(project_id, &headers)?;

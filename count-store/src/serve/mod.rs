@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(30);
 pub fn run(arguments: cli::Serve) -> Result<()> {
     database::check(&arguments.database)?;
     let service = http::Service {
-        call: Call::new(FilterRules::default()),
+        call: Call::new(FilterRules::default()).map_err(Error::while_doing("prepare the route"))?,
         tokens: Tokens::new(arguments.token)?,
         counts: Counts::new(arguments.database)?,
     };

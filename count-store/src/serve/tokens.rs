@@ -29,7 +29,7 @@ impl Tokens {
     }
 
     /// Whether a request may ask about the project that its path names.
-    pub fn admit(&self, project_id: &[u8], headers: &[Header]) -> std::result::Result<(), Fault> {
+    pub fn admit(&self, project_id: &str, headers: &[Header]) -> std::result::Result<(), Fault> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Tokens {
             _ => None,
         };
         match project {
-            Some(project) if project.as_bytes() == project_id => Ok(()),
+            Some(project) if project.as_str() == project_id => Ok(()),
             Some(_) => Err(Fault::new(status::FORBIDDEN, "store_project")),
             None => {
                 let fault = Fault::new(status::UNAUTHORIZED, "store_token");
@@ -60,7 +60,7 @@ mod tests {
         let tokens = tokens.iter().map(|token| token.parse().unwrap()).collect();
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let admitted = Tokens::new(tokens).unwrap().admit(b"p1", &headers);
+        let admitted = Tokens::new(tokens).unwrap().admit("p1", &headers);
         admitted.map_or_else(|fault| Reply::from(fault).status, |()| 200)
     }
 

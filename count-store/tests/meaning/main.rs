@@ -12,7 +12,7 @@ mod proof;
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::{route, sql};
+use backup_sharing_count::sql;
 use common::{Folder, Server, count_in, said};
 use proof::{Row, Store, prove};
 use rusqlite::{Connection, params_from_iter};
@@ -36,7 +36,7 @@ impl Store for Library {
     }
 
     fn count(&mut self, path_and_query: &str) -> u64 {
-        let target = route::locate(path_and_query.as_bytes()).unwrap();
+        let target = self.call.locate(path_and_query.as_bytes()).unwrap();
         let request = self.call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter());
         let request = request.map_err(|fault| Reply::from(fault).body).unwrap();
         let sql::Statement { text, parameters } = sql::count(&request);
@@ -91,7 +91,7 @@ fn values(row: &Row) -> [&str; 8] {
 
 #[test]
 fn the_library_counts_as_documented() {
-    let call = Call::new(FilterRules::default());
+    let call = Call::new(FilterRules::default()).unwrap();
     let database = Connection::open_in_memory().unwrap();
     prove(&mut Library { call, database }, 5000);
 }

@@ -118,7 +118,6 @@ impl Reader {
         let cluster = self.field(store, "store.", "cluster", |text| {
             Some(text.to_owned()).filter(|name| !name.is_empty())
         });
-        // `rqlite` is of the contract, but not of this version.
         self.field(store, "store.", "protocol", |text| (text == "vbs").then_some(()));
         let authority = self.field(store, "store.", "authority", domains::authority);
         let prefix = self.field(store, "store.", "path_prefix", domains::path_prefix);

@@ -1,6 +1,6 @@
 //! What happens to a request, in the order Envoy knows and in all others.
 
-use wasmtime::Val;
+use wasmtime::{Val, WasmParams};
 
 use super::host::{Host, size};
 use super::map;
@@ -43,12 +43,24 @@ impl Host {
         Ok(self.store.data_mut().end_step(stream, end))
     }
 
-    /// The token of a stream's callout in flight.
-    pub fn token(&self, stream: Stream) -> Option<u32> {
-        self.store.data().callouts.get(&stream).copied()
+    /// A piece of a body arrives, and is not the last.
+    pub fn body(&mut self, stream: Stream, bytes: u32) -> Result<Step> {
+        self.more(stream, "proxy_on_request_body", (stream.0, bytes, 0))
     }
 
-    /// A stream's callout never ends, as when Envoy drops the filter that sent it.
+    /// Trailers arrive, and with them the end of the request.
+    pub fn trailers(&mut self, stream: Stream, fields: u32) -> Result<Step> {
+        self.more(stream, "proxy_on_request_trailers", (stream.0, fields))
+    }
+
+    fn more(&mut self, stream: Stream, name: &str, arguments: impl WasmParams) -> Result<Step> {
+        self.begin_step(Some(stream));
+        let action: u32 = self.call(stream.0, name, arguments)?;
+        let end = if action == 0 { End::Continue } else { End::Pause };
+        Ok(self.store.data_mut().end_step(stream, end))
+    }
+
+    /// A stream's callout never ends, as when Envoy drops the root context that sent it.
     pub fn forget_callout(&mut self, stream: Stream) {
         self.store.data_mut().callouts.remove(&stream);
     }
@@ -67,17 +79,6 @@ impl Host {
         let token = self.store.data_mut().callouts.remove(&stream);
         let token =
             token.ok_or_else(|| Error::new(format!("No callout of {stream} is in flight.")))?;
-        self.response(stream, token, headers, body)
-    }
-
-    /// A response arrives by a token that need not be anybody's; `stream` is whom it would be for.
-    pub fn response(
-        &mut self,
-        stream: Stream,
-        token: u32,
-        headers: &[(&[u8], &[u8])],
-        body: &[u8],
-    ) -> Result<Step> {
         let broken = headers.is_empty();
         self.store.data_mut().response = (!broken).then(|| (map::owned(headers), body.to_vec()));
         let body_size = if broken { 0 } else { size(body.len()) };

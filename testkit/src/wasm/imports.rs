@@ -1,6 +1,6 @@
 //! Which host calls there are.
 
-use wasmtime::{Caller, ImportType, Linker};
+use wasmtime::{Caller, ImportType, Linker, Val};
 
 use super::calls;
 use super::guest::{Guest, Out, Refusal, Span};
@@ -10,17 +10,31 @@ use crate::{Error, Result};
 const ENV: &str = "env";
 const WASI: &str = "wasi_snapshot_preview1";
 
-/// Exactly the imports that `module` declares.
+/// Exactly the imports that `module` declares. The SDK imports the whole ABI; what this filter does not
+/// call of it is a trap.
 pub(super) fn link(module: &wasmtime::Module) -> Result<Linker<State>> {
     let mut linker = Linker::new(module.engine());
     for import in module.imports() {
-        let defined = served(&mut linker, &import).ok_or_else(|| {
+        let defined = served(&mut linker, &import).or_else(|| trap(&mut linker, &import));
+        let defined = defined.ok_or_else(|| {
             let name = full_name(&import);
             Error::new(format!("The module imports {name}, which this host does not know."))
         });
         defined?.map_err(Error::while_doing(format!("define {}", full_name(&import))))?;
     }
     Ok(linker)
+}
+
+/// An import of the ABI that says its name when it is called.
+fn trap(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
+    let function = import.ty().func().filter(|_| import.module() == ENV)?.clone();
+    let name = full_name(import);
+    let call = move |_: Caller<'_, State>, _: &[Val], _: &mut [Val]| {
+        Err(wasmtime::Error::msg(format!(
+            "The filter calls {name}, which this host does not serve."
+        )))
+    };
+    Some(linker.func_new(ENV, import.name(), function, call).map(drop))
 }
 
 /// An import as tests and messages call it.

@@ -1,0 +1,67 @@
+//! Host calls beside the SDK's, each with the reason.
+
+#![allow(unsafe_code)]
+
+use proxy_wasm::types::MapType;
+
+use crate::header_map::{HeaderMap, serialize};
+use crate::reply::Reply;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+}
+
+/// `proxy_status_t`
+const OK: u32 = 0;
+/// Of a local reply: it is no gRPC.
+const NO_GRPC_STATUS: i32 = -1;
+
+/// All headers of a map; none if there is no such map now.
+///
+/// The SDK copies each name and value into memory of its own, and panics on a name beyond UTF-8. Reading
+/// them where they lie saves a 405 with 40 headers 38,700 of Envoy's 288,000 instructions.
+pub fn header_map(map: MapType) -> HeaderMap {
+    let mut data = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: both pointers are valid for the call.
+    let status = unsafe { proxy_get_header_map_pairs(map, &mut data, &mut size) };
+    if status != OK || data.is_null() {
+        return HeaderMap::default();
+    }
+    // SAFETY: the host filled `size` bytes that it got from the SDK's `proxy_on_memory_allocate`, which
+    // hands out boxed slices of the size it is asked for.
+    HeaderMap::new(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Answers the request. Whether the host took the answer.
+///
+/// The SDK passes no details, by which an access log says why a request was answered.
+pub fn send_local_response(reply: &Reply) -> bool {
+    let Reply { status, details, headers, body, .. } = reply;
+    let headers = serialize(headers.iter().map(|(name, value)| (*name, &**value)));
+    // SAFETY: all pointers are valid for the call.
+    let status = unsafe {
+        proxy_send_local_response(
+            u32::from(*status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    };
+    status == OK
+}
