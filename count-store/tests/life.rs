@@ -111,7 +111,7 @@ fn only_counts_wait_for_a_lock() {
 fn slow_query(folder: &Folder) -> String {
     let database = Connection::open(folder.database()).unwrap();
     let rows = "INSERT INTO backup_sharing
-        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT 100000)
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT 300000)
         SELECT format('%08x-0000-4000-8000-000000000000', n), 'b', 'p1', 'p2', ?1, 'available',
                'v', 'z' FROM numbers";
     database.execute(rows, ["a".repeat(255)]).unwrap();
