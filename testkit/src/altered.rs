@@ -1,5 +1,5 @@
-//! The filter built from altered sources: with a fault that a test must see, without something
-//! whose worth is to be measured, or with a figure that is to be kept. The workspace itself stays as it is.
+//! The filter built from altered sources, with a fault that a test must see. The workspace itself stays as it
+//! is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,6 @@ pub struct Alteration<'a> {
     pub name: &'a str,
     /// Texts that are replaced in its sources.
     pub replacements: &'a [Replacement<'a>],
-    /// What cargo is told besides, such as `--config profile.release.opt-level="s"`.
-    pub arguments: &'a [&'a str],
 }
 
 /// A text, and what takes its place.
@@ -56,7 +54,7 @@ impl Alteration<'_> {
         workspace::ensure_wasm_target(Progress::Quiet)?;
         let mut cargo = workspace::cargo_build(&target);
         cargo.args(["--quiet", "--locked", "--release", "--target", workspace::WASM_TARGET]);
-        cargo.args(["--package", "backup-sharing-count", "--lib"]).args(self.arguments);
+        cargo.args(["--package", "backup-sharing-count", "--lib"]);
         command::run(cargo.current_dir(&copy), Progress::Quiet)?;
         let built = target.join(workspace::WASM_TARGET).join("release/backup_sharing_count.wasm");
         let module = folder.join(format!("{}.wasm", self.name));
@@ -119,7 +117,7 @@ mod tests {
     use super::*;
 
     fn check(replacements: &[Replacement]) -> Result<()> {
-        Alteration { name: "test", replacements, arguments: &[] }.check()
+        Alteration { name: "test", replacements }.check()
     }
 
     #[test]

@@ -61,9 +61,14 @@ impl Edge {
 
     /// An error if any VM trapped or was started again since Envoy became ready.
     pub fn check_vms(&self) -> Result<()> {
+        self.check_vms_after(0)
+    }
+
+    /// The same after so many updates of its configuration: Envoy tries each in a VM of its own.
+    pub fn check_vms_after(&self, updates: u64) -> Result<()> {
         let stats = self.envoy.stats()?;
         let created = stats.get(VMS_CREATED).copied().unwrap_or_default();
-        if created != self.vms {
+        if created != self.vms + updates {
             return Err(Error::new(format!("{} VMs became {created}.", self.vms)));
         }
         let reloads = stats.iter().filter(|(name, _)| name.contains(".vm_reload"));

@@ -21,18 +21,18 @@ const PLANTS: [Plant; 4] = [
     Plant {
         what: "a panic on an answer that broke off",
         replacement: Replacement {
-            file: "src/glue/callbacks.rs",
-            from: "    if headers == 0 {\n",
-            to: "    if headers == 0 {\n        panic!(\"planted\");\n",
+            file: "src/glue/contexts.rs",
+            from: "        if fields == 0 {\n",
+            to: "        if fields == 0 {\n            panic!(\"planted\");\n",
         },
         seen_by: &[("vm", "trapped"), ("faults", "trapped")],
     },
     Plant {
         what: "a leak of every path",
         replacement: Replacement {
-            file: "src/glue/callbacks.rs",
-            from: "    let head = host::headers(Map::RequestHeaders);\n",
-            to: "    let head = host::headers(Map::RequestHeaders);\n    core::mem::forget(core::hint::black_box(head.path().to_vec()));\n",
+            file: "src/glue/contexts.rs",
+            from: "        let map = imports::header_map(MapType::HttpRequestHeaders);\n",
+            to: "        let map = imports::header_map(MapType::HttpRequestHeaders);\n        std::mem::forget(std::hint::black_box(map.path().to_vec()));\n",
         },
         seen_by: &[("vm", "grew")],
     },
@@ -62,7 +62,7 @@ pub fn run(scale: Scale) -> Result<Section> {
     section.text.push_str("| planted | seen by | which said |\n|---|---|---|\n");
     for plant in &PLANTS {
         let replacements = &[plant.replacement];
-        let planted = Alteration { name: "planted", replacements, arguments: &[] };
+        let planted = Alteration { name: "planted", replacements };
         if let Err(error) = planted.check() {
             section.failures.push(format!("{}: {error}", plant.what));
             continue;

@@ -1,0 +1,112 @@
+//! A real Envoy whose plugin configuration is replaced again and again, while callouts are in flight and
+//! clients hang up: the SDK would trap on a context or a token that it does not know.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use testkit::edge::{Edge, clusters, listener};
+use testkit::envoy::Envoy;
+use testkit::http::{Connection, request};
+use testkit::store::{Behaviour, ScriptedStore};
+use testkit::wait_for;
+
+const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+const UPDATES: u64 = 10;
+const TAKEN: &str = "listener_manager.lds.update_success";
+
+/// Hands Envoy the listener with a timeout of its own.
+fn publish(folder: &Path, number: u64) {
+    let configuration =
+        format!(r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}}}}"#, 100 + number);
+    let kind = "  - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n    name:";
+    let listener = listener("count", &configuration).unwrap();
+    let text = format!("resources:\n{}", listener.replacen("  - name:", kind, 1));
+    let (new, place) = (folder.join("new.yaml"), folder.join("listeners.yaml"));
+    fs::write(&new, text).unwrap();
+    fs::rename(new, place).unwrap();
+}
+
+#[test]
+fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up() {
+    let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+    store.forget_requests();
+    store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(300)));
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), 0);
+    let path = folder.path().display();
+    let bootstrap = format!(
+        "node: {{id: edge, cluster: edge}}
+dynamic_resources:
+  lds_config:
+    resource_api_version: V3
+    path_config_source:
+      path: {path}/listeners.yaml
+      watched_directory: {{path: {path}}}
+static_resources:
+{}",
+        clusters(store.address(), upstream.address())
+    );
+    let options = Envoy::options().concurrency(2).arg("--drain-time-s").arg("1");
+    let envoy = options.arg("--drain-strategy").arg("immediate").start(&bootstrap).unwrap();
+    let edge = Edge::around(envoy, ["count"]).unwrap();
+    let address = edge.listeners["count"];
+    let stat = |name: &str| edge.envoy.stat(name).unwrap();
+    let (over, taken) = (AtomicBool::new(false), stat(TAKEN));
+    let running = || !over.load(Ordering::Relaxed);
+
+    let (seen, hung_up, in_flight) = thread::scope(|scope| {
+        let patient = || {
+            let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+            while running() {
+                let answer = request(address, "GET", PATH, &[]);
+                let answer = answer.map(|answer| format!("{} {}", answer.status, answer.text()));
+                *seen.entry(answer.unwrap_or_else(|error| error.to_string())).or_default() += 1;
+            }
+            seen
+        };
+        let hasty = || {
+            let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
+            let mut asked = 0;
+            while running() {
+                let mut client = Connection::open(address).unwrap();
+                client.send(head.as_bytes()).unwrap();
+                thread::sleep(Duration::from_millis(5));
+                asked += 1;
+            }
+            asked
+        };
+        let patients: Vec<_> = (0..8).map(|_| scope.spawn(patient)).collect();
+        let hasties: Vec<_> = (0..2).map(|_| scope.spawn(hasty)).collect();
+        let mut in_flight = Vec::new();
+        for number in 1..=UPDATES {
+            thread::sleep(Duration::from_millis(700));
+            in_flight.push(stat("cluster.store.upstream_rq_active"));
+            publish(folder.path(), number);
+            let served = || (stat(TAKEN) == taken + number).then_some(());
+            wait_for("Envoy to take the update", Duration::from_secs(5), served).unwrap();
+        }
+        // Until the last replaced listener has gone.
+        thread::sleep(Duration::from_secs(2));
+        over.store(true, Ordering::Relaxed);
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for (answer, times) in patients.into_iter().flat_map(|patient| patient.join().unwrap()) {
+            *seen.entry(answer).or_default() += times;
+        }
+        let hung_up: u32 = hasties.into_iter().map(|hasty| hasty.join().unwrap()).sum();
+        (seen, hung_up, in_flight)
+    });
+    println!("{hung_up} clients hung up; in flight at each update {in_flight:?}; answers {seen:?}");
+    assert!(hung_up > 100 && in_flight.iter().all(|&callouts| callouts > 8));
+    assert_eq!(seen.keys().collect::<Vec<_>>(), [r#"200 {"count":2}"#]);
+    let left = || (stat("cluster.store.upstream_rq_active") == 0).then_some(());
+    wait_for("the last callout to end", Duration::from_secs(5), left).unwrap();
+    edge.check_vms_after(UPDATES).unwrap();
+    edge.envoy.stop().unwrap();
+}
