@@ -24,11 +24,11 @@ WORKDIR /src
 COPY rust-toolchain.toml ./
 RUN rustup toolchain install
 COPY --from=sources /src .
-RUN cargo build --locked --release --target wasm32-wasip1 \
+RUN cargo run --locked --package xtask -- dist \
  && cargo build --locked --release --package count-store
 
 FROM scratch AS filter
-COPY --from=build /src/target/wasm32-wasip1/release/backup_sharing_count.wasm /plugin.wasm
+COPY --from=build /src/target/dist/backup_sharing_count.wasm /plugin.wasm
 
 FROM ${STORE_BASE_IMAGE} AS store
 COPY --from=build /src/target/release/count-store /usr/local/bin/

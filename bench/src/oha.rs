@@ -49,6 +49,8 @@ pub struct Request {
     pub target: String,
     /// All its headers but `host`; `accept` and `user-agent` must be among them, or oha adds its own.
     pub headers: Vec<(&'static str, String)>,
+    /// Its body, which oha does not send.
+    pub body: Vec<u8>,
 }
 
 /// What came of it.

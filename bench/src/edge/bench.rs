@@ -205,7 +205,9 @@ fn our_answer(case: &Case, modules: &Modules, clusters: &[(&str, SocketAddr)]) -
 fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
     let headers: Vec<(&str, &[u8])> = headers.collect();
-    let response = http::request(address, request.method, &request.target, &headers)?;
+    let Request { method, target, body, .. } = request;
+    let mut connection = http::Connection::open(address)?;
+    let response = connection.request_with_body(method, target, &headers, body)?;
     let headers = response.headers.iter().filter(|(name, _)| !ENVOYS_OWN.contains(&name.as_str()));
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let mut headers: Vec<(String, String)> =

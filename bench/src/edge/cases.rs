@@ -14,6 +14,8 @@ pub struct Case {
     method: &'static str,
     target: &'static str,
     accept: &'static str,
+    /// How many bytes its body has.
+    pub body: usize,
 }
 
 /// What the filter makes of a request, and what Envoy alone does in its place.
@@ -49,6 +51,7 @@ pub const CASES: [Case; 6] = [
         method: "DELETE",
         target: COUNT,
         accept: "application/json",
+        body: 0,
     },
     Case {
         name: "accept",
@@ -57,6 +60,7 @@ pub const CASES: [Case; 6] = [
         method: "GET",
         target: COUNT,
         accept: "text/html, application/xhtml+xml;q=0.9",
+        body: 0,
     },
     Case {
         name: "filter",
@@ -65,6 +69,7 @@ pub const CASES: [Case; 6] = [
         method: "GET",
         target: "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count?limit=1",
         accept: "application/json",
+        body: 0,
     },
     Case {
         name: "count",
@@ -73,6 +78,7 @@ pub const CASES: [Case; 6] = [
         method: "GET",
         target: COUNT,
         accept: "application/json",
+        body: 0,
     },
     Case {
         name: "count8",
@@ -85,6 +91,7 @@ pub const CASES: [Case; 6] = [
                  &from_project_id=17fbda95add24720a4038ba4b1c705ed\
                  &to_project_id=9a2d5a3c1e6f4b7c8d9e0f1a2b3c4d5e&availability_zone=eu-de-01",
         accept: "application/json",
+        body: 0,
     },
     Case {
         name: "pass",
@@ -93,6 +100,25 @@ pub const CASES: [Case; 6] = [
         method: "GET",
         target: "/v2/17fbda95add24720a4038ba4b1c705ed/backups/detail?limit=100&offset=200",
         accept: "application/json",
+        body: 0,
+    },
+];
+
+/// Others' requests with bodies: what it costs that the filter sees each piece of one. In instructions only.
+pub const BODIES: [Case; 2] = [
+    Case {
+        name: "body1k",
+        what: "passed: another path, 1 KB",
+        method: "POST",
+        body: 1_000,
+        ..CASES[5]
+    },
+    Case {
+        name: "body1m",
+        what: "passed: another path, 1 MB",
+        method: "POST",
+        body: 1_000_000,
+        ..CASES[5]
     },
 ];
 
@@ -114,7 +140,13 @@ impl Case {
             let value = if name == "accept" { self.accept } else { value };
             (name, value.to_owned())
         });
-        Request { method: self.method, target: self.target.to_owned(), headers: headers.collect() }
+        let length = (self.body > 0).then(|| ("content-length", self.body.to_string()));
+        Request {
+            method: self.method,
+            target: self.target.to_owned(),
+            headers: headers.chain(length).collect(),
+            body: vec![b'a'; self.body],
+        }
     }
 }
 

@@ -153,7 +153,14 @@ pub fn bootstrap(listeners: Vec<Value>, clusters: &[(&str, SocketAddr)]) -> Stri
     json!({"static_resources": {"listeners": listeners, "clusters": clusters}}).to_string()
 }
 
-/// The configuration of an Envoy that answers whatever is asked with this.
+/// The configuration of an Envoy that answers whatever is asked with this, once it has all of the request.
 pub fn server(answer: Answer) -> String {
-    bootstrap(vec![listener("server", &[], Route::Direct(answer))], &[])
+    let buffer = json!({
+        "name": "buffer",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+            "max_request_bytes": 4 << 20,
+        },
+    });
+    bootstrap(vec![listener("server", &[buffer], Route::Direct(answer))], &[])
 }

@@ -4,7 +4,7 @@
 use testkit::{Error, Result};
 
 use super::bench::{Contender, PLAIN};
-use super::cases::{self, CASES, Case, HEADERS};
+use super::cases::{self, BODIES, CASES, Case, FEW, HEADERS};
 use crate::Options;
 
 /// One Envoy, and what is asked in it.
@@ -25,6 +25,8 @@ pub struct Plan {
     pub cases: Vec<Setup>,
     /// The filter beside other builds of itself.
     pub builds: Vec<Setup>,
+    /// The filter and its builds where others' requests have bodies.
+    pub bodies: Vec<Setup>,
 }
 
 impl Plan {
@@ -46,14 +48,21 @@ impl Plan {
         let all = CASES.iter().map(|case| setup(case, &contenders));
         let cases: Vec<Setup> = all.filter(is_some).collect();
 
+        let mut with_bodies = contenders;
+        with_bodies.retain(|of| matches!(of, Contender::Native | Contender::Ours));
+        with_bodies.extend(varied.iter().filter(|of| of.name() != PLAIN).cloned());
+        let all =
+            BODIES.iter().map(|case| Setup { headers: vec![FEW], ..setup(case, &with_bodies) });
+        let is_wanted = |setup: &Setup| wanted(options, &setup.case, FEW) && !options.quick;
+        let bodies: Vec<Setup> = all.filter(is_some).filter(is_wanted).collect();
         if !varied.is_empty() {
             varied.splice(..0, [Contender::Ours]);
         }
         let all = CASES.iter().map(|case| setup(case, &varied));
         let builds: Vec<Setup> = all.filter(is_some).collect();
-        match cases.is_empty() && builds.is_empty() {
+        match cases.is_empty() && builds.is_empty() && bodies.is_empty() {
             true => Err(Error::new("Nobody named takes part in a case that is named.")),
-            false => Ok(Plan { cases, builds }),
+            false => Ok(Plan { cases, builds, bodies }),
         }
     }
 }
@@ -90,7 +99,9 @@ fn wanted(options: &Options, case: &Case, headers: usize) -> bool {
 
 /// An error if a case is named that there is not.
 fn check_cases(options: &Options) -> Result<()> {
-    let all = HEADERS.iter().flat_map(|&headers| CASES.iter().map(move |case| (case, headers)));
+    let all = HEADERS
+        .iter()
+        .flat_map(|&headers| CASES.iter().chain(&BODIES).map(move |case| (case, headers)));
     let names: Vec<String> = all.flat_map(|(case, headers)| cases::names(case, headers)).collect();
     match options.cases.iter().find(|name| !names.contains(name)) {
         None => Ok(()),

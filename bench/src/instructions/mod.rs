@@ -63,13 +63,15 @@ pub fn run(options: &Options) -> Result<Section> {
         Ok(rows)
     };
     let (rows, varied): (Vec<Row>, Vec<Row>) = (counted(&plan.cases)?, counted(&plan.builds)?);
+    let bodies: Vec<Row> = counted(&plan.bodies)?;
     Ok(Section {
-        text: text(&rows, &varied, effort, &valgrind),
+        text: text(&rows, &varied, &bodies, effort, &valgrind),
         data: json!({
             "warm_up": effort.warm_up,
             "requests": effort.requests,
             "rows": table::data(&rows),
             "builds": table::data(&varied),
+            "bodies": table::data(&bodies),
         }),
         missed: rows.iter().flat_map(Row::missed).collect(),
         ..Section::default()
@@ -79,6 +81,12 @@ pub fn run(options: &Options) -> Result<Section> {
 /// One Envoy, from its start on. It is gone when this returns.
 fn counted(setup: &Setup, modules: &Modules, cores: &Cores, effort: Effort) -> Result<Vec<Row>> {
     let Setup { case, headers, contenders } = setup;
+    // A body is many times the work.
+    let Effort { warm_up, requests, counts } = effort;
+    let effort = match case.body {
+        ..10_000 => effort,
+        _ => Effort { warm_up: warm_up / 20, requests: requests / 10, counts },
+    };
     eprintln!("   {}: starting Envoy …", case.what);
     let bench = Bench::start(case, contenders, modules, callgrind::options()?, cores)?;
     bench.check_answers()?;
@@ -144,11 +152,11 @@ impl Load<'_> {
 
     /// One after the other. A callout that timed out, or a filter that is not there, is an error.
     fn ask(&mut self, times: usize) -> Result<()> {
-        let Request { method, target, headers } = self.request;
+        let Request { method, target, headers, body } = self.request;
         let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
         let headers: Vec<(&str, &[u8])> = headers.collect();
         for _ in 0..times {
-            let status = self.connection.request(method, target, &headers)?.status;
+            let status = self.connection.request_with_body(method, target, &headers, body)?.status;
             if status != self.status {
                 let (name, expected) = (self.contender, self.status);
                 return Err(Error::new(format!(
@@ -160,7 +168,7 @@ impl Load<'_> {
     }
 }
 
-fn text(rows: &[Row], varied: &[Row], effort: Effort, valgrind: &str) -> String {
+fn text(rows: &[Row], varied: &[Row], bodies: &[Row], effort: Effort, valgrind: &str) -> String {
     let Effort { warm_up, requests, counts } = effort;
     format!(
         "Processor time says what a request costs on this machine while it is measured; these figures \
@@ -171,11 +179,12 @@ fn text(rows: &[Row], varied: &[Row], effort: Effort, valgrind: &str) -> String 
          headers to each contender to warm up, then, of each in turn, {counts} counts of {requests} \
          requests, one after the other on one connection, each answer's status checked. A figure is the \
          least of its counts; no two counts of the same differ by more than {:.1} %. The targets are \
-         those for processor time.\n\n{}{}{}",
+         those for processor time.\n\n{}{}{}{}",
         callgrind::ARGUMENTS.join(" "),
-        table::spread(&[rows, varied].concat()) * 100.0,
+        table::spread(&[rows, varied, bodies].concat()) * 100.0,
         table::counts(rows),
         table::routed(rows),
         table::builds(varied),
+        table::bodies(bodies),
     )
 }

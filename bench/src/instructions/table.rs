@@ -139,6 +139,27 @@ pub fn builds(rows: &[Row]) -> String {
     text
 }
 
+/// Requests with bodies that pass; nothing if nobody counted them.
+pub fn bodies(rows: &[Row]) -> String {
+    let Some(first) = rows.first() else {
+        return String::new();
+    };
+    let all: Vec<&Contender> = first.counts.keys().collect();
+    let names: Vec<&str> = all.iter().map(|contender| contender.name()).collect();
+    let mut text = format!(
+        "\nAnother path, with a body, whose pieces the filter is shown; a twentieth of the requests to warm \
+         up and a tenth of them counted where it has 1 MB.\n\n| case | headers | {} | ours / native |\n\
+         |---|---:|{}---:|\n",
+        names.join(" | "),
+        "---:|".repeat(names.len())
+    );
+    for row in rows {
+        let ratio = thousandths(row.ratio(&Contender::Ours, &Contender::Native));
+        text.push_str(&format!("| {} | {} | {ratio} |\n", row.name(), row.cells(&all)));
+    }
+    text
+}
+
 /// A ratio and what its target says, or two empty cells.
 fn judged(ratio: f64, target: &str) -> String {
     match ratio.is_nan() {

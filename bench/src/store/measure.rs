@@ -143,6 +143,7 @@ pub fn many(table: &Table, oha: &Oha, cores: &Cores, effort: Effort) -> Result<O
             ("accept", "application/json".to_owned()),
             ("user-agent", "bench".to_owned()),
         ],
+        body: Vec::new(),
     };
     let load = |time| Load {
         address: service.address(),

@@ -97,6 +97,17 @@ impl Connection {
         path: impl AsRef<[u8]>,
         headers: &[(&str, &[u8])],
     ) -> Result<Response> {
+        self.request_with_body(method, path, headers, b"")
+    }
+
+    /// The same with a body, of which some header has to tell.
+    pub fn request_with_body(
+        &mut self,
+        method: &str,
+        path: impl AsRef<[u8]>,
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+    ) -> Result<Response> {
         let peer = self.stream.source().peer_addr();
         let peer = peer.map_err(Error::while_doing("read the peer's address"))?;
         let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
@@ -106,7 +117,7 @@ impl Connection {
             all.push(("host", host.as_bytes()));
         }
         all.extend_from_slice(headers);
-        self.send(&encode_request(method, path, &all, b""))?;
+        self.send(&encode_request(method, path, &all, body))?;
         loop {
             let response = self.receive(method == "HEAD")?;
             if response.status >= 200 {
