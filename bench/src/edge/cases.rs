@@ -29,17 +29,6 @@ pub enum End {
     Passed,
 }
 
-impl End {
-    /// The most that a request may cost, as a multiple of what it costs Envoy alone.
-    pub fn target(self) -> f64 {
-        match self {
-            End::Rejected => 1.20,
-            End::Counted => 1.15,
-            End::Passed => 1.08,
-        }
-    }
-}
-
 const COUNT: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count";
 
 /// All of them.

@@ -84,7 +84,6 @@ fn draw_on(svg: &mut String, rows: &[Row]) -> Drawn {
                 line(&area, [(at, top - 4), (at, top + BAR + 3)], color.stroke_width(2))
             }
         };
-        tick(row.case.end.target(), RED)?;
         tick(self::ratio(row, &Contender::Floor), FLOOR)?;
     }
     mark(10, INK, 2)?;
@@ -98,11 +97,9 @@ fn legend(area: &Area) -> Drawn {
         area.draw(&square).map_err(text)?;
         write(area, (at + 18, 46), HPos::Left, 13, INK, name)?;
     }
-    for (at, name, color) in [
-        (262, "its target", RED),
-        (348, "the least of any wasm filter", FLOOR),
-        (540, "Envoy alone", INK),
-    ] {
+    for (at, name, color) in
+        [(262, "the least of any wasm filter", FLOOR), (454, "Envoy alone", INK)]
+    {
         line(area, [(at, 38), (at, 54)], color.stroke_width(2))?;
         write(area, (at + 7, 46), HPos::Left, 13, INK, name)?;
     }

@@ -3,7 +3,6 @@
 use super::bench::Contender;
 use super::cases::Case;
 use super::measure::{Measured, Round};
-use super::targets;
 use crate::statistics::{least, median};
 
 /// A case with so many header fields, measured.
@@ -20,7 +19,7 @@ pub struct Row {
 /// One contender's cost as a multiple of another's.
 #[derive(Clone, Copy, Debug)]
 pub struct Ratio {
-    /// The least of the one to the least of the other: what the targets are about.
+    /// The least of the one to the least of the other.
     pub least: f64,
     /// The median over the rounds of the one to the other in the same round.
     pub median: f64,
@@ -54,12 +53,5 @@ impl Row {
         let (of, to) = (self.cpu(of), self.cpu(to));
         let each: Vec<f64> = of.iter().zip(&to).map(|(of, to)| of / to).collect();
         Ratio { least: least(&of) / least(&to), median: median(&each) }
-    }
-
-    /// The targets it missed: a sentence each.
-    pub fn missed(&self) -> Vec<String> {
-        let of = |to| self.ratio(&Contender::Ours, to).least;
-        let (native, lua) = (of(&Contender::Native), of(&Contender::Lua));
-        targets::missed("processor time", &self.case, self.headers, native, lua)
     }
 }

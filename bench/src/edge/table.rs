@@ -5,15 +5,13 @@ use serde_json::{Value, json};
 use super::bench::Contender;
 use super::measure::Round;
 use super::row::Row;
-use super::targets;
 use crate::statistics::{least, median};
 
-/// Costs and ratios, with what the targets say of them.
+/// Costs and ratios.
 pub fn costs(rows: &[Row]) -> String {
     let mut text =
         "| case | headers | native µs | floor µs | Lua µs | ours µs | floor / native | ours / native | \
-         (median) | target | ours / Lua | (median) | target |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|---|\n"
+         (median) | ours / Lua | (median) |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
             .to_owned();
     let (native, floor) = (Contender::Native, Contender::Floor);
     let (lua, ours) = (Contender::Lua, Contender::Ours);
@@ -21,7 +19,7 @@ pub fn costs(rows: &[Row]) -> String {
         let cost = |of| cost(row, of);
         let (to_native, to_lua) = (row.ratio(&ours, &native), row.ratio(&ours, &lua));
         text.push_str(&format!(
-            "| {} | {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} | **{:.3}** | {:.3} | {} |\n",
+            "| {} | {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | **{:.3}** | {:.3} |\n",
             row.name(),
             cost(&native),
             cost(&floor),
@@ -30,10 +28,8 @@ pub fn costs(rows: &[Row]) -> String {
             row.ratio(&floor, &native).least,
             to_native.least,
             to_native.median,
-            targets::to_native(row.case.end, to_native.least),
             to_lua.least,
             to_lua.median,
-            targets::to_lua(to_lua.least),
         ));
     }
     text
@@ -50,12 +46,12 @@ pub fn routed(rows: &[Row]) -> String {
     let mut text = "Left out of other paths: the same filter, and the README's route that does without it for a path \
                     with neither the call's name nor a `%`. Listeners of the same Envoys as above.\n\n\
                     | case | headers | native µs | ours µs | routed µs | ours / native | routed / native | \
-                    (median) | target |\n|---|---:|---:|---:|---:|---:|---:|---:|---|\n"
+                    (median) |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
     for row in rows {
         let to_native = row.ratio(&routed, &native);
         text.push_str(&format!(
-            "| {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} | {} |\n",
+            "| {} | {} | {} | {} | {:.3} | **{:.3}** | {:.3} |\n",
             row.name(),
             cost(row, &native),
             cost(row, &ours),
@@ -63,7 +59,6 @@ pub fn routed(rows: &[Row]) -> String {
             row.ratio(&ours, &native).least,
             to_native.least,
             to_native.median,
-            targets::to_native(row.case.end, to_native.least),
         ));
     }
     text.push('\n');

@@ -178,8 +178,7 @@ fn text(rows: &[Row], varied: &[Row], bodies: &[Row], effort: Effort, valgrind: 
          Each case has an Envoy of its own with one worker; {warm_up} requests with each number of \
          headers to each contender to warm up, then, of each in turn, {counts} counts of {requests} \
          requests, one after the other on one connection, each answer's status checked. A figure is the \
-         least of its counts; no two counts of the same differ by more than {:.1} %. The targets are \
-         those for processor time.\n\n{}{}{}{}",
+         least of its counts; no two counts of the same differ by more than {:.1} %.\n\n{}{}{}{}",
         callgrind::ARGUMENTS.join(" "),
         table::spread(&[rows, varied, bodies].concat()) * 100.0,
         table::counts(rows),
