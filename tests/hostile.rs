@@ -218,6 +218,56 @@ fn a_request_that_waits_waits_whole() {
     edge.envoy.stop().unwrap();
 }
 
+/// The host calls that the filter makes, through the SDK or beside it. Of the 36 functions that the module
+/// imports, no others are called, unless it panics.
+const CALLED: [&str; 9] = [
+    "proxy_close_stream",
+    "proxy_get_buffer_bytes",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value",
+    "proxy_http_call",
+    "proxy_log",
+    "proxy_send_local_response",
+    "proxy_set_effective_context",
+];
+
+/// An Envoy that allows the module nothing else than it needs.
+#[test]
+fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
+    let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+    let configurations = [
+        ("count", r#"{"store": {"cluster": "store", "timeout": "0.3s"}}"#),
+        ("unknown", r#"{"store": {"cluster": "unknown"}}"#),
+    ];
+    let config = envoy_config(&configurations, store.address(), upstream.address()).unwrap();
+    let callbacks = include_str!("../src/glue/exports.txt").lines();
+    let allowed: Vec<String> =
+        callbacks.chain(CALLED).map(|capability| format!("{capability}: {{}}")).collect();
+    let policy = "failure_policy: FAIL_CLOSED";
+    let restricted = format!(
+        "capability_restriction_config: {{allowed_capabilities: {{{}}}}}\n                {policy}",
+        allowed.join(", ")
+    );
+    let envoy = Envoy::start(&config.replace(policy, &restricted)).unwrap();
+    let edge = Edge::around(envoy, ["count", "unknown"]).unwrap();
+    let status = |listener: &str, path: &str| {
+        request(edge.listeners[listener], "GET", path, &[]).unwrap().status
+    };
+    store.set(Behaviour::json(200, r#"{"count":2}"#));
+    assert_eq!(status("count", PATH), 200);
+    assert_eq!(status("count", &format!("{PATH}?x=1")), 400);
+    assert_eq!(status("count", "/v2/p1/backups"), 200);
+    assert_eq!(status("unknown", PATH), 500, "and a line in the log");
+    store.set(Behaviour::json(401, "{}"));
+    assert_eq!(status("count", PATH), 401);
+    // It breaks off, upon which the clock is asked.
+    store.set(Behaviour::ResetAfterHead);
+    assert_eq!(status("count", PATH), 502);
+    edge.check_vms().unwrap();
+    edge.envoy.stop().unwrap();
+}
+
 #[test]
 fn clients_that_hang_up_leave_nothing_behind() {
     const CLIENTS: usize = 200;
