@@ -1,8 +1,8 @@
 //! An Envoy filter that answers one cloud API call at the edge:
 //! `GET /v2/{project_id}/os-vendor-backup-sharing/count`.
 //!
-//! A request is a value that flows one way, once through each room, and the
-//! doors are types:
+//! A request is a value that flows one way: each module's output type is the
+//! next one's input.
 //!
 //! ```text
 //! Target + headers ── call ──▶ CountRequest ── store ──▶ Callout
@@ -10,8 +10,9 @@
 //! CalloutOutcome ── store ──▶ Reply
 //! ```
 //!
-//! All of this crate is functions from values to values, but for `glue`, which
-//! is compiled for wasm32 only and carries bytes between them and Envoy.
+//! All of this crate is functions from values to values, but for `glue`: the
+//! contexts of the proxy-wasm SDK, which are compiled for wasm32 only and carry
+//! bytes between those functions and Envoy.
 //!
 //! ```
 //! use backup_sharing_count::edge::{Decision, Edge};
@@ -19,7 +20,7 @@
 //!
 //! let edge = Edge::new(br#"{"store": {"cluster": "count_store"}}"#)?;
 //!
-//! // Another path is somebody else's.
+//! // A request for another path passes.
 //! assert!(edge.locate(b"/v2/p1/os-vendor-backup-sharing/detail").is_none());
 //!
 //! // A valid call becomes a callout to the store …

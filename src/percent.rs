@@ -18,18 +18,21 @@ pub fn decode_query(piece: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
     if bytes::position(piece, [b'%', b'+']).is_none() {
         return Ok(Cow::Borrowed(piece));
     }
-    let is_escape = |after: &[u8]| matches!(after, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    let is_hex = |digit: &u8| digit.is_ascii_hexdigit();
+    let is_escape = |after: &[u8]| matches!(after, [high, low, ..] if is_hex(high) && is_hex(low));
     if !piece.split(|&byte| byte == b'%').skip(1).all(is_escape) {
         return Err(MalformedEscape);
     }
     let spaced: Vec<u8> =
         piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    Ok(Cow::Owned(percent_decode(&spaced).collect()))
+    Ok(Cow::Owned(decode_path(&spaced)))
 }
 
 /// Decodes a path once, as a lenient backend would: what is no escape stays.
 pub fn decode_path(path: &[u8]) -> Vec<u8> {
-    percent_decode(path).collect()
+    let mut decoded = Vec::with_capacity(path.len());
+    decoded.extend(percent_decode(path));
+    decoded
 }
 
 /// Appends `text` with everything but unreserved characters as `%XX`.
