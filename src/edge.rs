@@ -76,8 +76,8 @@ impl Edge {
     }
 }
 
-/// The answer to a request that finds no configured filter. Envoy sends none such; to let one pass
-/// unchecked would be worse.
-pub fn unconfigured() -> Reply {
-    Fault::new(status::INTERNAL_SERVER_ERROR, "edge_unconfigured").into()
+/// The answer to a request that cannot be judged: the plugin has no configuration yet, or the host does not
+/// show the headers. Envoy sends none of the first sort; to let one pass unchecked would be worse.
+pub fn unjudged() -> Reply {
+    Fault::new(status::INTERNAL_SERVER_ERROR, "edge_unjudged").into()
 }

@@ -232,6 +232,37 @@ const CALLED: [&str; 9] = [
     "proxy_set_effective_context",
 ];
 
+/// The configuration of an Envoy that allows the module no other host calls than these.
+fn restricted(config: &str, calls: &[&str]) -> String {
+    let callbacks = include_str!("../src/glue/exports.txt").lines();
+    let allowed: Vec<String> = callbacks
+        .chain(calls.iter().copied())
+        .map(|capability| format!("{capability}: {{}}"))
+        .collect();
+    let (policy, allowed) = ("failure_policy: FAIL_CLOSED", allowed.join(", "));
+    let restriction =
+        format!("capability_restriction_config: {{allowed_capabilities: {{{allowed}}}}}");
+    config.replace(policy, &format!("{restriction}\n                {policy}"))
+}
+
+#[test]
+fn a_host_that_does_not_show_the_headers_lets_nothing_past() {
+    let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+    let configurations = [("validate", r#"{"mode": "validate"}"#)];
+    let config = envoy_config(&configurations, store.address(), upstream.address()).unwrap();
+    let calls: Vec<&str> =
+        CALLED.into_iter().filter(|call| *call != "proxy_get_header_map_pairs").collect();
+    let envoy = Envoy::start(&restricted(&config, &calls)).unwrap();
+    let edge = Edge::around(envoy, ["validate"]).unwrap();
+    for path in [PATH, "/v2/p1/backups"] {
+        let response = request(edge.listeners["validate"], "GET", path, &[]).unwrap();
+        assert_eq!(response.status, 500, "{path}");
+    }
+    assert_eq!(upstream.take_requests().len(), 0);
+    edge.check_vms().unwrap();
+    edge.envoy.stop().unwrap();
+}
+
 /// An Envoy that allows the module nothing else than it needs.
 #[test]
 fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
@@ -241,15 +272,7 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
         ("unknown", r#"{"store": {"cluster": "unknown"}}"#),
     ];
     let config = envoy_config(&configurations, store.address(), upstream.address()).unwrap();
-    let callbacks = include_str!("../src/glue/exports.txt").lines();
-    let allowed: Vec<String> =
-        callbacks.chain(CALLED).map(|capability| format!("{capability}: {{}}")).collect();
-    let policy = "failure_policy: FAIL_CLOSED";
-    let restricted = format!(
-        "capability_restriction_config: {{allowed_capabilities: {{{}}}}}\n                {policy}",
-        allowed.join(", ")
-    );
-    let envoy = Envoy::start(&config.replace(policy, &restricted)).unwrap();
+    let envoy = Envoy::start(&restricted(&config, &CALLED)).unwrap();
     let edge = Edge::around(envoy, ["count", "unknown"]).unwrap();
     let status = |listener: &str, path: &str| {
         request(edge.listeners[listener], "GET", path, &[]).unwrap().status

@@ -16,8 +16,8 @@ use crate::{Options, Part, Section};
 /// What stands above the sections.
 const PREFACE: &str = include_str!("preface.md");
 
-/// What stands below them: what was tried, and what did not pay.
-const TRIED: &str = include_str!("what-was-tried.md");
+/// What stands below them.
+const REST: &str = include_str!("where-the-rest-goes.md");
 
 /// Runs the parts of these names, or all, and prints their sections. Keeps them if they are
 /// complete.
@@ -101,7 +101,7 @@ fn write_documents() -> Result<()> {
         data.insert(part.name.to_owned(), json);
     }
     document.push('\n');
-    document.push_str(TRIED);
+    document.push_str(REST);
     let docs = workspace::root().join("docs");
     write(&docs.join("performance.md"), &document)?;
     // A line for each part.

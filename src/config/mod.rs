@@ -10,6 +10,7 @@ mod wire;
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::{Deserializer as Tracking, Path, Track};
@@ -46,8 +47,9 @@ impl Config {
     /// # Errors
     /// One thing in it that is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
-        // The first byte of a Struct is a line feed, which JSON may begin with too.
-        let wire = matches!(bytes, [] | [b'\n', ..]).then(|| wire::decode_struct(bytes)).flatten();
+        // The first byte of a Struct is a line feed, which JSON may begin with too, and be a Struct besides.
+        let may_be_wire = matches!(bytes, [] | [b'\n', ..]) && !is_json(bytes);
+        let wire = may_be_wire.then(|| wire::decode_struct(bytes)).flatten();
         let json = wire.map(|object| Value::Object(object).to_string().into_bytes());
         let mut json = serde_json::Deserializer::from_slice(json.as_deref().unwrap_or(bytes));
         let mut track = Track::new();
@@ -56,6 +58,10 @@ impl Config {
         json.end().map_err(|error| malformed(&error))?;
         document.check()
     }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 fn malformed(error: &serde_json::Error) -> ConfigError {
@@ -68,16 +74,22 @@ fn sentence(path: &Path, error: &serde_json::Error) -> ConfigError {
         return malformed(error);
     }
     let said = error.to_string();
-    // A path without segments would be shown as a dot.
-    let path = path.iter().next().map_or("configuration".to_owned(), |_| path.to_string());
     let place = format!(" at line {} column {}", error.line(), error.column());
     let said = said.strip_suffix(&place).unwrap_or(&said);
-    // The path ends with this name.
-    let said = match said.strip_prefix("unknown field `").and_then(|said| said.split_once("`, ")) {
-        Some((_, expected)) => format!("unknown field, {expected}"),
-        None => said.to_owned(),
+    let twice = said.strip_prefix("duplicate field `").and_then(|name| name.strip_suffix('`'));
+    // A path without segments would be shown as a dot.
+    let line = match (path.iter().last(), twice) {
+        (None, None) => format!("configuration: {said}"),
+        // It is said of the section.
+        (None, Some(name)) => format!("{name}: duplicate field"),
+        (Some(_), Some(name)) => format!("{path}.{name}: duplicate field"),
+        // The path ends with the name of an unknown field.
+        (Some(name), None) => match said.strip_prefix(&format!("unknown field `{name}`")) {
+            Some(expected) => format!("{path}: unknown field{expected}"),
+            None => format!("{path}: {said}"),
+        },
     };
-    ConfigError(one_line(&format!("{path}: {said}")))
+    ConfigError(one_line(&line))
 }
 
 /// `sentence` with controls escaped: it repeats names that stand in the configuration, and is one

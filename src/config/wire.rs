@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Number, Value};
 
-/// How deep values may nest; the configuration's are two deep.
+/// How deep values are read; the configuration's are two deep, so what is deeper is refused whatever it is.
 const MAX_DEPTH: u8 = 16;
 
 /// Decodes a `Struct`: `map<string, Value> fields = 1`. `None` if it is none.
@@ -32,7 +32,7 @@ fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
         for field in Fields(entry) {
             match field? {
                 (1, Field::Bytes(text)) => key = String::from_utf8(text.to_vec()).ok()?,
-                (2, Field::Bytes(bytes)) => value = any_value(bytes, depth.checked_sub(1)?)?,
+                (2, Field::Bytes(bytes)) => value = any_value(bytes, depth)?,
                 _ => return None,
             }
         }
@@ -44,12 +44,13 @@ fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
 
 /// A `Value`: null 1, number 2, string 3, bool 4, struct 5, list 6.
 fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
+    let Some(depth) = depth.checked_sub(1) else { return Some(Value::Null) };
     let mut value = Value::Null;
     for field in Fields(bytes) {
         value = match field? {
             (1, Field::Varint(0)) => Value::Null,
-            // JSON has no infinities.
-            (2, Field::Double(number)) => Value::Number(Number::from_f64(number)?),
+            // JSON has no infinities. No field is a number that could be one.
+            (2, Field::Double(number)) => Number::from_f64(number).into(),
             (3, Field::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
             (4, Field::Varint(truth)) => Value::Bool(truth != 0),
             (5, Field::Bytes(bytes)) => Value::Object(message(bytes, depth)?),
@@ -62,7 +63,6 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
 
 /// A `ListValue`: `repeated Value values = 1`.
 fn list(bytes: &[u8], depth: u8) -> Option<Vec<Value>> {
-    let depth = depth.checked_sub(1)?;
     let values = Fields(bytes).map(|field| match field? {
         (1, Field::Bytes(bytes)) => any_value(bytes, depth),
         _ => None,
@@ -148,17 +148,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_struct_is_refused() {
+    fn what_json_cannot_say_and_what_is_too_deep_is_null() {
         let infinite = [&[0x11][..], &f64::INFINITY.to_le_bytes()].concat();
+        assert_eq!(decode_struct(&entry("a", &infinite)).unwrap()["a"], Value::Null);
         let deep = (0..20).fold(bytes(3, b"x"), |inner, _| bytes(6, &bytes(1, &inner[..])));
+        let mut value = decode_struct(&entry("a", &deep)).unwrap().remove("a");
+        let mut depth = 0;
+        while let Some(Value::Array(mut inside)) = value {
+            (value, depth) = (inside.pop(), depth + 1);
+        }
+        assert_eq!((value, depth), (Some(Value::Null), MAX_DEPTH));
+    }
+
+    #[test]
+    fn what_is_no_struct_is_refused() {
         for bad in [
             &b"\n"[..],
             b"\n\x05ab",
             b"{}",
             b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x08\x01",
-            &entry("a", &infinite),
-            &entry("a", &deep),
         ] {
             assert_eq!(decode_struct(bad), None, "{bad:?}");
         }

@@ -73,7 +73,7 @@ impl HttpContext for Request {
     fn on_http_request_headers(&mut self, fields: usize, _end: bool) -> Action {
         self.state = match self.edge.clone() {
             Some(edge) => self.begin(&edge, fields),
-            None => self.answer(&edge::unconfigured()),
+            None => self.answer(&edge::unjudged()),
         };
         self.action()
     }
@@ -99,7 +99,7 @@ impl Context for Request {
         }
         let status = self.get_http_call_response_header_bytes(":status").unwrap_or_default();
         let map = match store::reads_headers(&status) {
-            true => imports::header_map(MapType::HttpCallResponseHeaders),
+            true => imports::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default(),
             false => HeaderMap::default(),
         };
         let headers: Vec<_> = map.fields().collect();
@@ -118,7 +118,9 @@ impl Request {
                 return State::Passed;
             }
         }
-        let map = imports::header_map(MapType::HttpRequestHeaders);
+        let Some(map) = imports::header_map(MapType::HttpRequestHeaders) else {
+            return self.answer(&edge::unjudged());
+        };
         let Some(target) = edge.locate(map.path()) else { return State::Passed };
         match edge.decide(target, map.fields()) {
             Decision::Pass => State::Passed,

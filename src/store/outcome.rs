@@ -67,7 +67,7 @@ impl Store {
 
     fn unknown_cluster(&self) -> Fault {
         let alarm = format!(
-            "store.cluster: Envoy has no cluster \"{}\"; requests are answered 500",
+            "store.cluster: Envoy has no cluster {:?}; requests are answered 500",
             self.cluster
         );
         Fault::new(status::INTERNAL_SERVER_ERROR, "store_unknown_cluster").alarm(alarm)
@@ -177,6 +177,9 @@ mod tests {
         assert_eq!(unknown.status, 500);
         assert!(unknown.alarm.unwrap().contains("\"counts\""));
         assert!(!unknown.body.contains("counts"), "not the client's business");
+        let odd = Store { cluster: "a\nb".to_owned(), ..store() };
+        let reply = odd.conclude(CalloutOutcome::NotSent(NotSent::UnknownCluster));
+        assert!(reply.alarm.unwrap().contains(r#""a\nb""#), "one line");
     }
 
     #[test]

@@ -25,7 +25,11 @@ pub fn check(text: &[u8]) {
     let document = match text {
         // An empty configuration is an empty object.
         [] => Document::Value(Json::Object(Vec::new())),
-        _ => protobuf::read(text).unwrap_or_else(|| Document::read(text)),
+        _ => match Document::read(text) {
+            // Not JSON, or not for sure.
+            Document::Malformed => protobuf::read(text).unwrap_or(Document::Malformed),
+            document => document,
+        },
     };
     match &document {
         Document::Value(value) => {
@@ -166,7 +170,7 @@ impl Reader {
             if !fields.contains(&name.as_str()) {
                 self.wrong.push(domains::shown(&format!("{prefix}{name}")));
             } else if members[..at].iter().any(|(before, _)| before == name) {
-                self.wrong.push(own.to_owned());
+                self.wrong.push(format!("{prefix}{name}"));
             }
         }
     }

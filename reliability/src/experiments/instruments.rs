@@ -31,8 +31,8 @@ const PLANTS: [Plant; 4] = [
         what: "a leak of every path",
         replacement: Replacement {
             file: "src/glue/contexts.rs",
-            from: "        let map = imports::header_map(MapType::HttpRequestHeaders);\n",
-            to: "        let map = imports::header_map(MapType::HttpRequestHeaders);\n        std::mem::forget(std::hint::black_box(map.path().to_vec()));\n",
+            from: "        let Some(target) = edge.locate(map.path())",
+            to: "        std::mem::forget(std::hint::black_box(map.path().to_vec()));\n        let Some(target) = edge.locate(map.path())",
         },
         seen_by: &[("vm", "grew")],
     },
