@@ -24,8 +24,8 @@ WORKDIR /src
 COPY rust-toolchain.toml ./
 RUN rustup toolchain install
 COPY --from=sources /src .
-RUN cargo run --locked --package xtask -- dist \
- && cargo build --locked --release --package count-store
+RUN cargo run --locked --package xtask -- dist
+RUN cargo build --locked --release --package count-store
 
 FROM scratch AS filter
 COPY --from=build /src/target/dist/backup_sharing_count.wasm /plugin.wasm
