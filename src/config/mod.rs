@@ -78,7 +78,7 @@ fn sentence(path: &Path, error: &serde_json::Error) -> ConfigError {
     let said = said.strip_suffix(&place).unwrap_or(&said);
     let twice = said.strip_prefix("duplicate field `").and_then(|name| name.strip_suffix('`'));
     // A path without segments would be shown as a dot.
-    let line = match (path.iter().last(), twice) {
+    let line = match (path.iter().next_back(), twice) {
         (None, None) => format!("configuration: {said}"),
         // It is said of the section.
         (None, Some(name)) => format!("{name}: duplicate field"),
