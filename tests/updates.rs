@@ -5,13 +5,12 @@
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use testkit::edge::{Edge, clusters, listener};
+use testkit::edge::{self, Edge};
 use testkit::envoy::Envoy;
 use testkit::http::{Connection, request};
 use testkit::store::{Behaviour, ScriptedStore};
@@ -25,12 +24,7 @@ const TAKEN: &str = "listener_manager.lds.update_success";
 fn publish(folder: &Path, number: u64) {
     let configuration =
         format!(r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}}}}"#, 100 + number);
-    let kind = "  - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n    name:";
-    let listener = listener("count", &configuration).unwrap();
-    let text = format!("resources:\n{}", listener.replacen("  - name:", kind, 1));
-    let (new, place) = (folder.join("new.yaml"), folder.join("listeners.yaml"));
-    fs::write(&new, text).unwrap();
-    fs::rename(new, place).unwrap();
+    edge::publish(folder, "count", &configuration).unwrap();
 }
 
 #[test]
@@ -40,19 +34,7 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
     store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(300)));
     let folder = tempfile::tempdir().unwrap();
     publish(folder.path(), 0);
-    let path = folder.path().display();
-    let bootstrap = format!(
-        "node: {{id: edge, cluster: edge}}
-dynamic_resources:
-  lds_config:
-    resource_api_version: V3
-    path_config_source:
-      path: {path}/listeners.yaml
-      watched_directory: {{path: {path}}}
-static_resources:
-{}",
-        clusters(store.address(), upstream.address())
-    );
+    let bootstrap = edge::listening_to(folder.path(), store.address(), upstream.address());
     let options = Envoy::options().concurrency(2).arg("--drain-time-s").arg("1");
     let envoy = options.arg("--drain-strategy").arg("immediate").start(&bootstrap).unwrap();
     let edge = Edge::around(envoy, ["count"]).unwrap();

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::fields::{
-    Authority, Cluster, HeaderName, Mode, PathPrefix, Protocol, Statuses, Timeout, Unknown,
+    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Statuses, Timeout, Unknown,
 };
 use super::{Config, ConfigError, one_line};
 use crate::filters::FilterRules;
@@ -50,7 +50,7 @@ struct FilterFields {
 
 /// The headers that go along unless the configuration says otherwise: the
 /// caller's token, request ids, and both ways of tracing. Callouts have no
-/// span of their own (proxy-wasm facts B1).
+/// span of their own.
 const FORWARD_HEADERS: [&str; 11] = [
     "x-auth-token",
     "x-request-id",
@@ -99,7 +99,7 @@ impl StoreFields {
         let Some(Cluster(cluster)) = self.cluster else {
             return Err(missing("cluster", Cluster::EXPECTED));
         };
-        let Some(Authority(authority)) = self.authority.or_else(|| Authority::of_cluster(&cluster))
+        let Some(Authority(authority)) = self.authority.or_else(|| Authority::parse(&cluster))
         else {
             let expected = format!("one, since the cluster's name \"{cluster}\" is none");
             return Err(missing("authority", &expected));

@@ -11,7 +11,7 @@ use crate::filters::FilterRules;
 use crate::values::StatusWord;
 
 /// A value that stands in the configuration as a string.
-trait Field: Sized {
+pub trait Field: Sized {
     /// What to tell somebody whose value is out of the domain.
     const EXPECTED: &'static str;
 
@@ -40,13 +40,8 @@ macro_rules! fields {
             $(#[$doc])*
             pub struct $name(pub $inner);
 
-            impl $name {
-                /// What to tell somebody whose value is out of the domain.
-                pub const EXPECTED: &'static str = $expected;
-            }
-
             impl Field for $name {
-                const EXPECTED: &'static str = $name::EXPECTED;
+                const EXPECTED: &'static str = $expected;
 
                 fn parse(text: &str) -> Option<Self> {
                     let parse: fn(&str) -> Option<$inner> = $parse;
@@ -226,11 +221,4 @@ fn header_name(name: &str) -> Option<String> {
         || ["content-", "x-envoy-"].iter().any(|family| lower.starts_with(family));
     let well_formed = !lower.is_empty() && lower.bytes().all(is_tchar);
     (well_formed && !refused).then_some(lower)
-}
-
-impl Authority {
-    /// The cluster's name, if it can serve as one.
-    pub fn of_cluster(name: &str) -> Option<Authority> {
-        Authority::parse(name)
-    }
 }

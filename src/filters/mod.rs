@@ -56,7 +56,7 @@ const fn row(name: &'static str, domain: Domain, meaning: Meaning) -> Filter {
 }
 
 /// The filters in the order of the documentation. Their meaning follows the
-/// page's Chinese edition, which is the more exact one (API facts §2.2).
+/// page's Chinese edition, which is the more exact one.
 pub static FILTERS: [Filter; 8] = [
     row("share_to_me", Domain::Boolean, Meaning::Side),
     row("volume_id", Domain::Uuid, Meaning::Equals("volume_id")),
@@ -90,7 +90,7 @@ pub struct FilterRules {
 impl Default for FilterRules {
     /// The documented rules.
     fn default() -> FilterRules {
-        // VBS documents six; cinder, its ancestor, adds error_deleting (API facts §1.4).
+        // VBS documents six; cinder, its ancestor, adds error_deleting.
         const STATUSES: [&str; 7] = [
             "available",
             "creating",

@@ -21,7 +21,7 @@ pub struct Store {
     /// What stands before `/v2/…`; empty, or an absolute path.
     pub path_prefix: String,
     /// How long the whole answer may take. At least 1 ms: Envoy reads 0 as no
-    /// timeout at all (proxy-wasm facts 0.5).
+    /// timeout at all.
     pub timeout: Duration,
     /// The client's headers that go along, in lower case.
     pub forward_headers: Vec<String>,
@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// An allow-list: a header that is not on it could desynchronise the
-    /// store's connection or override the timeout (proxy-wasm facts 0.7).
+    /// store's connection or override the timeout.
     fn forwarded<'a>(
         &'a self,
         headers: impl Iterator<Item = Header<'a>>,
@@ -106,7 +106,7 @@ impl Store {
         for (name, value) in headers {
             let listed = self.forward_headers.iter().find(|listed| listed.as_bytes() == name);
             let Some(name) = listed else { continue };
-            // The host checks no value: CR and LF would split the message (proxy-wasm facts 0.6).
+            // The host checks no value: CR and LF would split the message.
             let Some(value) = printable(value) else {
                 // It may be a secret, so it is not repeated.
                 return Err(bad_header(&[name, ": expected printable ASCII"]));

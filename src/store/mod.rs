@@ -13,7 +13,7 @@ pub use outcome::{CalloutOutcome, MAX_BODY, NotSent, reads_headers};
 use crate::bytes;
 
 /// A header value as text, if it is printable ASCII. The host checks no value
-/// it sends: CR and LF would split a message (proxy-wasm facts 0.6).
+/// it sends: CR and LF would split a message.
 fn printable(value: &[u8]) -> Option<&str> {
     bytes::are_printable(value).then(|| str::from_utf8(value).ok()).flatten()
 }

@@ -81,7 +81,7 @@ pub fn reads_headers(status: &[u8]) -> bool {
 }
 
 /// Envoy answers in the store's place with 503 and 504, which mean the same
-/// whoever sends them (proxy-wasm facts B1).
+/// whoever sends them.
 fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Result<Reply, Fault> {
     Err(match answer::status(status) {
         Some(200) => return count(body),

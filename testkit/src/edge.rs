@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::envoy::{Envoy, Options};
 use crate::store::ScriptedStore;
@@ -148,6 +150,34 @@ pub fn listener(name: &str, configuration: &str) -> Result<String> {
             typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
 "
     ))
+}
+
+/// The configuration of an Envoy that takes its listener from a file in `folder`: see [`publish`].
+pub fn listening_to(folder: &Path, store: SocketAddr, upstream: SocketAddr) -> String {
+    let folder = folder.display();
+    format!(
+        "node: {{id: edge, cluster: edge}}
+dynamic_resources:
+  lds_config:
+    resource_api_version: V3
+    path_config_source:
+      path: {folder}/listeners.yaml
+      watched_directory: {{path: {folder}}}
+static_resources:
+{}",
+        clusters(store, upstream)
+    )
+}
+
+/// Puts the listener into the file, at once and as a whole: Envoy looks when something is moved into the folder.
+pub fn publish(folder: &Path, name: &str, configuration: &str) -> Result<()> {
+    let kind = "  - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n    name:";
+    let listener = listener(name, configuration)?;
+    let text = format!("resources:\n{}", listener.replacen("  - name:", kind, 1));
+    let (new, place) = (folder.join("new.yaml"), folder.join("listeners.yaml"));
+    fs::write(&new, text)
+        .and_then(|()| fs::rename(new, place))
+        .map_err(Error::while_doing("publish a listener"))
 }
 
 fn cluster(name: &str, address: Option<SocketAddr>) -> String {

@@ -101,7 +101,7 @@ pub(super) fn send_local_response(
     }
     let request = state.streams.entry(stream).or_default();
     if std::mem::replace(&mut request.ended, true) && !poked {
-        // Which one wins is undefined, and has crashed Envoys (proxy-wasm facts B2).
+        // Which one wins is undefined, and has crashed Envoys.
         return Err(Refusal::trap(format!("the filter answers {stream}, which has ended")));
     }
     state.record.reply = Some(LocalReply { status, details, headers, body });

@@ -66,7 +66,7 @@ impl Host {
     }
 
     /// The response to a stream's callout arrives, whether or not its client is still there. No
-    /// headers at all: it broke off, or was too large (proxy-wasm facts 0.3).
+    /// headers at all: it broke off, or was too large.
     ///
     /// # Errors
     /// If no callout of the stream is in flight, or the filter traps.

@@ -81,7 +81,7 @@ impl Host {
     ///
     /// # Errors
     /// In the filter's own words if it refuses it.
-    pub fn configure(&mut self, configuration: &str) -> Result<()> {
+    fn configure(&mut self, configuration: &str) -> Result<()> {
         let filter = self.filter;
         self.store.data_mut().configuration = Some(configuration.into());
         let taken = self.call(filter, "proxy_on_configure", (filter, size(configuration.len())));

@@ -3,7 +3,7 @@
 //! Natively the glue is not compiled at all, and an Envoy says neither what a request cost nor
 //! lets a test choose what a host call answers. This host runs the very module Envoy loads, counts
 //! its host calls and instructions, and gives each call the answer Envoy gives, odd ones included
-//! (sources: proxy-wasm-cpp-host `exports.cc`, Envoy `context.cc`, proxy-wasm facts B).
+//! (sources: proxy-wasm-cpp-host `exports.cc`, Envoy `context.cc`).
 //!
 //! | file | holds |
 //! |---|---|

@@ -27,7 +27,7 @@ pub(super) struct State {
     /// The streams the module knows.
     pub streams: BTreeMap<Stream, Request>,
     /// The tokens of callouts in flight. They outlive their streams: Envoy's root context owns
-    /// them, and a client that hangs up does not cancel them (proxy-wasm facts B1).
+    /// them, and a client that hangs up does not cancel them.
     pub callouts: BTreeMap<Stream, u32>,
     /// The last token given out.
     pub token: u32,

@@ -72,7 +72,7 @@ pub struct Callout {
     pub timeout_ms: u32,
 }
 
-/// What becomes of the callouts the filter sends (proxy-wasm facts B1).
+/// What becomes of the callouts the filter sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DispatchResult {
     /// They are sent.

@@ -1,12 +1,10 @@
 //! Envoy gets another plugin configuration again and again, under load.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use testkit::edge::{clusters, listener};
 use testkit::store::ScriptedStore;
-use testkit::{Error, Result, http, wait_for};
+use testkit::{Error, Result, edge, http, wait_for};
 
 use super::bench::{Bench, LISTENER, Loads, only_counts, options, upstream};
 use super::row::{Row, short};
@@ -36,7 +34,8 @@ pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, S
     publish(folder.path(), 0)?;
     let options = options(envoy).arg("--drain-time-s").arg(DRAIN.to_string());
     let (options, upstream) = (options.arg("--drain-strategy").arg(strategy), upstream()?);
-    let envoy = options.start(&bootstrap(folder.path(), &store, &upstream))?;
+    let envoy =
+        options.start(&edge::listening_to(folder.path(), store.address(), upstream.address()))?;
     let bench = Bench::around(envoy, upstream, scale)?;
     let stat = |name| bench.edge.envoy.stat(name);
     let (accepted, vms) = (stat(SUCCESS)?, stat(VMS)?);
@@ -98,7 +97,7 @@ fn replace(
 /// An update that the filter refuses changes nothing.
 fn refuse(bench: &Bench, folder: &Path, last: u64, row: &mut Row) -> Result<()> {
     let rejected = bench.edge.envoy.stat(REJECTED)?;
-    write(folder, &resource(r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?)?;
+    edge::publish(folder, LISTENER, r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?;
     let refused = wait_for("the update to be refused", PATIENCE, || {
         (bench.edge.envoy.stat(REJECTED).ok()? > rejected).then_some(())
     });
@@ -122,44 +121,11 @@ fn word(number: u64) -> String {
 }
 
 fn publish(folder: &Path, number: u64) -> Result<()> {
-    write(
-        folder,
-        &resource(&format!(
-            r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}},
-                "filters": {{"statuses": ["available", "error", "{}"]}}}}"#,
-            100 + number,
-            word(number)
-        ))?,
-    )
-}
-
-/// The listener as a resource of its own.
-fn resource(configuration: &str) -> Result<String> {
-    let kind = "  - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n    name:";
-    let listener = listener(LISTENER, configuration)?;
-    Ok(format!("resources:\n{}", listener.replacen("  - name:", kind, 1)))
-}
-
-/// At once and as a whole: Envoy looks when something is moved into the folder.
-fn write(folder: &Path, text: &str) -> Result<()> {
-    let (new, place) = (folder.join("new.yaml"), folder.join("listeners.yaml"));
-    fs::write(&new, text)
-        .and_then(|()| fs::rename(new, place))
-        .map_err(Error::while_doing("publish a listener"))
-}
-
-fn bootstrap(folder: &Path, store: &ScriptedStore, upstream: &ScriptedStore) -> String {
-    let folder = folder.display();
-    format!(
-        "node: {{id: edge, cluster: edge}}
-dynamic_resources:
-  lds_config:
-    resource_api_version: V3
-    path_config_source:
-      path: {folder}/listeners.yaml
-      watched_directory: {{path: {folder}}}
-static_resources:
-{}",
-        clusters(store.address(), upstream.address())
-    )
+    let configuration = format!(
+        r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}},
+            "filters": {{"statuses": ["available", "error", "{}"]}}}}"#,
+        100 + number,
+        word(number)
+    );
+    edge::publish(folder, LISTENER, &configuration)
 }
