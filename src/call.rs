@@ -6,6 +6,7 @@
 use matchit::InsertError;
 
 use crate::accept;
+use crate::details;
 use crate::filters::{self, FilterRules, Filters};
 use crate::reply::Fault;
 use crate::route::{Route, Target};
@@ -65,9 +66,9 @@ impl Call {
         headers: impl Iterator<Item = Header<'h>> + Clone,
     ) -> Result<CountRequest, Fault> {
         let Target::Count { project_id, query } = target else {
-            return Err(Fault::new(status::NOT_FOUND, "edge_path"));
+            return Err(Fault::new(status::NOT_FOUND, details::EDGE_PATH));
         };
-        let not_get = || Fault::new(status::METHOD_NOT_ALLOWED, "edge_method");
+        let not_get = || Fault::new(status::METHOD_NOT_ALLOWED, details::EDGE_METHOD);
         let head = Head::read(headers.clone()).ok_or_else(not_get)?;
         let accepts = match head.accept {
             // What nearly every client sends needs no parser.
@@ -76,17 +77,17 @@ impl Call {
             Accept::Several => accept::accepts_json(values_of(headers, "accept")),
         };
         if !accepts {
-            return Err(Fault::new(status::NOT_ACCEPTABLE, "edge_accept"));
+            return Err(Fault::new(status::NOT_ACCEPTABLE, details::EDGE_ACCEPT));
         }
         if head.announces_a_body {
             let message = "content-length: expected 0, for this call has no body";
-            return Err(Fault::new(status::BAD_REQUEST, "edge_body").message(&[message]));
+            return Err(Fault::new(status::BAD_REQUEST, details::EDGE_BODY).message(&[message]));
         }
         let Some(project) = ProjectId::parse(&project_id) else {
             let expected = filters::Domain::Project.expected(&self.rules);
             let got = filters::quote(project_id.as_bytes());
             let message = ["project_id: expected ", &expected, ", got ", &got];
-            return Err(Fault::new(status::BAD_REQUEST, "edge_project").message(&message));
+            return Err(Fault::new(status::BAD_REQUEST, details::EDGE_PROJECT).message(&message));
         };
         let filters = filters::parse(query, &self.rules)?;
         Ok(CountRequest { project, filters })
@@ -163,14 +164,14 @@ mod tests {
         let bad = "/v2/p.1/os-vendor-backup-sharing/count?x=1";
         let mut headers = everything_wrong;
         let details = |path: &str, headers: &[_]| check(path, headers).unwrap_err().details;
-        assert_eq!(details(&format!("/{bad}"), &headers), "edge_path");
-        assert_eq!(details(bad, &headers), "edge_method");
+        assert_eq!(details(&format!("/{bad}"), &headers), details::EDGE_PATH);
+        assert_eq!(details(bad, &headers), details::EDGE_METHOD);
         headers[0].1 = "GET";
-        assert_eq!(details(bad, &headers), "edge_accept");
+        assert_eq!(details(bad, &headers), details::EDGE_ACCEPT);
         headers[1].1 = "*/*";
-        assert_eq!(details(bad, &headers), "edge_body");
+        assert_eq!(details(bad, &headers), details::EDGE_BODY);
         headers[2].1 = "00";
-        assert_eq!(details(bad, &headers), "edge_project");
+        assert_eq!(details(bad, &headers), details::EDGE_PROJECT);
         assert_eq!(details(&bad.replace('.', ""), &headers), "edge_filter");
     }
 

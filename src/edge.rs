@@ -1,33 +1,39 @@
-//! The filter as a whole: a request's head in, a decision out; a callout's
-//! outcome in, a reply out.
+//! The filter as a whole: a request's headers in, a step out; a callout's outcome in, the next step out.
 //!
-//! Per request, at most one [`Callout`] and exactly one [`Reply`], unless the
-//! request passes.
+//! A request has any number of callouts, one after the other, and exactly one [`Reply`], unless it passes.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::SystemTime;
 
 use crate::call::{Call, Header};
 use crate::config::{Config, ConfigError};
+use crate::details;
 use crate::reply::{Fault, Reply};
 use crate::route::Target;
 use crate::status;
-use crate::store::{Callout, CalloutOutcome, Store};
+use crate::store::Store;
+use crate::waiting::{Paused, Waiting};
 
 /// One configured filter.
 #[derive(Clone, Debug)]
 pub struct Edge {
     call: Call,
     /// `None`: a valid request continues to the upstream.
-    store: Option<Store>,
+    store: Option<Rc<Store>>,
 }
 
-/// What to do with a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision<'a> {
+/// What to do with a request next.
+#[derive(Clone, Debug)]
+pub enum Step {
     /// Let it continue to the upstream, unchanged.
-    Pass,
-    /// Send the callout; its outcome goes to [`Edge::conclude`].
-    Ask(Callout<'a>),
+    Continue,
     /// Answer it.
     Reply(Reply),
+    /// Send the callout; its outcome goes to [`Waiting::resume`].
+    Callout(Waiting),
+    /// Wait a little, then call [`Paused::over`].
+    Pause(Paused),
 }
 
 impl Edge {
@@ -38,7 +44,7 @@ impl Edge {
     pub fn new(configuration: &[u8]) -> Result<Edge, ConfigError> {
         let config = Config::parse(configuration)?;
         let call = Call::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
-        Ok(Edge { call, store: config.store })
+        Ok(Edge { call, store: config.store.map(Rc::new) })
     }
 
     /// Looks at a `:path`. `None`: the request passes, and nothing else of it
@@ -47,37 +53,43 @@ impl Edge {
         self.call.locate(path)
     }
 
-    /// Decides on a request for this call.
-    pub fn decide<'a>(
-        &'a self,
+    /// Judges a request for this call. `now` is asked for the time if a callout is sent.
+    pub fn begin<'h>(
+        &self,
         target: Target,
-        headers: impl Iterator<Item = Header<'a>> + Clone,
-    ) -> Decision<'a> {
-        self.judge(target, headers).unwrap_or_else(|fault| Decision::Reply(fault.into()))
+        headers: impl Iterator<Item = Header<'h>> + Clone,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Step {
+        self.judge(target, headers, now).unwrap_or_else(|fault| Step::Reply(fault.into()))
     }
 
-    fn judge<'a>(
-        &'a self,
+    fn judge<'h>(
+        &self,
         target: Target,
-        headers: impl Iterator<Item = Header<'a>> + Clone,
-    ) -> Result<Decision<'a>, Fault> {
+        headers: impl Iterator<Item = Header<'h>> + Clone,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Result<Step, Fault> {
         let request = self.call.check(target, headers.clone())?;
-        match &self.store {
-            Some(store) => store.ask(&request, headers).map(Decision::Ask),
-            None => Ok(Decision::Pass),
-        }
-    }
-
-    /// The answer to a callout that ended in `outcome`. `None`: this filter
-    /// sends no callouts.
-    pub fn conclude(&self, outcome: CalloutOutcome) -> Option<Reply> {
-        let store = self.store.as_ref()?;
-        Some(store.conclude(outcome))
+        let Some(store) = &self.store else { return Ok(Step::Continue) };
+        let callout = store.ask(&request, headers)?;
+        Ok(Step::Callout(Waiting::new(callout, now())))
     }
 }
 
 /// The answer to a request that cannot be judged: the plugin has no configuration yet, or the host does not
 /// show the headers. Envoy sends none of the first sort; to let one pass unchecked would be worse.
 pub fn unjudged() -> Reply {
-    Fault::new(status::INTERNAL_SERVER_ERROR, "edge_unjudged").into()
+    Fault::new(status::INTERNAL_SERVER_ERROR, details::EDGE_UNJUDGED).into()
+}
+
+/// For the log: nothing that a client or a store sent.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Step::Continue => f.write_str("continues"),
+            Step::Reply(reply) => write!(f, "is answered {} {}", reply.status, reply.details),
+            Step::Callout(waiting) => waiting.fmt(f),
+            Step::Pause(paused) => paused.fmt(f),
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! ```text
 //! Target + headers ── call ──▶ CountRequest ── store ──▶ Callout
 //!                        └─▶ Fault ─▶ Reply ◀─ Fault ─┘
-//! CalloutOutcome ── store ──▶ Reply
+//! Outcome + Waiting ── waiting ──▶ Step: the callout once more, or the Reply
 //! ```
 //!
 //! All of this crate is functions from values to values, but for `glue`: the
@@ -15,10 +15,12 @@
 //! bytes between those functions and Envoy.
 //!
 //! ```
-//! use backup_sharing_count::edge::{Decision, Edge};
-//! use backup_sharing_count::store::CalloutOutcome;
+//! use std::time::SystemTime;
 //!
-//! let edge = Edge::new(br#"{"store": {"cluster": "count_store"}}"#)?;
+//! use backup_sharing_count::edge::{Edge, Step};
+//! use backup_sharing_count::store::Outcome;
+//!
+//! let edge = Edge::new(br#"{"store": {"cluster": "count_store", "authority": "count-store"}}"#)?;
 //!
 //! // A request for another path passes.
 //! assert!(edge.locate(b"/v2/p1/os-vendor-backup-sharing/detail").is_none());
@@ -27,16 +29,23 @@
 //! let path = b"/v2/p1/os-vendor-backup-sharing/count?share_to_me=Yes";
 //! let target = edge.locate(path).ok_or("not this call")?;
 //! let headers = [(&b":method"[..], &b"GET"[..])];
-//! let Decision::Ask(callout) = edge.decide(target, headers.into_iter()) else {
+//! let Step::Callout(waiting) = edge.begin(target, headers.into_iter(), SystemTime::now) else {
 //!     return Err("not a valid call".into());
 //! };
 //! let sent = "/v2/p1/os-vendor-backup-sharing/count?share_to_me=true";
-//! assert!(callout.headers().into_iter().any(|field| field == (":path", sent)));
+//! assert!(waiting.callout().headers().contains(&(":path", sent)));
+//!
+//! // … which is sent again if the store's answer breaks off …
+//! let Step::Callout(waiting) = waiting.resume(Outcome::Broken, SystemTime::now) else {
+//!     return Err("not sent again".into());
+//! };
 //!
 //! // … and the store's answer becomes the client's.
 //! let body = br#"{"count": 2, "took": "1 ms"}"#;
-//! let outcome = CalloutOutcome::Answered { status: b"200", headers: &[], body };
-//! let reply = edge.conclude(outcome).ok_or("no store")?;
+//! let outcome = Outcome::Answered { status: b"200", headers: &[], body };
+//! let Step::Reply(reply) = waiting.resume(outcome, SystemTime::now) else {
+//!     return Err("not answered".into());
+//! };
 //! assert_eq!(reply.body, r#"{"count":2}"#);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -44,9 +53,12 @@
 #![deny(missing_docs, unsafe_code)]
 
 pub mod accept;
+#[cfg(any(target_arch = "wasm32", test))]
+mod alarm;
 mod bytes;
 pub mod call;
 pub mod config;
+pub mod details;
 pub mod edge;
 pub mod filters;
 #[cfg(target_arch = "wasm32")]
@@ -60,3 +72,4 @@ pub mod sql;
 pub mod status;
 pub mod store;
 pub mod values;
+pub mod waiting;

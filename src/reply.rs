@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::bytes;
+use crate::details;
 use crate::status::{self, Status};
 
 /// A header of a reply. No value comes from the client.
@@ -17,9 +18,11 @@ pub struct Reply {
     pub headers: Cow<'static, [ReplyHeader]>,
     /// The JSON body.
     pub body: Cow<'static, str>,
-    /// Why this answer was given, for Envoy's `%RESPONSE_CODE_DETAILS%`:
-    /// `edge_…` was answered without the store, `store_…` after asking it.
-    pub details: &'static str,
+    /// Why this answer was given: a name of [`details`](crate::details), and after a colon the cause where
+    /// it is known.
+    pub details: Cow<'static, str>,
+    /// What Envoy said in the store's place, for the access log.
+    pub envoy_says: Option<String>,
     /// A line for the operator's error log.
     pub alarm: Option<String>,
 }
@@ -39,7 +42,8 @@ impl Reply {
             status: 200,
             headers: Cow::Borrowed(HEADERS),
             body: Cow::Owned(body),
-            details: "store_count",
+            details: Cow::Borrowed(details::STORE_COUNT),
+            envoy_says: None,
             alarm: None,
         }
     }
@@ -54,14 +58,15 @@ pub struct Fault {
 
 impl Fault {
     /// A fault with the status's own message, without an allocation. `details`
-    /// goes to the access log.
+    /// is a name of [`details`](crate::details).
     pub fn new(status: &'static Status, details: &'static str) -> Fault {
         let allows = status.code == status::METHOD_NOT_ALLOWED.code;
         let reply = Reply {
             status: status.code,
             headers: Cow::Borrowed(if allows { METHOD_HEADERS } else { HEADERS }),
             body: Cow::Borrowed(status.body),
-            details,
+            details: Cow::Borrowed(details),
+            envoy_says: None,
             alarm: None,
         };
         Fault { status, reply }
@@ -82,6 +87,18 @@ impl Fault {
     /// Adds a response header. Never pass what a client sent.
     pub fn header(mut self, name: &'static str, value: String) -> Fault {
         self.reply.headers.to_mut().push((name, Cow::Owned(value)));
+        self
+    }
+
+    /// Adds the cause to the details.
+    pub fn cause(mut self, cause: &str) -> Fault {
+        self.reply.details = Cow::Owned([&self.reply.details, ":", cause].concat());
+        self
+    }
+
+    /// Adds what Envoy said in the store's place.
+    pub fn envoy_says(mut self, text: &str) -> Fault {
+        self.reply.envoy_says = Some(text.to_owned());
         self
     }
 

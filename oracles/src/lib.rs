@@ -11,7 +11,8 @@
 //! | [`query`] | a query | `filters` | text, cut and decoded by hand |
 //! | [`configuration`] | a plugin configuration | `config` | jiter, `prost-types`, `fluent-uri`, `http` |
 //! | [`store_answer`] | a store's answer | `store` | jiter, `chrono` |
-//! | [`machine`] | a request and how its callout ended | `edge` | all of the above |
+//! | [`retries`] | how callouts ended, and when | `waiting` | a table |
+//! | [`machine`] | a request and how its callouts ended | `edge` | all of the above |
 //!
 //! Where the contract leaves something open, an oracle says so and asks only for an answer.
 
@@ -24,5 +25,6 @@ pub mod path;
 pub mod percent;
 pub mod query;
 pub mod reply;
+pub mod retries;
 pub mod store_answer;
 pub mod target;

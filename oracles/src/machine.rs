@@ -1,17 +1,20 @@
-//! The filter as a whole: a request and how its callout ended (contract §2 to §4).
+//! The filter as a whole: a request, and how its callouts ended (contract §2 to §4).
+//!
+//! The table of retries is [`retries`](crate::retries).
 
 use std::time::Duration;
 
-use backup_sharing_count::edge::{Decision, Edge};
+use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::store::{Callout, CalloutOutcome, NotSent};
+use backup_sharing_count::store::{Callout, NotSent};
 
 use crate::http::{self, Answer, Field, borrowed, printable, values};
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query, Rules};
-use crate::{accept, path, percent, reply, store_answer};
+use crate::retries::{self, Clock};
+use crate::{accept, path, percent, reply};
 
-/// A request, and how its callout ended if there was one.
+/// A request, and how its callouts ended.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// A configuration of [`SETUPS`], modulo their number.
@@ -22,19 +25,43 @@ pub struct Exchange {
     pub target: Vec<u8>,
     /// The other header fields, names in lower case.
     pub headers: Vec<Field>,
-    /// How the callout ended.
-    pub outcome: Outcome,
+    /// How one callout after the other ended. Of those for which there is none, the timeout runs out.
+    pub events: Vec<Event>,
 }
 
 /// How a callout ended.
 #[derive(Clone, Debug)]
-pub enum Outcome {
-    /// With an answer.
+pub struct Event {
+    /// How late a pause before it was over.
+    pub late: Duration,
+    /// This long after it was sent, or when its timeout ran out.
+    pub after: Duration,
+    /// How.
+    pub end: End,
+}
+
+/// How a callout ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// With a store's answer.
     Answered(Answer),
-    /// After the head, this long after the callout was sent.
-    Broken(Duration),
+    /// With Envoy's answer in the store's place.
+    Envoy(EnvoysWord),
+    /// After the head.
+    Broken,
     /// It was not sent.
     NotSent(NotSent),
+}
+
+/// What Envoy says of a callout, with the status and the text of Envoy 1.36 to 1.40.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnvoysWord {
+    /// How it is called in a seed.
+    pub name: &'static str,
+    /// `:status`
+    pub status: &'static str,
+    /// The body.
+    pub text: &'static str,
 }
 
 /// A configuration, and what follows from it.
@@ -54,10 +81,12 @@ pub struct Setup {
     pub timeout: Duration,
     /// `store.forward_headers`
     pub forwarded: &'static [&'static str],
+    /// `store.retries`
+    pub retries: usize,
 }
 
 /// The configurations that exchanges run under.
-pub const SETUPS: [Setup; 3] = [
+pub const SETUPS: [Setup; 5] = [
     Setup {
         json: r#"{"store":{"cluster":"store"}}"#,
         counts: true,
@@ -66,10 +95,11 @@ pub const SETUPS: [Setup; 3] = [
         prefix: "",
         timeout: Duration::from_secs(1),
         forwarded: &crate::configuration::FORWARDED,
+        retries: 2,
     },
     Setup {
         json: r#"{"store":{"cluster":"store","authority":"legacy.example:8080","path_prefix":"/api/v2",
-                 "timeout":"0.016s","forward_headers":["X-Tenant","b3"]},
+                 "timeout":"0.016s","retries":3,"forward_headers":["X-Tenant","b3"]},
                  "filters":{"unknown":"ignore","statuses":["ok","gone-2"]}}"#,
         counts: true,
         rules: query::LENIENT,
@@ -77,6 +107,7 @@ pub const SETUPS: [Setup; 3] = [
         prefix: "/api/v2",
         timeout: Duration::from_millis(16),
         forwarded: &["x-tenant", "b3"],
+        retries: 3,
     },
     Setup {
         json: r#"{"mode":"validate"}"#,
@@ -86,45 +117,88 @@ pub const SETUPS: [Setup; 3] = [
         prefix: "",
         timeout: Duration::ZERO,
         forwarded: &[],
+        retries: 0,
+    },
+    Setup {
+        json: r#"{"store":{"cluster":"store","timeout":"0.1s","retries":3}}"#,
+        counts: true,
+        rules: query::DOCUMENTED,
+        authority: "store",
+        prefix: "",
+        timeout: Duration::from_millis(100),
+        forwarded: &crate::configuration::FORWARDED,
+        retries: 3,
+    },
+    Setup {
+        json: r#"{"store":{"cluster":"store","retries":0}}"#,
+        counts: true,
+        rules: query::DOCUMENTED,
+        authority: "store",
+        prefix: "",
+        timeout: Duration::from_secs(1),
+        forwarded: &crate::configuration::FORWARDED,
+        retries: 0,
     },
 ];
 
 impl Exchange {
     /// Reads an exchange written as text: a line with the number of a setup, a request line
-    /// (`GET /path`), header fields, an empty line; then `no host`, `no cluster`, `broken` and
-    /// milliseconds, or an answer. Any bytes are an exchange.
+    /// (`GET /path`), header fields, an empty line. Then events, with a line `----` between them: a line
+    /// with two numbers of milliseconds, how late and how long after, then `no host`, `no cluster`,
+    /// `broken`, `envoy` and a name, or an answer. Any bytes are an exchange.
     pub fn read(text: &[u8]) -> Exchange {
         let (setup, rest) = http::line(text);
         let (request, rest) = http::line(rest);
         let space = request.iter().position(|&byte| byte == b' ').unwrap_or(request.len());
         let (method, target) = request.split_at(space);
-        let (headers, rest) = http::fields(rest);
-        let outcome = match str::from_utf8(http::line(rest).0).unwrap_or_default() {
-            "no host" => Outcome::NotSent(NotSent::NoHost),
-            "no cluster" => Outcome::NotSent(NotSent::UnknownCluster),
-            line => match line.strip_prefix("broken ").and_then(|millis| millis.parse().ok()) {
-                Some(millis) => Outcome::Broken(Duration::from_millis(millis)),
-                None => Outcome::Answered(Answer::read(rest)),
-            },
-        };
+        let (headers, mut rest) = http::fields(rest);
+        let mut events = Vec::new();
+        while !rest.is_empty() && events.len() < 8 {
+            let border = rest.windows(6).position(|window| window == b"\n----\n");
+            let (event, after) = rest.split_at(border.unwrap_or(rest.len()));
+            events.push(Event::read(event));
+            rest = after.get(6..).unwrap_or_default();
+        }
         Exchange {
             setup: setup.first().copied().unwrap_or_default().into(),
             method: method.to_vec(),
             target: target.get(1..).unwrap_or_default().to_vec(),
             headers,
-            outcome,
+            events,
         }
     }
 
     fn setup(&self) -> &'static Setup {
-        // So that the digits '0' to '2' stand for the setups 0 to 2.
-        &SETUPS[self.setup % SETUPS.len()]
+        // So that the digit '0' stands for the setup 0.
+        &SETUPS[self.setup.wrapping_sub(b'0'.into()) % SETUPS.len()]
     }
 
     /// `:method` and `:path`, then the others.
     fn fields(&self) -> Vec<(&[u8], &[u8])> {
         let pseudo: [(&[u8], &[u8]); 2] = [(b":method", &self.method), (b":path", &self.target)];
         pseudo.into_iter().chain(borrowed(&self.headers)).collect()
+    }
+}
+
+impl Event {
+    fn read(text: &[u8]) -> Event {
+        let (times, rest) = http::line(text);
+        let times = str::from_utf8(times).unwrap_or_default().split(' ');
+        let mut times = times.map(|millis| Duration::from_millis(millis.parse().unwrap_or(0)));
+        let (late, after) = (times.next().unwrap_or_default(), times.next().unwrap_or_default());
+        let end = match str::from_utf8(http::line(rest).0).unwrap_or_default() {
+            "no host" => End::NotSent(NotSent::NoHost),
+            "no cluster" => End::NotSent(NotSent::UnknownCluster),
+            "broken" => End::Broken,
+            line => {
+                let named = |word: &&EnvoysWord| line.strip_prefix("envoy ") == Some(word.name);
+                match retries::ENVOYS_WORDS.iter().find(named) {
+                    Some(word) => End::Envoy(*word),
+                    None => End::Answered(Answer::read(rest)),
+                }
+            }
+        };
+        Event { late, after, end }
     }
 }
 
@@ -143,32 +217,33 @@ enum Expected {
     Open,
 }
 
-/// Asserts that the filter decides and concludes as the contract does.
+/// Asserts that the filter takes each step that the contract does.
 pub fn check(exchange: &Exchange) {
     let setup = exchange.setup();
     let edge = Edge::new(setup.json.as_bytes()).expect("a valid configuration");
-    let decision = match edge.locate(&exchange.target) {
-        None => Decision::Pass,
-        Some(target) => edge.decide(target, exchange.fields().into_iter()),
+    let clock = Clock::default();
+    let step = match edge.locate(&exchange.target) {
+        None => Step::Continue,
+        Some(target) => edge.begin(target, exchange.fields().into_iter(), || clock.now()),
     };
-    match (expected(exchange, setup), &decision) {
-        (Expected::Pass, Decision::Pass) => {}
-        (Expected::Fault { status, details, names }, Decision::Reply(reply)) => {
-            assert_eq!((reply.status, reply.details), (status, details), "{exchange:?}");
-            let message = reply::message(reply);
+    match (expected(exchange, setup), step) {
+        (Expected::Pass, Step::Continue) => {}
+        (Expected::Fault { status, details, names }, Step::Reply(reply)) => {
+            assert_eq!((reply.status, &*reply.details), (status, details), "{exchange:?}");
+            let message = reply::message(&reply);
             assert!(message.contains(&names), "{message:?} names {names:?}");
-            check_edge_reply(reply);
+            check_edge_reply(&reply);
         }
-        (Expected::Query(wrong), Decision::Reply(reply)) => wrong.check_reply(reply),
-        (Expected::Ask { path, forwarded }, Decision::Ask(callout)) => {
-            check_callout(callout, setup, &path, &forwarded);
+        (Expected::Query(wrong), Step::Reply(reply)) => wrong.check_reply(&reply),
+        (Expected::Ask { path, forwarded }, Step::Callout(waiting)) => {
+            check_callout(waiting.callout(), setup, &path, &forwarded);
             check_again(&edge, exchange, setup, &path);
+            retries::check(&exchange.events, waiting, setup, &clock);
         }
-        (Expected::Open, Decision::Reply(reply)) => check_edge_reply(reply),
+        (Expected::Open, Step::Reply(reply)) => check_edge_reply(&reply),
         (Expected::Open, _) => {}
         (expected, found) => panic!("{exchange:?}: expected {expected:?}, got {found:?}"),
     }
-    check_outcome(&edge, exchange, setup);
 }
 
 /// The first failure answers: path, method, accept, body, project id, query, headers to forward.
@@ -236,7 +311,7 @@ fn check_callout(callout: &Callout, setup: &Setup, path: &str, forwarded: &[(Str
     ];
     let along = forwarded.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     assert_eq!(callout.headers(), own.into_iter().chain(along).collect::<Vec<_>>());
-    assert_eq!((callout.cluster, callout.timeout), ("store", setup.timeout));
+    assert_eq!(callout.store().cluster, "store");
     for (name, value) in callout.headers() {
         assert!(printable(value.as_bytes()).is_some(), "{name}: {value:?} is not printable ASCII");
     }
@@ -246,12 +321,12 @@ fn check_callout(callout: &Callout, setup: &Setup, path: &str, forwarded: &[(Str
 fn check_again(edge: &Edge, exchange: &Exchange, setup: &Setup, path: &str) {
     let again = Exchange { target: path.as_bytes().to_vec(), ..exchange.clone() };
     let target = edge.locate(&again.target).expect("the callout's path is the route");
-    match edge.decide(target, again.fields().into_iter()) {
-        Decision::Ask(callout) => {
+    match edge.begin(target, again.fields().into_iter(), || Clock::default().now()) {
+        Step::Callout(waiting) => {
             let path = format!("{}{path}", setup.prefix);
-            assert!(callout.headers().contains(&(":path", path.as_str())));
+            assert!(waiting.callout().headers().contains(&(":path", path.as_str())));
         }
-        decision => panic!("the callout's own path {path} is not asked again: {decision:?}"),
+        step => panic!("the callout's own path {path} is not asked again: {step:?}"),
     }
 }
 
@@ -262,44 +337,4 @@ fn check_edge_reply(reply: &Reply) {
     let allow = [("allow", "GET")];
     assert_eq!(headers, if reply.status == 405 { &allow[..] } else { &[] });
     assert!(reply.details.starts_with("edge_") && reply.alarm.is_none(), "{reply:?}");
-}
-
-fn check_outcome(edge: &Edge, exchange: &Exchange, setup: &Setup) {
-    let conclude = |body: Option<&[u8]>| {
-        let headers;
-        edge.conclude(match &exchange.outcome {
-            Outcome::Answered(answer) => {
-                headers = answer.read_headers();
-                let (status, body) = (answer.status.as_slice(), body.unwrap_or(&answer.body));
-                CalloutOutcome::Answered { status, headers: &headers, body }
-            }
-            Outcome::Broken(elapsed) => CalloutOutcome::Broken { elapsed: *elapsed },
-            Outcome::NotSent(reason) => CalloutOutcome::NotSent(*reason),
-        })
-    };
-    let Some(reply) = conclude(None) else {
-        return assert!(!setup.counts, "a store is asked");
-    };
-    assert!(setup.counts, "no store is asked, got {reply:?}");
-    assert!(reply.details.starts_with("store_"), "{reply:?}");
-    let expected = match &exchange.outcome {
-        Outcome::Answered(answer) => {
-            assert_eq!(reply.alarm, None);
-            let with_body = |body: &[u8]| conclude(Some(body)).expect("a store is asked");
-            return store_answer::check_reply(answer, &reply, &with_body);
-        }
-        // Envoy's timer may run out a little early (docs/decisions, broken answers).
-        Outcome::Broken(elapsed) if *elapsed * 16 >= setup.timeout * 15 => 504,
-        Outcome::Broken(_) => 502,
-        Outcome::NotSent(NotSent::NoHost) => 503,
-        Outcome::NotSent(NotSent::UnknownCluster) => 500,
-    };
-    reply::message(&reply);
-    assert_eq!((reply.status, reply.headers.len()), (expected, 1), "{:?}", exchange.outcome);
-    let alarm = reply.alarm.unwrap_or_default();
-    assert_eq!(
-        alarm.contains("\"store\""),
-        expected == 500,
-        "the log names the cluster: {alarm:?}"
-    );
 }

@@ -87,7 +87,7 @@ impl Reading {
         let Reading::Wrong { parameter, value } = self else {
             panic!("nothing is wrong, got {reply:?}");
         };
-        assert_eq!((reply.status, reply.details, reply.headers.len()), (400, "edge_filter", 1));
+        assert_eq!((reply.status, &*reply.details, reply.headers.len()), (400, "edge_filter", 1));
         let message = reply::message(reply);
         assert!(message.contains(&start(parameter, 64)), "{message:?} names {parameter:?}");
         assert!(message.contains("expected"), "{message:?} says what was expected");

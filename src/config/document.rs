@@ -38,6 +38,7 @@ struct StoreFields {
     path_prefix: PathPrefix,
     timeout: Timeout,
     forward_headers: Vec<HeaderName>,
+    retries: u32,
 }
 
 /// How strictly queries are read.
@@ -74,6 +75,7 @@ impl Default for StoreFields {
             path_prefix: PathPrefix(String::new()),
             timeout: Timeout(Duration::from_secs(1)),
             forward_headers: FORWARD_HEADERS.map(|name| HeaderName(name.to_owned())).into(),
+            retries: 2,
         }
     }
 }
@@ -110,6 +112,7 @@ impl StoreFields {
             path_prefix: self.path_prefix.0,
             timeout: self.timeout.0,
             forward_headers: self.forward_headers.into_iter().map(|name| name.0).collect(),
+            retries: self.retries,
         })
     }
 }

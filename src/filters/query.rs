@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{FilterRules, Filters, NAMES};
 use crate::bytes;
+use crate::details;
 use crate::percent;
 use crate::reply::Fault;
 use crate::status;
@@ -82,7 +83,7 @@ fn bad(parameter: &str, expected: &str, value: &[u8]) -> Fault {
 }
 
 fn rejected(message: &[&str]) -> Fault {
-    Fault::new(status::BAD_REQUEST, "edge_filter").message(message)
+    Fault::new(status::BAD_REQUEST, details::EDGE_FILTER).message(message)
 }
 
 /// The most characters of a client's value that a message repeats.

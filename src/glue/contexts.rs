@@ -1,50 +1,54 @@
 //! What Envoy calls, through the SDK.
 
+use std::collections::HashMap;
+use std::mem;
 use std::rc::Rc;
-use std::time::SystemTime;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, ContextType, LogLevel, MapType, Status};
+use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
 use super::imports;
-use crate::edge::{self, Decision, Edge};
-use crate::header_map::HeaderMap;
-use crate::reply::Reply;
-use crate::store::{self, CalloutOutcome, MAX_BODY, NotSent};
+use super::turn::{Pauses, Turn, carry_out, hear, now};
+use crate::edge::{self, Edge, Step};
+use crate::waiting::Waiting;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(Root { edge: None }));
+    proxy_wasm::set_root_context(|_| {
+        Box::new(Root { edge: None, pauses: Rc::default(), callouts: HashMap::new() })
+    });
 }}
 
 /// One plugin in one VM.
 struct Root {
     /// `None` until a plugin configuration was taken.
     edge: Option<Rc<Edge>>,
+    pauses: Rc<Pauses>,
+    /// The callouts that were sent after a pause, by token: the SDK hands their outcome to the context that
+    /// sent them. With each its request.
+    callouts: HashMap<u32, (u32, Waiting)>,
 }
 
 /// One request.
 struct Request {
+    id: u32,
     /// The plugin as it was when the request came: a later configuration is for later requests.
     edge: Option<Rc<Edge>>,
+    pauses: Rc<Pauses>,
     state: State,
 }
 
 enum State {
-    /// Its headers have not arrived.
-    New,
+    /// It is held: its headers have not arrived, it is answered, or the root context sees to it.
+    Held,
     /// It continues to the next filter.
     Passed,
-    /// It waits for a callout, sent then.
-    Waiting(SystemTime),
-    /// It is answered.
-    Answered,
+    /// It is held until its callout ends.
+    Waiting(Waiting),
 }
 
 /// Headers of up to so many fields are read in one host call (docs/decisions/2026-11-24-one-read.md).
 const FEW: usize = 56;
-
-impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
@@ -54,7 +58,8 @@ impl RootContext for Root {
                 true
             }
             Err(error) => {
-                log_error(&format!("configuration refused: {error}"));
+                // It is `Ok`, or a panic of the SDK.
+                let _ = hostcalls::log(LogLevel::Error, &format!("configuration refused: {error}"));
                 false
             }
         }
@@ -64,17 +69,46 @@ impl RootContext for Root {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _request: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Request { edge: self.edge.clone(), state: State::New }))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        let (edge, pauses) = (self.edge.clone(), Rc::clone(&self.pauses));
+        Some(Box::new(Request { id, edge, pauses, state: State::Held }))
+    }
+
+    fn on_tick(&mut self) {
+        let now = now();
+        for (request, paused) in self.pauses.ended(now) {
+            self.carry_on(request, paused.over(now));
+        }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, fields: usize, _body: usize, _trailers: usize) {
+        if let Some((request, waiting)) = self.callouts.remove(&token) {
+            let step = hear(self, fields, waiting);
+            self.carry_on(request, step);
+        }
+    }
+}
+
+impl Root {
+    /// The next step of a request that has had a pause.
+    fn carry_on(&mut self, request: u32, step: Step) {
+        if hostcalls::set_effective_context(request).is_err() {
+            return; // Its client has gone.
+        }
+        if let Turn::Sent(token, waiting) = carry_out(request, step, &self.pauses) {
+            self.callouts.insert(token, (request, waiting));
+        }
     }
 }
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, fields: usize, _end: bool) -> Action {
-        self.state = match self.edge.clone() {
-            Some(edge) => self.begin(&edge, fields),
-            None => self.answer(&edge::unjudged()),
-        };
+        match self.begin(fields) {
+            Some(step) => self.carry_out(step),
+            None => self.state = State::Passed,
+        }
         self.action()
     }
 
@@ -90,86 +124,40 @@ impl HttpContext for Request {
 
 impl Context for Request {
     fn on_http_call_response(&mut self, _: u32, fields: usize, _body: usize, _trailers: usize) {
-        let (Some(edge), &State::Waiting(sent)) = (self.edge.clone(), &self.state) else { return };
-        if fields == 0 {
-            // The answer broke off: to ask for its headers would be a panic of the SDK.
-            let elapsed = self.get_current_time().duration_since(sent).unwrap_or_default();
-            self.state = self.conclude(&edge, CalloutOutcome::Broken { elapsed });
-            return;
+        if let State::Waiting(waiting) = mem::replace(&mut self.state, State::Held) {
+            let step = hear(self, fields, waiting);
+            self.carry_out(step);
         }
-        let status = self.get_http_call_response_header_bytes(":status").unwrap_or_default();
-        let map = match store::reads_headers(&status) {
-            true => imports::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default(),
-            false => HeaderMap::default(),
-        };
-        let headers: Vec<_> = map.fields().collect();
-        // One byte more than is read tells the logic that there was more.
-        let body = self.get_http_call_response_body(0, MAX_BODY + 1).unwrap_or_default();
-        let outcome = CalloutOutcome::Answered { status: &status, headers: &headers, body: &body };
-        self.state = self.conclude(&edge, outcome);
     }
 }
 
 impl Request {
-    fn begin(&self, edge: &Edge, fields: usize) -> State {
+    /// `None`: the request is for another path.
+    fn begin(&self, fields: usize) -> Option<Step> {
+        let Some(edge) = &self.edge else { return Some(Step::Reply(edge::unjudged())) };
         if fields > FEW {
             let path = self.get_http_request_header_bytes(":path").unwrap_or_default();
-            if edge.locate(&path).is_none() {
-                return State::Passed;
-            }
+            edge.locate(&path)?;
         }
         let Some(map) = imports::header_map(MapType::HttpRequestHeaders) else {
-            return self.answer(&edge::unjudged());
+            return Some(Step::Reply(edge::unjudged()));
         };
-        let Some(target) = edge.locate(map.path()) else { return State::Passed };
-        match edge.decide(target, map.fields()) {
-            Decision::Pass => State::Passed,
-            Decision::Reply(reply) => self.answer(&reply),
-            Decision::Ask(callout) => {
-                let now = self.get_current_time();
-                let (cluster, timeout) = (callout.cluster, callout.timeout);
-                let headers = callout.headers();
-                match self.dispatch_http_call(cluster, headers, None, Vec::new(), timeout) {
-                    Ok(_token) => State::Waiting(now),
-                    Err(Status::BadArgument) => self.not_sent(edge, NotSent::UnknownCluster),
-                    Err(_) => self.not_sent(edge, NotSent::NoHost),
-                }
-            }
-        }
+        let target = edge.locate(map.path())?;
+        Some(edge.begin(target, map.fields(), now))
     }
 
-    fn not_sent(&self, edge: &Edge, reason: NotSent) -> State {
-        self.conclude(edge, CalloutOutcome::NotSent(reason))
-    }
-
-    fn conclude(&self, edge: &Edge, outcome: CalloutOutcome) -> State {
-        match edge.conclude(outcome) {
-            Some(reply) => self.answer(&reply),
-            None => State::Answered,
-        }
-    }
-
-    fn answer(&self, reply: &Reply) -> State {
-        if let Some(line) = &reply.alarm {
-            log_error(line);
-        }
-        if !imports::send_local_response(reply) {
-            // A client must not wait for an answer that never comes.
-            self.reset_http_request();
-        }
-        State::Answered
+    fn carry_out(&mut self, step: Step) {
+        self.state = match carry_out(self.id, step, &self.pauses) {
+            Turn::Continues => State::Passed,
+            Turn::Sent(_, waiting) => State::Waiting(waiting),
+            Turn::Held => State::Held,
+        };
     }
 
     fn action(&self) -> Action {
         match self.state {
             State::Passed => Action::Continue,
-            State::New | State::Waiting(_) | State::Answered => Action::Pause,
+            State::Held | State::Waiting(_) => Action::Pause,
         }
     }
-}
-
-/// Writes a line to Envoy's error log.
-fn log_error(line: &str) {
-    // It is `Ok`, or a panic of the SDK.
-    let _ = hostcalls::log(LogLevel::Error, line);
 }

@@ -10,6 +10,7 @@ use crate::reply::Reply;
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -24,6 +25,8 @@ unsafe extern "C" {
 
 /// `proxy_status_t`
 const OK: u32 = 0;
+/// `proxy_log_level_t`
+const DEBUG: u32 = 1;
 /// Of a local reply: it is no gRPC.
 const NO_GRPC_STATUS: i32 = -1;
 
@@ -43,6 +46,16 @@ pub fn header_map(map: MapType) -> Option<HeaderMap> {
     // SAFETY: the host filled `size` bytes that it got from the SDK's `proxy_on_memory_allocate`, which
     // hands out boxed slices of the size it is asked for.
     Some(HeaderMap::new(unsafe { Vec::from_raw_parts(data, size, size) }))
+}
+
+/// Whether Envoy writes lines of its debug level.
+///
+/// The SDK reads the level into an enum of six values. Envoy has a seventh, `off`.
+pub fn logs_debug() -> bool {
+    let mut level = u32::MAX;
+    // SAFETY: the pointer is valid for the call.
+    let status = unsafe { proxy_get_log_level(&mut level) };
+    status == OK && level <= DEBUG
 }
 
 /// Answers the request. Whether the host took the answer.

@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `contexts` | the SDK's contexts: what Envoy calls |
-//! | `imports` | two host calls that the SDK does not make as they are needed here |
+//! | `turn` | a step carried out by the host: callouts, pauses, answers, log lines |
+//! | `imports` | three host calls that the SDK does not make as they are needed here |
 //! | `exports.txt` | what of the SDK's exports the module that is handed out keeps |
 //!
 //! The SDK panics on what it does not expect, and a panic here hangs the client and the worker's other
@@ -12,3 +13,4 @@
 
 mod contexts;
 mod imports;
+mod turn;

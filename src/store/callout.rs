@@ -1,10 +1,12 @@
 //! A valid call as the callout that asks the store (protocol `vbs`: the
 //! documented call itself).
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::printable;
 use crate::call::{CountRequest, Header};
+use crate::details;
 use crate::filters::Value;
 use crate::percent;
 use crate::reply::Fault;
@@ -25,31 +27,45 @@ pub struct Store {
     pub timeout: Duration,
     /// The client's headers that go along, in lower case.
     pub forward_headers: Vec<String>,
+    /// How many times a callout may be sent again; 0 to 3.
+    pub retries: u32,
 }
 
-/// An HTTP request for the host to send.
+/// The question to a store, as an HTTP request for the host to send. It may be sent again, long after the
+/// client's headers have gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Callout<'a> {
-    /// The Envoy cluster.
-    pub cluster: &'a str,
-    /// How long the whole answer may take.
-    pub timeout: Duration,
-    authority: &'a str,
-    path: String,
-    /// Printable ASCII, all of them.
-    forwarded: Vec<(&'a str, &'a str)>,
+pub struct Callout {
+    store: Rc<Store>,
+    /// The path, and behind it the values of the forwarded headers: printable ASCII.
+    text: String,
+    path_end: usize,
+    /// Of each forwarded header, its place in `forward_headers` and where its value ends.
+    forwarded: Vec<(usize, usize)>,
 }
 
-impl Callout<'_> {
+impl Callout {
+    /// The store that is asked.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The header fields, pseudo-headers first.
     pub fn headers(&self) -> Vec<(&str, &str)> {
-        let own = [
+        let Callout { store, text, path_end, forwarded } = self;
+        let mut headers = Vec::with_capacity(forwarded.len().saturating_add(4));
+        headers.extend([
             (":method", "GET"),
-            (":path", self.path.as_str()),
-            (":authority", self.authority),
+            (":path", text.get(..*path_end).unwrap_or_default()),
+            (":authority", store.authority.as_str()),
             ("accept", "application/json"),
-        ];
-        own.into_iter().chain(self.forwarded.iter().copied()).collect()
+        ]);
+        let mut start = *path_end;
+        headers.extend(forwarded.iter().filter_map(|&(name, end)| {
+            let value = text.get(start..end)?;
+            start = end;
+            Some((store.forward_headers.get(name)?.as_str(), value))
+        }));
+        headers
     }
 }
 
@@ -59,22 +75,19 @@ impl Store {
     /// # Errors
     /// 400 if a header to be forwarded cannot be, or is an ambiguous token.
     pub fn ask<'a>(
-        &'a self,
+        self: &Rc<Store>,
         request: &CountRequest,
         headers: impl Iterator<Item = Header<'a>>,
-    ) -> Result<Callout<'a>, Fault> {
-        Ok(Callout {
-            cluster: &self.cluster,
-            timeout: self.timeout,
-            authority: &self.authority,
-            path: self.path(request),
-            forwarded: self.forwarded(headers)?,
-        })
+    ) -> Result<Callout, Fault> {
+        let mut text = self.path(request);
+        let path_end = text.len();
+        let forwarded = self.forward(headers, &mut text)?;
+        Ok(Callout { store: Rc::clone(self), text, path_end, forwarded })
     }
 
     fn path(&self, request: &CountRequest) -> String {
-        // Room for all eight filters: to grow costs more.
-        let mut path = String::with_capacity(512);
+        // Room for all eight filters and some headers: to grow costs more.
+        let mut path = String::with_capacity(1024);
         path.push_str(&self.path_prefix);
         path.push_str(route::BEFORE);
         path.push_str(request.project.as_str());
@@ -94,26 +107,29 @@ impl Store {
         path
     }
 
-    /// An allow-list: a header that is not on it could desynchronise the
-    /// store's connection or override the timeout.
-    fn forwarded<'a>(
-        &'a self,
+    /// Appends the values to be forwarded to `text`. An allow-list: a header that is not on it could
+    /// desynchronise the store's connection or override the timeout.
+    fn forward<'a>(
+        &self,
         headers: impl Iterator<Item = Header<'a>>,
-    ) -> Result<Vec<(&'a str, &'a str)>, Fault> {
+        text: &mut String,
+    ) -> Result<Vec<(usize, usize)>, Fault> {
         let mut forwarded = Vec::with_capacity(self.forward_headers.len());
         let mut bytes: usize = 0;
         let mut tokens: usize = 0;
         for (name, value) in headers {
-            let listed = self.forward_headers.iter().find(|listed| listed.as_bytes() == name);
-            let Some(name) = listed else { continue };
+            let mut listed = self.forward_headers.iter();
+            let Some(at) = listed.position(|listed| listed.as_bytes() == name) else { continue };
             // The host checks no value: CR and LF would split the message.
             let Some(value) = printable(value) else {
                 // It may be a secret, so it is not repeated.
+                let name = str::from_utf8(name).unwrap_or_default();
                 return Err(bad_header(&[name, ": expected printable ASCII"]));
             };
-            forwarded.push((name.as_str(), value));
+            text.push_str(value);
+            forwarded.push((at, text.len()));
             bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
-            tokens = tokens.saturating_add(usize::from(name == TOKEN));
+            tokens = tokens.saturating_add(usize::from(name == TOKEN.as_bytes()));
         }
         if forwarded.len() > MAX_FIELDS || bytes > MAX_BYTES {
             let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
@@ -135,7 +151,7 @@ const MAX_BYTES: usize = 900_000;
 const TOKEN: &str = "x-auth-token";
 
 fn bad_header(message: &[&str]) -> Fault {
-    Fault::new(status::BAD_REQUEST, "edge_header").message(message)
+    Fault::new(status::BAD_REQUEST, details::EDGE_HEADER).message(message)
 }
 
 #[cfg(test)]
@@ -147,13 +163,14 @@ mod tests {
 
     #[test]
     fn more_headers_than_the_host_takes_are_the_clients_fault() {
-        let store = Store {
+        let store = Rc::new(Store {
             cluster: "counts".to_owned(),
             authority: "counts".to_owned(),
             path_prefix: String::new(),
             timeout: Duration::from_secs(1),
             forward_headers: vec!["tracestate".to_owned()],
-        };
+            retries: 2,
+        });
         let project = ProjectId::parse("p1").unwrap();
         let request = CountRequest { project, filters: Filters::default() };
         let details = |headers: &[Header]| {
@@ -164,8 +181,8 @@ mod tests {
         };
         let field: Header = (b"tracestate", b"a");
         assert_eq!(details(&vec![field; 1000]), Ok(()));
-        assert_eq!(details(&vec![field; 1001]), Err("edge_header"));
+        assert_eq!(details(&vec![field; 1001]), Err("edge_header".into()));
         let long = "a".repeat(MAX_BYTES);
-        assert_eq!(details(&[(b"tracestate", long.as_bytes())]), Err("edge_header"));
+        assert_eq!(details(&[(b"tracestate", long.as_bytes())]), Err("edge_header".into()));
     }
 }

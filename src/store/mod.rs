@@ -5,10 +5,11 @@
 
 mod answer;
 mod callout;
+mod envoys_word;
 mod outcome;
 
 pub use callout::{Callout, Store};
-pub use outcome::{CalloutOutcome, MAX_BODY, NotSent, reads_headers};
+pub use outcome::{Again, MAX_BODY, NotSent, Outcome, Verdict, reads_headers};
 
 use crate::bytes;
 

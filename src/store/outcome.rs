@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::envoys_word::EnvoysWord;
 use super::{answer, printable};
 use crate::call::{Header, values_of};
+use crate::details::{self, cause};
 use crate::reply::{Fault, Reply};
-use crate::status;
+use crate::status::{self, Status};
 use crate::store::Store;
 
 /// The most bytes of a store's body that are read. A count takes twenty.
@@ -13,7 +15,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 
 /// How a callout ended.
 #[derive(Clone, Copy, Debug)]
-pub enum CalloutOutcome<'a> {
+pub enum Outcome<'a> {
     /// With a whole response, from the store or from Envoy on its behalf.
     Answered {
         /// `:status`
@@ -24,10 +26,7 @@ pub enum CalloutOutcome<'a> {
         body: &'a [u8],
     },
     /// Without a whole response, after the head had arrived.
-    Broken {
-        /// The time since the callout was sent.
-        elapsed: Duration,
-    },
+    Broken,
     /// It was never sent.
     NotSent(NotSent),
 }
@@ -37,24 +36,43 @@ pub enum CalloutOutcome<'a> {
 pub enum NotSent {
     /// The configuration names a cluster that Envoy does not have.
     UnknownCluster,
-    /// The cluster has no host that could be asked.
+    /// The cluster has no host that could be asked, or a circuit breaker is open.
     NoHost,
 }
 
+/// What an outcome means.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The client's answer, unless the callout is sent again.
+    pub reply: Reply,
+    /// Whether the callout may be sent again.
+    pub again: Again,
+}
+
+/// Whether another callout may have a better outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// The outcome stands.
+    Never,
+    /// Once for each request: the store itself said that it is unavailable.
+    Once,
+    /// As often as `store.retries` says: the connection failed, or the answer is none.
+    Always,
+}
+
 impl Store {
-    /// The client's answer to a callout that ended in `outcome`.
-    pub fn conclude(&self, outcome: CalloutOutcome) -> Reply {
+    /// What `outcome` means. `elapsed` is the time since the request's first callout was sent.
+    pub fn judge(&self, outcome: Outcome, elapsed: impl FnOnce() -> Duration) -> Verdict {
         match outcome {
-            CalloutOutcome::Answered { status, headers, body } => read(status, headers, body),
-            CalloutOutcome::Broken { elapsed } if self.has_timed_out(elapsed) => timed_out(),
-            CalloutOutcome::Broken { .. } => {
-                let fault = Fault::new(status::BAD_GATEWAY, "store_broken");
-                Err(fault.message(&["The count store's answer broke off."]))
+            Outcome::Answered { status, headers, body } => read(status, headers, body),
+            Outcome::Broken if self.has_timed_out(elapsed()) => timed_out().into(),
+            Outcome::Broken => {
+                let fault = Fault::new(status::BAD_GATEWAY, details::STORE_BROKEN);
+                fault.message(&["The count store's answer broke off."]).again(Again::Always)
             }
-            CalloutOutcome::NotSent(NotSent::NoHost) => Err(unavailable()),
-            CalloutOutcome::NotSent(NotSent::UnknownCluster) => Err(self.unknown_cluster()),
+            Outcome::NotSent(NotSent::NoHost) => unavailable(cause::NO_HOST).into(),
+            Outcome::NotSent(NotSent::UnknownCluster) => self.unknown_cluster().into(),
         }
-        .unwrap_or_else(Reply::from)
     }
 
     /// Envoy says of a broken response only that it broke, so the clock decides
@@ -70,20 +88,24 @@ impl Store {
             "store.cluster: Envoy has no cluster {:?}; requests are answered 500",
             self.cluster
         );
-        Fault::new(status::INTERNAL_SERVER_ERROR, "store_unknown_cluster").alarm(alarm)
+        Fault::new(status::INTERNAL_SERVER_ERROR, details::STORE_UNKNOWN_CLUSTER).alarm(alarm)
     }
 }
 
-/// Whether a store's header fields can matter with this `:status`: its
-/// challenges, or when to come back. They need not be read with any other.
+/// Whether a response's header fields can matter with this `:status`: a store's challenges, when to come
+/// back, or whether it is Envoy's own. They need not be read with any other.
 pub fn reads_headers(status: &[u8]) -> bool {
-    matches!(status, b"401" | b"407" | b"429" | b"503")
+    matches!(status, b"401" | b"407" | b"429" | b"502" | b"503" | b"504")
 }
 
-/// Envoy answers in the store's place with 503 and 504, which mean the same
-/// whoever sends them.
-fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Result<Reply, Fault> {
-    Err(match answer::status(status) {
+fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Verdict {
+    let code = answer::status(status);
+    if let Some(502..=504) = code
+        && let Some(word) = EnvoysWord::read(headers, body)
+    {
+        return envoys(word);
+    }
+    match code {
         Some(200) => return count(body),
         Some(400) => passed_on(status::BAD_REQUEST, body),
         Some(401) => {
@@ -96,36 +118,66 @@ fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Result<Reply, Fault> 
             let fault = passed_on(status::PROXY_AUTHENTICATION_REQUIRED, body);
             with_challenges(fault, "proxy-authenticate", headers)
         }
+        Some(408) => timed_out().cause("408"),
         Some(409) => passed_on(status::CONFLICT, body),
-        Some(408 | 504) => return timed_out(),
-        Some(429 | 503) => with_retry_after(unavailable(), headers),
-        Some(500) => Fault::new(status::INTERNAL_SERVER_ERROR, "store_error"),
-        Some(501) => Fault::new(status::NOT_IMPLEMENTED, "store_error"),
-        Some(502) => Fault::new(status::BAD_GATEWAY, "store_error"),
-        _ => {
-            let fault = Fault::new(status::BAD_GATEWAY, "store_invalid");
-            fault.message(&["The count store answered with a status that this call does not have."])
+        Some(429) => with_retry_after(unavailable("429"), headers),
+        Some(500) => error(status::INTERNAL_SERVER_ERROR),
+        Some(501) => error(status::NOT_IMPLEMENTED),
+        Some(502) => error(status::BAD_GATEWAY),
+        Some(503) => {
+            let says_when = values_of(headers.iter().copied(), "retry-after").next().is_some();
+            let again = if says_when { Again::Never } else { Again::Once };
+            return with_retry_after(unavailable("503"), headers).again(again);
         }
-    })
+        Some(504) => timed_out().cause("504"),
+        Some(code) => invalid(itoa::Buffer::new().format(code))
+            .message(&["The count store answered with a status that this call does not have."]),
+        None => Fault::new(status::BAD_GATEWAY, details::STORE_INVALID),
+    }
+    .into()
 }
 
-fn count(body: &[u8]) -> Result<Reply, Fault> {
-    let invalid = || Fault::new(status::BAD_GATEWAY, "store_invalid");
-    let count = answer::count(body).ok_or_else(invalid)?;
-    Ok(Reply::count(count))
+/// What Envoy answers in the store's place.
+fn envoys(word: EnvoysWord) -> Verdict {
+    let (fault, again) = match word {
+        EnvoysWord::Late => (timed_out(), Again::Never),
+        EnvoysWord::NoHttp(text) => (invalid(cause::NO_HTTP).envoy_says(text), Again::Always),
+        EnvoysWord::NotAsked { cause, text } => (unavailable(cause).envoy_says(text), Again::Never),
+        EnvoysWord::NoAnswer { cause, text } => {
+            (unavailable(cause).envoy_says(text), Again::Always)
+        }
+    };
+    fault.again(again)
 }
 
-fn timed_out() -> Result<Reply, Fault> {
-    Err(Fault::new(status::GATEWAY_TIMEOUT, "store_timeout"))
+fn count(body: &[u8]) -> Verdict {
+    let reply = match answer::count(body) {
+        Some(count) => Reply::count(count),
+        None if body.len() > MAX_BODY => invalid(cause::TOO_LARGE).into(),
+        None => invalid("200").into(),
+    };
+    Verdict { reply, again: Again::Never }
 }
 
-fn unavailable() -> Fault {
-    Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable")
+fn invalid(cause: &str) -> Fault {
+    Fault::new(status::BAD_GATEWAY, details::STORE_INVALID).cause(cause)
+}
+
+fn error(status: &'static Status) -> Fault {
+    Fault::new(status, details::STORE_ERROR)
+}
+
+fn timed_out() -> Fault {
+    Fault::new(status::GATEWAY_TIMEOUT, details::STORE_TIMEOUT)
+}
+
+fn unavailable(cause: &str) -> Fault {
+    Fault::new(status::SERVICE_UNAVAILABLE, details::STORE_UNAVAILABLE).cause(cause)
 }
 
 /// The store's own refusal, in its own words if it has any.
-fn passed_on(status: &'static status::Status, body: &[u8]) -> Fault {
-    let fault = Fault::new(status, "store_fault");
+fn passed_on(status: &'static Status, body: &[u8]) -> Fault {
+    let fault = Fault::new(status, details::STORE_FAULT);
     match answer::message(body) {
         Some(message) => fault.message(&[&message]),
         None => fault,
@@ -145,6 +197,18 @@ fn with_retry_after(fault: Fault, headers: &[Header]) -> Fault {
     }
 }
 
+impl Fault {
+    fn again(self, again: Again) -> Verdict {
+        Verdict { reply: self.into(), again }
+    }
+}
+
+impl From<Fault> for Verdict {
+    fn from(fault: Fault) -> Verdict {
+        fault.again(Again::Never)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,52 +220,95 @@ mod tests {
             path_prefix: String::new(),
             timeout: Duration::from_millis(160),
             forward_headers: Vec::new(),
+            retries: 2,
         }
+    }
+
+    fn judge(outcome: Outcome) -> Verdict {
+        store().judge(outcome, || Duration::ZERO)
+    }
+
+    fn answered(status: &str, headers: &[Header], body: &str) -> Verdict {
+        judge(Outcome::Answered { status: status.as_bytes(), headers, body: body.as_bytes() })
     }
 
     #[test]
     fn the_clock_tells_a_timeout_from_a_broken_answer() {
-        let status = |ms| {
-            let elapsed = Duration::from_millis(ms);
-            store().conclude(CalloutOutcome::Broken { elapsed }).status
+        let verdict = |ms| {
+            let verdict = store().judge(Outcome::Broken, || Duration::from_millis(ms));
+            (verdict.reply.status, verdict.again)
         };
-        assert_eq!([0, 149, 150, 160, 9000].map(status), [502, 502, 504, 504, 504]);
+        let (broken, late) = ((502, Again::Always), (504, Again::Never));
+        assert_eq!([0, 149, 150, 160, 9000].map(verdict), [broken, broken, late, late, late]);
     }
 
     #[test]
     fn what_was_not_sent_is_told_apart() {
-        let reply = |reason| store().conclude(CalloutOutcome::NotSent(reason));
-        let no_host = reply(NotSent::NoHost);
-        assert_eq!((no_host.status, no_host.alarm), (503, None));
-        let unknown = reply(NotSent::UnknownCluster);
-        assert_eq!(unknown.status, 500);
-        assert!(unknown.alarm.unwrap().contains("\"counts\""));
-        assert!(!unknown.body.contains("counts"), "not the client's business");
+        let Verdict { reply, again } = judge(Outcome::NotSent(NotSent::NoHost));
+        assert_eq!((reply.status, reply.alarm, again), (503, None, Again::Never));
+        assert_eq!(reply.details, "store_unavailable:no_host");
+        let Verdict { reply, again } = judge(Outcome::NotSent(NotSent::UnknownCluster));
+        assert_eq!((reply.status, again), (500, Again::Never));
+        assert!(reply.alarm.unwrap().contains("\"counts\""));
+        assert!(!reply.body.contains("counts"), "not the client's business");
         let odd = Store { cluster: "a\nb".to_owned(), ..store() };
-        let reply = odd.conclude(CalloutOutcome::NotSent(NotSent::UnknownCluster));
-        assert!(reply.alarm.unwrap().contains(r#""a\nb""#), "one line");
+        let verdict = odd.judge(Outcome::NotSent(NotSent::UnknownCluster), || Duration::ZERO);
+        assert!(verdict.reply.alarm.unwrap().contains(r#""a\nb""#), "one line");
     }
 
     #[test]
     fn every_status_a_store_can_send_has_a_documented_answer() {
         for code in 100..=999 {
-            let text = code.to_string();
-            let (status, body) = (text.as_bytes(), br#"{"count":7}"#);
-            let outcome = CalloutOutcome::Answered { status, headers: &[], body };
-            let expected = match code {
-                200 | 400 | 401 | 403 | 404 | 407 | 409 | 500..=504 => code,
-                408 => 504,
-                429 => 503,
-                _ => 502,
+            let verdict = answered(&code.to_string(), &[], r#"{"count":7}"#);
+            let (status, details) = match code {
+                200 => (200, "store_count".to_owned()),
+                400 | 401 | 403 | 404 | 407 | 409 => (code, "store_fault".to_owned()),
+                408 | 504 => (504, format!("store_timeout:{code}")),
+                429 | 503 => (503, format!("store_unavailable:{code}")),
+                500..=502 => (code, "store_error".to_owned()),
+                _ => (502, format!("store_invalid:{code}")),
             };
-            assert_eq!(store().conclude(outcome).status, expected, "{code}");
+            assert_eq!((verdict.reply.status, &*verdict.reply.details), (status, &*details));
+            let again = if code == 503 { Again::Once } else { Again::Never };
+            assert_eq!(verdict.again, again, "{code}");
         }
     }
 
     #[test]
-    fn a_response_without_a_status_is_not_a_count() {
-        let body = br#"{"count":7}"#;
-        let outcome = CalloutOutcome::Answered { status: b"", headers: &[], body };
-        assert_eq!(store().conclude(outcome).status, 502);
+    fn what_envoy_says_in_the_stores_place_is_not_the_stores_word() {
+        let reset = "upstream connect error or disconnect/reset before headers. reset reason: ";
+        for (status, text, answer, details, again) in [
+            ("503", "remote connection failure", 503, "store_unavailable:refused", Again::Always),
+            ("503", "connection termination", 503, "store_unavailable:reset", Again::Always),
+            ("503", "overflow", 503, "store_unavailable:overflow", Again::Never),
+            ("502", "protocol error", 502, "store_invalid:no_http", Again::Always),
+        ] {
+            let body = [reset, text].concat();
+            let Verdict { reply, again: found } = answered(status, &[], &body);
+            assert_eq!((reply.status, &*reply.details, found), (answer, details, again), "{text}");
+            assert_eq!(reply.envoy_says, Some(body.clone()), "for the access log");
+            assert!(!reply.body.contains("upstream"), "not the client's business");
+            // Envoy marks what comes from a host.
+            let time: Header = (b"x-envoy-upstream-service-time", b"3");
+            let Verdict { reply, .. } = answered(status, &[time], &body);
+            assert_eq!(reply.envoy_says, None, "{text}");
+        }
+        let Verdict { reply, again } = answered("504", &[], "upstream request timeout");
+        assert_eq!((&*reply.details, again), ("store_timeout", Again::Never));
+    }
+
+    #[test]
+    fn a_store_that_says_when_to_come_back_is_not_asked_before() {
+        let verdict = answered("503", &[(b"retry-after", b"soon")], "{}");
+        assert_eq!((verdict.again, verdict.reply.headers.len()), (Again::Never, 1));
+    }
+
+    #[test]
+    fn a_200_that_is_no_count_says_why() {
+        assert_eq!(answered("200", &[], "{}").reply.details, "store_invalid:200");
+        let long = " ".repeat(MAX_BODY + 1);
+        assert_eq!(answered("200", &[], &long).reply.details, "store_invalid:too_large");
+        let Verdict { reply, .. } = answered("", &[], r#"{"count":7}"#);
+        assert_eq!((reply.status, &*reply.details), (502, "store_invalid"));
     }
 }

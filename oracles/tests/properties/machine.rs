@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use backup_sharing_count::store::NotSent;
-use oracles::machine::{Exchange, Outcome, check};
+use oracles::http::Answer;
+use oracles::machine::{End, Event, Exchange, check};
+use oracles::retries::ENVOYS_WORDS;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -51,26 +53,37 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![5 => call, 1 => path::paths()]
 }
 
-fn outcome() -> impl Strategy<Value = Outcome> {
+fn end() -> impl Strategy<Value = End> {
     prop_oneof![
-        4 => store_answer::answers().prop_map(Outcome::Answered),
-        1 => (0..2_000_u64).prop_map(|millis| Outcome::Broken(Duration::from_millis(millis))),
-        1 => (0..20_u64).prop_map(|millis| Outcome::Broken(Duration::from_millis(millis))),
-        1 => Just(Outcome::NotSent(NotSent::NoHost)),
-        1 => Just(Outcome::NotSent(NotSent::UnknownCluster)),
+        3 => store_answer::answers().prop_map(End::Answered),
+        2 => Just(End::Answered(Answer { status: b"503".to_vec(), headers: vec![], body: vec![] })),
+        4 => select(&ENVOYS_WORDS[..]).prop_map(End::Envoy),
+        3 => Just(End::Broken),
+        1 => Just(End::NotSent(NotSent::NoHost)),
+        1 => Just(End::NotSent(NotSent::UnknownCluster)),
     ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let micros = prop_oneof![2 => 0..2_000_u64, 2 => 0..30_000_u64, 1 => select(&[750_000, 75_000, 12_000, 740_000][..]), 1 => 0..1_100_000_u64];
+    let late = prop_oneof![3 => Just(0), 2 => 0..20_000_u64, 1 => 0..800_000_u64];
+    (late, micros, end()).prop_map(|(late, after, end)| Event {
+        late: Duration::from_micros(late),
+        after: Duration::from_micros(after),
+        end,
+    })
 }
 
 fn exchanges() -> impl Strategy<Value = Exchange> {
     let method =
         prop_oneof![8 => Just(b"GET".to_vec()), 1 => one_of(&["POST", "HEAD", "get", "", "GET "])];
-    (0..3_usize, method, target(), vec(header(), 0..4), outcome()).prop_map(
-        |(setup, method, target, headers, outcome)| Exchange {
+    (0..5_usize, method, target(), vec(header(), 0..4), vec(event(), 0..6)).prop_map(
+        |(setup, method, target, headers, events)| Exchange {
             setup,
             method,
             target,
             headers,
-            outcome,
+            events,
         },
     )
 }

@@ -2,6 +2,7 @@
 
 use super::guest::{Guest, Out, Refusal, Span, Status};
 use super::map::{self, Headers};
+use super::state::Serving;
 use super::step::{Callout, DispatchResult, LocalReply};
 
 type Answer = Result<(), Refusal>;
@@ -95,8 +96,8 @@ pub(super) fn send_local_response(
     let Some(stream) = state.stream() else {
         return Ok(());
     };
-    let poked = state.serving.is_none();
-    if !poked && state.serving != Some(stream) {
+    let poked = state.serving == Serving::Unknown;
+    if !poked && ![Serving::One(stream), Serving::All].contains(&state.serving) {
         return Err(Refusal::trap(format!("the filter answers {stream}, which is not its turn")));
     }
     let request = state.streams.entry(stream).or_default();
@@ -104,7 +105,7 @@ pub(super) fn send_local_response(
         // Which one wins is undefined, and has crashed Envoys.
         return Err(Refusal::trap(format!("the filter answers {stream}, which has ended")));
     }
-    state.record.reply = Some(LocalReply { status, details, headers, body });
+    state.record.replies.insert(stream, LocalReply { status, details, headers, body });
     Ok(())
 }
 
@@ -143,10 +144,10 @@ pub(super) fn http_call(
     };
     state.token = state.token.wrapping_add(1);
     let given = state.token;
-    if state.callouts.insert(stream, given).is_some() && state.serving.is_some() {
+    if state.callouts.insert(stream, given).is_some() && state.serving != Serving::Unknown {
         return Err(Refusal::trap(format!("the filter sends a second callout for {stream}")));
     }
-    state.record.callout = Some(Callout { cluster, headers, timeout_ms });
+    state.record.callouts.insert(stream, Callout { cluster, headers, timeout_ms });
     guest.write(token, &given.to_le_bytes())
 }
 
@@ -162,6 +163,47 @@ pub(super) fn set_effective_context(guest: &mut Guest, id: u32) -> Answer {
         return Err(Status::BadArgument.into());
     }
     state.effective = Some(id);
+    Ok(())
+}
+
+pub(super) fn log_level(guest: &mut Guest, at: u32) -> Answer {
+    let level = guest.state().log_level;
+    guest.write(at, &level.to_le_bytes())
+}
+
+/// Zero ends the ticks.
+pub(super) fn set_tick_period(guest: &mut Guest, millis: u32) -> Answer {
+    let state = guest.state();
+    let filter = state.filter();
+    match millis {
+        0 => drop(state.ticks.remove(&filter)),
+        _ => drop(state.ticks.insert(filter)),
+    }
+    Ok(())
+}
+
+pub(super) fn set_property(guest: &mut Guest, path: Span, value: Span) -> Answer {
+    let property = (guest.read_text(path)?, guest.read_text(value)?);
+    guest.state().record.properties.push(property);
+    Ok(())
+}
+
+pub(super) fn shared_data(guest: &mut Guest, key: Span, out: Out, version: u32) -> Answer {
+    let key = guest.read(key)?;
+    let (value, seen) = guest.state().shared.get(&key).cloned().ok_or(Status::NotFound)?;
+    guest.write(version, &seen.to_le_bytes())?;
+    guest.give(&value, out)
+}
+
+/// A version that is not 0 must be the present one.
+pub(super) fn set_shared_data(guest: &mut Guest, key: Span, value: Span, version: u32) -> Answer {
+    let (key, value) = (guest.read(key)?, guest.read(value)?);
+    let shared = &mut guest.state().shared;
+    let present = shared.get(&key).map_or(0, |(_, version)| *version);
+    if version != 0 && version != present {
+        return Err(Status::CasMismatch.into());
+    }
+    shared.insert(key, (value, present.wrapping_add(1)));
     Ok(())
 }
 

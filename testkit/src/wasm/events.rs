@@ -4,7 +4,7 @@ use wasmtime::{Val, WasmParams};
 
 use super::host::{Host, size};
 use super::map;
-use super::state::Request;
+use super::state::{Request, Serving};
 use super::step::{End, Step, Stream};
 use crate::{Error, Result};
 
@@ -19,16 +19,17 @@ impl Host {
     /// A stream, of which nothing has arrived yet.
     pub fn create(&mut self) -> Result<Stream> {
         let stream = Stream(self.next_context()?);
-        self.begin_step(Some(stream));
-        self.store.data_mut().streams.insert(stream, Request::default());
+        self.begin_step(Serving::One(stream));
         let filter = self.filter;
+        let request = Request { filter, ..Request::default() };
+        self.store.data_mut().streams.insert(stream, request);
         self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, filter))?;
         Ok(stream)
     }
 
     /// The head of a stream's request arrives.
     pub fn head(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
-        self.begin_step(Some(stream));
+        self.begin_step(Serving::One(stream));
         self.head_after(stream, headers)
     }
 
@@ -54,7 +55,7 @@ impl Host {
     }
 
     fn more(&mut self, stream: Stream, name: &str, arguments: impl WasmParams) -> Result<Step> {
-        self.begin_step(Some(stream));
+        self.begin_step(Serving::One(stream));
         let action: u32 = self.call(stream.0, name, arguments)?;
         let end = if action == 0 { End::Continue } else { End::Pause };
         Ok(self.store.data_mut().end_step(stream, end))
@@ -82,7 +83,7 @@ impl Host {
         let broken = headers.is_empty();
         self.store.data_mut().response = (!broken).then(|| (map::owned(headers), body.to_vec()));
         let body_size = if broken { 0 } else { size(body.len()) };
-        self.begin_step(Some(stream));
+        self.begin_step(Serving::One(stream));
         // Envoy tells the filter's context, which sent the callout.
         let filter = self.filter;
         let arguments = (filter, token, size(headers.len()), body_size, 0);
@@ -93,13 +94,22 @@ impl Host {
         Ok(state.end_step(stream, end))
     }
 
+    /// Time passes: each filter that asked for ticks gets one. What became of which request.
+    pub fn tick(&mut self) -> Result<Vec<(Stream, End)>> {
+        self.begin_step(Serving::All);
+        for filter in self.store.data().ticks.clone() {
+            self.call::<_, ()>(filter, "proxy_on_tick", filter)?;
+        }
+        Ok(self.store.data_mut().end_tick())
+    }
+
     /// A stream is over: answered, passed on and answered, or its client has hung up. Envoy logs
     /// before it destroys the filters (`ConnectionManagerImpl::doDeferredStreamDestroy`).
     pub fn finish(&mut self, stream: Stream) -> Result<Step> {
         if !self.store.data().streams.contains_key(&stream) {
             return Err(Error::new(format!("There is no {stream}.")));
         }
-        self.begin_step(Some(stream));
+        self.begin_step(Serving::One(stream));
         self.end_context(stream.0)?;
         let state = self.store.data_mut();
         state.streams.remove(&stream);
@@ -113,7 +123,7 @@ impl Host {
         let Some(function) = self.instance.get_func(&mut self.store, callback) else {
             return Ok(None);
         };
-        self.begin_step(None);
+        self.begin_step(Serving::Unknown);
         let arguments: Vec<Val> =
             arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];

@@ -24,6 +24,7 @@ pub(super) enum Status {
     NotFound = 1,
     BadArgument = 2,
     InvalidMemoryAccess = 6,
+    CasMismatch = 8,
     InternalFailure = 10,
 }
 

@@ -8,12 +8,15 @@ use wasmtime::{Instance, Store, WasmParams, WasmResults};
 
 use super::imports;
 use super::module::Module;
-use super::state::{Exports, State};
-use super::step::{DispatchResult, Stream};
+use super::state::{Exports, Serving, State};
+use super::step::DispatchResult;
 use crate::{Error, Result};
 
 /// A callback that takes longer is taken to be endless, and traps.
 const FUEL_PER_CALLBACK: u64 = 1_000_000_000;
+
+/// `proxy_log_level_t`
+const INFO: u32 = 2;
 
 /// One virtual machine with one configured filter in it, as each worker of an Envoy has.
 pub struct Host {
@@ -40,7 +43,8 @@ impl Host {
     /// The same with a module that is compiled already.
     pub fn start(module: &Module, configuration: &str) -> Result<Self> {
         let linker = imports::link(module.inner())?;
-        let mut store = Store::new(module.inner().engine(), State::default());
+        let mut store =
+            Store::new(module.inner().engine(), State { log_level: INFO, ..State::default() });
         refuel(&mut store);
         let instance = linker.instantiate(&mut store, module.inner());
         let instance = instance
@@ -97,7 +101,9 @@ impl Host {
     /// A filter goes. The callouts it has sent end with it, and nobody is told.
     pub fn delete_filter(&mut self, filter: u32) -> Result<()> {
         self.end_context(filter)?;
-        self.store.data_mut().filters.remove(&filter);
+        let state = self.store.data_mut();
+        state.filters.remove(&filter);
+        state.ticks.remove(&filter);
         Ok(())
     }
 
@@ -135,7 +141,12 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn begin_step(&mut self, serving: Option<Stream>) {
+    /// Sets Envoy's log level: `proxy_log_level_t`, or 6 for none. It is `info` to begin with.
+    pub fn set_log_level(&mut self, level: u32) {
+        self.store.data_mut().log_level = level;
+    }
+
+    pub(super) fn begin_step(&mut self, serving: Serving) {
         let state = self.store.data_mut();
         state.serving = serving;
         state.record = Default::default();

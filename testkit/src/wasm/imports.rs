@@ -62,6 +62,29 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
         (ENV, "proxy_get_current_time_nanoseconds") => {
             row!("proxy_get_current_time_nanoseconds", |guest, at| calls::current_time(guest, at))
         }
+        (ENV, "proxy_get_log_level") => {
+            row!("proxy_get_log_level", |guest, at| calls::log_level(guest, at))
+        }
+        (ENV, "proxy_set_tick_period_milliseconds") => {
+            row!("proxy_set_tick_period_milliseconds", |guest, millis| {
+                calls::set_tick_period(guest, millis)
+            })
+        }
+        (ENV, "proxy_set_property") => {
+            row!("proxy_set_property", |guest, path, size, value, length| {
+                calls::set_property(guest, Span(path, size), Span(value, length))
+            })
+        }
+        (ENV, "proxy_get_shared_data") => {
+            row!("proxy_get_shared_data", |guest, key, size, data, length, version| {
+                calls::shared_data(guest, Span(key, size), Out(data, length), version)
+            })
+        }
+        (ENV, "proxy_set_shared_data") => {
+            row!("proxy_set_shared_data", |guest, key, size, value, length, version| {
+                calls::set_shared_data(guest, Span(key, size), Span(value, length), version)
+            })
+        }
         (ENV, "proxy_get_header_map_value") => {
             row!("proxy_get_header_map_value", |guest, kind, name, size, data, length| {
                 calls::header_map_value(guest, kind, Span(name, size), Out(data, length))

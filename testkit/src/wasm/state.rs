@@ -20,6 +20,12 @@ pub(super) struct State {
     pub dispatch: DispatchResult,
     /// The plugin configuration, while the module is being configured.
     pub configuration: Option<Vec<u8>>,
+    /// `proxy_log_level_t`, or Envoy's 6 for none.
+    pub log_level: u32,
+    /// The filters that asked for ticks.
+    pub ticks: BTreeSet<u32>,
+    /// What the VMs of a host share: values, each with its version.
+    pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// What becomes of replies: whether the host takes none.
     pub replies_refused: bool,
     /// The contexts of configured filters.
@@ -33,15 +39,27 @@ pub(super) struct State {
     pub token: u32,
     /// The callout's response, while the module is being told of it; `None` if it broke off.
     pub response: Option<(Headers, Vec<u8>)>,
-    /// The stream this step is about. `None` if nobody can tell, as the callback was poked at: what
-    /// the module does then is judged by whether it traps, and not by what it does to whom.
-    pub serving: Option<Stream>,
+    /// Whose turn it is.
+    pub serving: Serving,
     /// The context that was called.
     pub context: u32,
     /// The context the module chose to act for instead (`proxy_set_effective_context`).
     pub effective: Option<u32>,
     /// What happened in this step so far.
     pub record: Record,
+}
+
+/// Whom the module may act for.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) enum Serving {
+    /// The stream that this step is about.
+    One(Stream),
+    /// All that wait: it is a tick.
+    All,
+    /// Nobody can tell, as the callback was poked at: what the module does then is judged by whether it
+    /// traps, and not by what it does to whom.
+    #[default]
+    Unknown,
 }
 
 /// The exports that host calls use.
@@ -55,6 +73,8 @@ pub(super) struct Exports {
 /// One stream, as its host calls see it.
 #[derive(Default)]
 pub(super) struct Request {
+    /// The filter that it belongs to.
+    pub filter: u32,
     /// `None` before the head has arrived and once the request has left the filter.
     pub headers: Option<Headers>,
     /// Whether the filter has answered it or let it pass, so that it may do neither again.
@@ -69,8 +89,9 @@ pub(super) struct Record {
     pub fuel: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    pub reply: Option<LocalReply>,
-    pub callout: Option<Callout>,
+    pub replies: BTreeMap<Stream, LocalReply>,
+    pub callouts: BTreeMap<Stream, Callout>,
+    pub properties: Vec<(String, String)>,
     pub closed: bool,
 }
 
@@ -86,6 +107,12 @@ impl State {
         self.streams.get(&self.stream()?)
     }
 
+    /// The filter that host calls act for.
+    pub fn filter(&self) -> u32 {
+        let context = self.effective.unwrap_or(self.context);
+        self.streams.get(&Stream(context)).map_or(context, |request| request.filter)
+    }
+
     /// Whether there is such a context.
     pub fn has_context(&self, id: u32) -> bool {
         self.filters.contains(&id) || self.streams.contains_key(&Stream(id))
@@ -94,20 +121,34 @@ impl State {
     /// Ends the step. `otherwise` is what became of a request that was neither answered nor sent on
     /// a callout.
     pub fn end_step(&mut self, stream: Stream, otherwise: End) -> Step {
-        let record = std::mem::take(&mut self.record);
-        let end = match (record.reply, record.callout) {
+        let mut record = std::mem::take(&mut self.record);
+        let end = match (record.replies.remove(&stream), record.callouts.remove(&stream)) {
             _ if record.closed => End::Closed,
             (Some(reply), _) => End::Reply(reply),
             (None, Some(callout)) if otherwise == End::Pause => End::Callout(callout),
             (None, _) => otherwise,
         };
+        self.note(stream, &end);
+        let Record { calls, logs, properties, fuel, bytes_in, bytes_out, .. } = record;
+        Step { stream, calls, logs, properties, fuel, bytes_in, bytes_out, end }
+    }
+
+    /// Ends a tick: what became of each request that it was about.
+    pub fn end_tick(&mut self) -> Vec<(Stream, End)> {
+        let Record { replies, callouts, .. } = std::mem::take(&mut self.record);
+        let replies = replies.into_iter().map(|(stream, reply)| (stream, End::Reply(reply)));
+        let callouts = callouts.into_iter().map(|(stream, sent)| (stream, End::Callout(sent)));
+        let ends: Vec<_> = replies.chain(callouts).collect();
+        ends.iter().for_each(|(stream, end)| self.note(*stream, end));
+        ends
+    }
+
+    fn note(&mut self, stream: Stream, end: &End) {
         if let Some(request) = self.streams.get_mut(&stream)
             && matches!(end, End::Reply(_) | End::Continue | End::Closed)
         {
             // Envoy's `request_headers_` is null from here on.
             (request.headers, request.ended) = (None, true);
         }
-        let Record { calls, logs, fuel, bytes_in, bytes_out, .. } = record;
-        Step { stream, calls, logs, fuel, bytes_in, bytes_out, end }
     }
 }

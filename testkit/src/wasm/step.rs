@@ -21,6 +21,8 @@ pub struct Step {
     pub calls: Vec<&'static str>,
     /// What the module logged or printed.
     pub logs: Vec<String>,
+    /// The properties it set, each with its path.
+    pub properties: Vec<(String, String)>,
     /// The instructions it ran, in Wasmtime's fuel: nearly all cost one, and none depend on the machine.
     pub fuel: u64,
     /// The bytes copied into its memory: header maps, values, bodies; not the words that point to them.

@@ -1,0 +1,210 @@
+//! How often a callout is sent again, and what the client gets in the end (contract §3 and §4.1).
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+use backup_sharing_count::edge::Step;
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::store::{NotSent, Outcome};
+use backup_sharing_count::waiting::Waiting;
+
+use crate::http::values;
+use crate::machine::{End, EnvoysWord, Event, Setup};
+use crate::{reply, store_answer};
+
+macro_rules! failed {
+    ($reason:literal) => {
+        concat!(
+            "upstream connect error or disconnect/reset before headers. reset reason: ",
+            $reason
+        )
+    };
+}
+
+const fn word(name: &'static str, status: &'static str, text: &'static str) -> EnvoysWord {
+    EnvoysWord { name, status, text }
+}
+
+/// What Envoy answers in a store's place.
+pub const ENVOYS_WORDS: [EnvoysWord; 9] = [
+    word("late", "504", "upstream request timeout"),
+    word("no_host", "503", "no healthy upstream"),
+    word("no_http", "502", failed!("protocol error")),
+    word("overflow", "503", failed!("overflow")),
+    word("refused", "503", failed!("remote connection failure")),
+    word("reset", "503", failed!("connection termination")),
+    word("reset", "503", failed!("remote reset")),
+    word("connect_timeout", "503", failed!("connection timeout")),
+    word(
+        "tls",
+        "503",
+        failed!(
+            "remote connection failure, transport failure reason: TLS_error:|wrong version number:TLS_error_end"
+        ),
+    ),
+];
+
+/// Time as the test tells it.
+#[derive(Debug, Default)]
+pub struct Clock(Cell<Duration>);
+
+impl Clock {
+    /// The time.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.since()
+    }
+
+    fn since(&self) -> Duration {
+        self.0.get()
+    }
+
+    fn pass(&self, time: Duration) {
+        self.0.set(self.0.get() + time);
+    }
+}
+
+/// Asserts that the filter repeats a callout as often as the contract does, and then answers as it does.
+/// The first callout was sent when the clock began.
+pub fn check(events: &[Event], first: Waiting, setup: &Setup, clock: &Clock) {
+    let mut events = events.iter();
+    let (mut waiting, mut repeated, mut repeated_503) = (first, 0, false);
+    let mut lateness = Duration::ZERO;
+    loop {
+        // "with what is left of it", in milliseconds, for Envoy knows no less.
+        let left = setup.timeout.saturating_sub(clock.since());
+        let millis = left.as_micros().div_ceil(1000).max(1);
+        assert_eq!(waiting.timeout().as_millis(), millis);
+        let late = Event {
+            late: Duration::ZERO,
+            after: waiting.timeout(),
+            end: End::Envoy(ENVOYS_WORDS[0]),
+        };
+        let event = events.next().unwrap_or(&late);
+        clock.pass(event.after.min(waiting.timeout()));
+        let before = waiting.clone();
+        let (status, details, may_repeat) = judge(event, setup, clock);
+        let is_503 = may_repeat == Repeat::Once;
+        let repeats =
+            may_repeat != Repeat::Not && !(is_503 && repeated_503) && repeated < setup.retries;
+        let enough = |time: Duration| setup.timeout.saturating_sub(time) * 4 >= setup.timeout;
+        let pause = if repeated == 0 { Duration::ZERO } else { Duration::from_millis(10) };
+        let step = resume(waiting, &event.end, clock);
+        let step = match step {
+            Step::Pause(paused) => {
+                assert!(repeats && !pause.is_zero() && enough(clock.since() + pause), "{paused:?}");
+                assert!(!paused.is_over(clock.now()), "it lasts a while");
+                let next = events.as_slice().first();
+                let late = next.map_or(Duration::ZERO, |event| event.late);
+                lateness += late;
+                clock.pass(pause);
+                assert!(paused.is_over(clock.now()), "10 ms, to be exact");
+                clock.pass(late);
+                paused.over(clock.now())
+            }
+            step => {
+                let at_once = matches!(step, Step::Callout(_));
+                assert!(!at_once || repeated == 0, "only the first is repeated at once");
+                step
+            }
+        };
+        match step {
+            Step::Callout(again) => {
+                assert!(repeats && enough(clock.since()), "{event:?} is not repeated");
+                assert_eq!(again.callout(), before.callout());
+                (waiting, repeated) = (again, repeated + 1);
+                repeated_503 |= is_503;
+            }
+            Step::Reply(reply) => {
+                let late = !enough(clock.since()) || !enough(clock.since() + pause);
+                assert!(!repeats || late, "{event:?} is repeated");
+                let allowed = setup.timeout + lateness + Duration::from_millis(1 + repeated as u64);
+                assert!(clock.since() <= allowed + pause, "a client waits for {:?}", clock.since());
+                return check_reply(&reply, event, status, details, &before, clock);
+            }
+            step => panic!("{event:?}: {step:?}"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Repeat {
+    Not,
+    Once,
+    Freely,
+}
+
+/// Status and details where they do not depend on a store's answer, and whether it may be repeated.
+fn judge(event: &Event, setup: &Setup, clock: &Clock) -> (u16, &'static str, Repeat) {
+    match &event.end {
+        End::NotSent(NotSent::NoHost) => (503, "store_unavailable:no_host", Repeat::Not),
+        End::NotSent(NotSent::UnknownCluster) => (500, "store_unknown_cluster", Repeat::Not),
+        // Envoy's timer may run out a little early (docs/decisions, broken answers).
+        End::Broken if clock.since() * 16 >= setup.timeout * 15 => {
+            (504, "store_timeout", Repeat::Not)
+        }
+        End::Broken => (502, "store_broken", Repeat::Freely),
+        End::Envoy(word) => match word.name {
+            "late" => (504, "store_timeout", Repeat::Not),
+            "no_http" => (502, "store_invalid:no_http", Repeat::Freely),
+            "no_host" => (503, "store_unavailable:no_host", Repeat::Not),
+            "overflow" => (503, "store_unavailable:overflow", Repeat::Not),
+            "refused" => (503, "store_unavailable:refused", Repeat::Freely),
+            "reset" => (503, "store_unavailable:reset", Repeat::Freely),
+            "tls" => (503, "store_unavailable:tls", Repeat::Freely),
+            _ => (503, "store_unavailable:connect_timeout", Repeat::Freely),
+        },
+        End::Answered(answer) => {
+            let says_when = values(&answer.headers, "retry-after").next().is_some();
+            let once = answer.status == b"503" && !says_when;
+            (0, "", if once { Repeat::Once } else { Repeat::Not })
+        }
+    }
+}
+
+fn resume(waiting: Waiting, end: &End, clock: &Clock) -> Step {
+    let now = || clock.now();
+    match end {
+        End::Answered(answer) => {
+            let (headers, body) = (answer.read_headers(), &answer.body);
+            waiting
+                .resume(Outcome::Answered { status: &answer.status, headers: &headers, body }, now)
+        }
+        End::Envoy(word) => {
+            let (status, body) = (word.status.as_bytes(), word.text.as_bytes());
+            waiting.resume(Outcome::Answered { status, headers: &[], body }, now)
+        }
+        End::Broken => waiting.resume(Outcome::Broken, now),
+        End::NotSent(reason) => waiting.resume(Outcome::NotSent(*reason), now),
+    }
+}
+
+fn check_reply(
+    found: &Reply,
+    event: &Event,
+    status: u16,
+    details: &str,
+    before: &Waiting,
+    clock: &Clock,
+) {
+    if let End::Answered(answer) = &event.end {
+        assert_eq!((&found.alarm, &found.envoy_says), (&None, &None));
+        return store_answer::check_reply(answer, found, &|body| {
+            let headers = answer.read_headers();
+            let outcome = Outcome::Answered { status: &answer.status, headers: &headers, body };
+            match before.clone().resume(outcome, || clock.now()) {
+                Step::Reply(reply) => reply,
+                step => panic!("the body makes a difference: {step:?}"),
+            }
+        });
+    }
+    reply::message(found);
+    assert_eq!((found.status, &*found.details), (status, details), "{event:?}");
+    assert_eq!(found.headers.len(), 1);
+    let text = match &event.end {
+        End::Envoy(word) if word.name != "late" => Some(word.text),
+        _ => None,
+    };
+    assert_eq!(found.envoy_says.as_deref(), text);
+    let alarm = found.alarm.as_deref().unwrap_or_default();
+    assert_eq!(alarm.contains("\"store\""), status == 500, "the log names the cluster: {alarm:?}");
+}

@@ -1,0 +1,66 @@
+//! Why a request was answered as it was, for Envoy's `%RESPONSE_CODE_DETAILS%`: one row for each name.
+//!
+//! `edge_…` was answered without the store, `store_…` after asking it. What the filter knows of the cause
+//! stands behind a colon: `store_invalid:410`. The README tells what each of them means.
+
+/// A name, and the causes that may stand behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Details {
+    /// Without a colon: what an answer is counted under.
+    pub name: &'static str,
+    /// `STATUS` is the status that the store sent.
+    pub causes: &'static [&'static str],
+}
+
+macro_rules! details {
+    ($($constant:ident = $name:literal $causes:expr;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`")]
+            pub const $constant: &str = $name;
+        )*
+
+        /// All of them.
+        pub const ALL: &[Details] = &[$(Details { name: $name, causes: &$causes }),*];
+    };
+}
+
+details! {
+    EDGE_PATH = "edge_path" [];
+    EDGE_METHOD = "edge_method" [];
+    EDGE_ACCEPT = "edge_accept" [];
+    EDGE_BODY = "edge_body" [];
+    EDGE_PROJECT = "edge_project" [];
+    EDGE_FILTER = "edge_filter" [];
+    EDGE_HEADER = "edge_header" [];
+    EDGE_UNJUDGED = "edge_unjudged" [];
+    STORE_COUNT = "store_count" [];
+    STORE_FAULT = "store_fault" [];
+    STORE_ERROR = "store_error" [];
+    STORE_INVALID = "store_invalid" ["STATUS", cause::TOO_LARGE, cause::NO_HTTP];
+    STORE_BROKEN = "store_broken" [];
+    STORE_UNAVAILABLE = "store_unavailable" [
+        cause::REFUSED, cause::RESET, cause::CONNECT_TIMEOUT, cause::TLS, cause::NO_HOST, cause::OVERFLOW, "429", "503"
+    ];
+    STORE_TIMEOUT = "store_timeout" ["408", "504"];
+    STORE_UNKNOWN_CLUSTER = "store_unknown_cluster" [];
+}
+
+/// The causes that are not a status of the store's.
+pub mod cause {
+    /// The answer is over 64 KiB.
+    pub const TOO_LARGE: &str = "too_large";
+    /// The answer is no HTTP, or part of a head.
+    pub const NO_HTTP: &str = "no_http";
+    /// No connection could be made.
+    pub const REFUSED: &str = "refused";
+    /// The connection ended before the head of an answer.
+    pub const RESET: &str = "reset";
+    /// No connection was made within the cluster's `connect_timeout`.
+    pub const CONNECT_TIMEOUT: &str = "connect_timeout";
+    /// The TLS handshake failed.
+    pub const TLS: &str = "tls";
+    /// Envoy had no host that it could ask, or a circuit breaker was open: it does not tell the filter which.
+    pub const NO_HOST: &str = "no_host";
+    /// A circuit breaker was open.
+    pub const OVERFLOW: &str = "overflow";
+}

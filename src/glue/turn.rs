@@ -1,0 +1,164 @@
+//! A step carried out by the host.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::Context;
+use proxy_wasm::types::{LogLevel, MapType, Status};
+
+use super::imports;
+use crate::alarm;
+use crate::edge::Step;
+use crate::header_map::HeaderMap;
+use crate::reply::Reply;
+use crate::store::{MAX_BODY, NotSent, Outcome, reads_headers};
+use crate::waiting::{Paused, Waiting};
+
+/// What has become of a request.
+pub enum Turn {
+    /// It continues to the next filter.
+    Continues,
+    /// It is answered, or it pauses.
+    Held,
+    /// A callout was sent under this token.
+    Sent(u32, Waiting),
+}
+
+/// Carries out a request's next step, and those that follow from it at once. The request is the effective
+/// context.
+pub fn carry_out(request: u32, mut step: Step, pauses: &Pauses) -> Turn {
+    loop {
+        log(request, &step);
+        step = match step {
+            Step::Continue => return Turn::Continues,
+            Step::Reply(reply) => {
+                answer(&reply);
+                return Turn::Held;
+            }
+            Step::Pause(paused) => {
+                pauses.push(request, paused);
+                return Turn::Held;
+            }
+            Step::Callout(waiting) => {
+                let (callout, timeout) = (waiting.callout(), waiting.timeout());
+                let (cluster, headers) = (&callout.store().cluster, callout.headers());
+                match hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout) {
+                    Ok(token) => return Turn::Sent(token, waiting),
+                    Err(Status::BadArgument) => not_sent(waiting, NotSent::UnknownCluster),
+                    Err(_) => not_sent(waiting, NotSent::NoHost),
+                }
+            }
+        };
+    }
+}
+
+fn not_sent(waiting: Waiting, reason: NotSent) -> Step {
+    waiting.resume(Outcome::NotSent(reason), now)
+}
+
+/// The step that follows from the outcome of a callout.
+pub fn hear(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
+    if fields == 0 {
+        // The answer broke off: to ask for its headers would be a panic of the SDK.
+        return waiting.resume(Outcome::Broken, now);
+    }
+    let status = context.get_http_call_response_header_bytes(":status").unwrap_or_default();
+    let map = match reads_headers(&status) {
+        true => imports::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default(),
+        false => HeaderMap::default(),
+    };
+    let headers: Vec<_> = map.fields().collect();
+    // One byte more than is read tells the logic that there was more.
+    let body = context.get_http_call_response_body(0, MAX_BODY + 1).unwrap_or_default();
+    waiting.resume(Outcome::Answered { status: &status, headers: &headers, body: &body }, now)
+}
+
+fn answer(reply: &Reply) {
+    if let Some(line) = &reply.alarm {
+        log_alarm(line);
+    }
+    if let Some(text) = &reply.envoy_says {
+        // It is `Ok`, or a panic of the SDK.
+        let _ = hostcalls::set_property(vec![ENVOY_SAYS], Some(text.as_bytes()));
+    }
+    if !imports::send_local_response(reply) {
+        // A client must not wait for an answer that never comes.
+        let _ = hostcalls::reset_http_request();
+    }
+}
+
+/// An access log has it as `%FILTER_STATE(wasm.backup_sharing_count.envoy_says:PLAIN)%`.
+const ENVOY_SAYS: &str = "backup_sharing_count.envoy_says";
+
+/// Writes a line to Envoy's error log, unless any worker has written it within the last minute. (Two workers
+/// that write it for the first time at the same moment may both do so.)
+fn log_alarm(line: &str) {
+    let now = now();
+    let Ok((last, version)) = hostcalls::get_shared_data(line) else { return };
+    let due = alarm::is_due(last.as_deref(), now);
+    if due && hostcalls::set_shared_data(line, Some(&alarm::stamp(now)), version).is_ok() {
+        // It is `Ok`, or a panic of the SDK.
+        let _ = hostcalls::log(LogLevel::Error, line);
+    }
+}
+
+/// Writes a line about a request to Envoy's debug log.
+fn log(request: u32, step: &Step) {
+    if imports::logs_debug() {
+        // It is `Ok`, or a panic of the SDK.
+        let _ = hostcalls::log(LogLevel::Debug, &format!("request {request} {step}"));
+    }
+}
+
+/// The host's clock.
+pub fn now() -> SystemTime {
+    // It is `Ok`, or a panic of the SDK.
+    hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The requests that pause, in the order in which their pauses end. While there are any, their root context
+/// has ticks.
+#[derive(Default)]
+pub struct Pauses(Cell<VecDeque<(u32, Paused)>>);
+
+/// How often ended pauses are looked for.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Envoy sends the answers of a callback after it, each within the one before: some 300 exhaust the stack
+/// of the VM.
+const MOST_IN_A_TICK: usize = 100;
+
+impl Pauses {
+    fn push(&self, request: u32, paused: Paused) {
+        let mut queue = self.0.take();
+        if queue.is_empty() {
+            set_tick_period(TICK);
+        }
+        queue.push_back((request, paused));
+        self.0.set(queue);
+    }
+
+    /// Those whose pauses have ended, or some of them: the others' turn is at the next tick.
+    pub fn ended(&self, now: SystemTime) -> Vec<(u32, Paused)> {
+        let mut queue = self.0.take();
+        let mut ended = Vec::new();
+        while ended.len() < MOST_IN_A_TICK
+            && queue.front().is_some_and(|(_, paused)| paused.is_over(now))
+        {
+            ended.extend(queue.pop_front());
+        }
+        if queue.is_empty() {
+            set_tick_period(Duration::ZERO);
+        }
+        self.0.set(queue);
+        ended
+    }
+}
+
+/// Zero ends the ticks.
+fn set_tick_period(period: Duration) {
+    // It is `Ok`, or a panic of the SDK.
+    let _ = hostcalls::set_tick_period(period);
+}
