@@ -31,9 +31,9 @@ pub enum Step {
     /// Answer it.
     Reply(Reply),
     /// Send the callout; its outcome goes to [`Waiting::resume`].
-    Callout(Waiting),
+    Callout(Box<Waiting>),
     /// Wait a little, then call [`Paused::over`].
-    Pause(Paused),
+    Pause(Box<Paused>),
 }
 
 impl Edge {
@@ -72,7 +72,7 @@ impl Edge {
         let request = self.call.check(target, headers.clone())?;
         let Some(store) = &self.store else { return Ok(Step::Continue) };
         let callout = store.ask(&request, headers)?;
-        Ok(Step::Callout(Waiting::new(callout, now())))
+        Ok(Step::Callout(Box::new(Waiting::new(callout, now()))))
     }
 }
 

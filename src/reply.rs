@@ -21,9 +21,16 @@ pub struct Reply {
     /// Why this answer was given: a name of [`details`](crate::details), and after a colon the cause where
     /// it is known.
     pub details: Cow<'static, str>,
+    /// What the operator is told besides.
+    pub notes: Option<Box<Notes>>,
+}
+
+/// What the operator is told of an answer besides its details.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
     /// What Envoy said in the store's place, for the access log.
     pub envoy_says: Option<String>,
-    /// A line for the operator's error log.
+    /// A line for the error log.
     pub alarm: Option<String>,
 }
 
@@ -43,8 +50,7 @@ impl Reply {
             headers: Cow::Borrowed(HEADERS),
             body: Cow::Owned(body),
             details: Cow::Borrowed(details::STORE_COUNT),
-            envoy_says: None,
-            alarm: None,
+            notes: None,
         }
     }
 }
@@ -66,8 +72,7 @@ impl Fault {
             headers: Cow::Borrowed(if allows { METHOD_HEADERS } else { HEADERS }),
             body: Cow::Borrowed(status.body),
             details: Cow::Borrowed(details),
-            envoy_says: None,
-            alarm: None,
+            notes: None,
         };
         Fault { status, reply }
     }
@@ -98,14 +103,18 @@ impl Fault {
 
     /// Adds what Envoy said in the store's place.
     pub fn envoy_says(mut self, text: &str) -> Fault {
-        self.reply.envoy_says = Some(text.to_owned());
+        self.notes().envoy_says = Some(text.to_owned());
         self
     }
 
     /// Adds a line for the operator's error log.
     pub fn alarm(mut self, line: String) -> Fault {
-        self.reply.alarm = Some(line);
+        self.notes().alarm = Some(line);
         self
+    }
+
+    fn notes(&mut self) -> &mut Notes {
+        self.reply.notes.get_or_insert_default()
     }
 }
 

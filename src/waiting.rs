@@ -30,7 +30,7 @@ pub struct Waiting {
 /// A request whose callout is to be sent again after a pause.
 #[derive(Clone, Debug)]
 pub struct Paused {
-    waiting: Waiting,
+    waiting: Box<Waiting>,
     /// When the pause is over.
     until: SystemTime,
     /// The answer if there is no time left by then.
@@ -57,7 +57,7 @@ impl Waiting {
     }
 
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
-    pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
+    pub fn resume(mut self: Box<Self>, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
         let store = self.callout.store();
         let verdict = store.judge(outcome, || self.elapsed(now()));
         let repeats = match verdict.again {
@@ -74,15 +74,18 @@ impl Waiting {
             return self.again(now).map_or(Step::Reply(verdict.reply), Step::Callout);
         }
         match now.checked_add(PAUSE).filter(|until| self.time_left(*until).is_some()) {
-            Some(until) => Step::Pause(Paused { waiting: self, until, otherwise: verdict.reply }),
+            Some(until) => {
+                Step::Pause(Box::new(Paused { waiting: self, until, otherwise: verdict.reply }))
+            }
             None => Step::Reply(verdict.reply),
         }
     }
 
     /// With one retry more, if there is time for it.
-    fn again(self, now: SystemTime) -> Option<Waiting> {
-        let timeout = self.time_left(now)?;
-        Some(Waiting { timeout, retries: self.retries.saturating_add(1), ..self })
+    fn again(mut self: Box<Self>, now: SystemTime) -> Option<Box<Waiting>> {
+        self.timeout = self.time_left(now)?;
+        self.retries = self.retries.saturating_add(1);
+        Some(self)
     }
 
     /// A quarter of the timeout at least.
@@ -148,7 +151,7 @@ mod tests {
     }
 
     /// A request whose first callout was sent at 0.
-    fn waiting() -> Waiting {
+    fn waiting() -> Box<Waiting> {
         let edge = Edge::new(br#"{"store":{"cluster":"c","timeout":"0.1s"}}"#).unwrap();
         let target = edge.locate(b"/v2/p1/os-vendor-backup-sharing/count").unwrap();
         let headers: [Header; 1] = [(b":method", b"GET")];
@@ -158,18 +161,18 @@ mod tests {
         }
     }
 
-    fn broken(waiting: Waiting, millis: u64) -> Step {
+    fn broken(waiting: Box<Waiting>, millis: u64) -> Step {
         waiting.resume(Outcome::Broken, || at(millis))
     }
 
-    fn sent(step: Step) -> Waiting {
+    fn sent(step: Step) -> Box<Waiting> {
         match step {
             Step::Callout(waiting) => waiting,
             step => panic!("{step}"),
         }
     }
 
-    fn paused(step: Step) -> Paused {
+    fn paused(step: Step) -> Box<Paused> {
         match step {
             Step::Pause(paused) => paused,
             step => panic!("{step}"),

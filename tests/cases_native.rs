@@ -3,10 +3,13 @@
 // Clippy takes helpers outside `#[test]` functions for production code unless told otherwise.
 #![cfg(test)]
 
+use std::time::SystemTime;
+
 use backup_sharing_count::call::Header;
-use backup_sharing_count::edge::{Decision, Edge};
+use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::store::{CalloutOutcome, NotSent, reads_headers};
+use backup_sharing_count::store::{NotSent, Outcome, reads_headers};
+use backup_sharing_count::waiting::Waiting;
 use testkit::cases::{Case, Cases, Expected, Unsent};
 
 #[test]
@@ -34,41 +37,50 @@ fn run(case: &Case, edge: &Edge) -> Result<(), String> {
     let mut headers: Vec<Header> = vec![(b":method", case.method.as_bytes()), (b":path", &target)];
     headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
 
-    match (edge.decide(located, headers.iter().copied()), &case.expect) {
-        (Decision::Pass, None) => Ok(()),
-        (Decision::Pass, Some(_)) => Err("it passes".to_owned()),
+    match (edge.begin(located, headers.iter().copied(), now), &case.expect) {
+        (Step::Continue, None) => Ok(()),
+        (Step::Continue, Some(_)) => Err("it passes".to_owned()),
         (_, None) => Err("it does not pass".to_owned()),
-        (Decision::Reply(reply), Some(expected)) => {
+        (Step::Reply(reply), Some(expected)) => {
             if case.callout.is_some() {
                 return Err(format!("the store is not asked: {}", reply.body));
             }
             check(&reply, expected)
         }
-        (Decision::Ask(callout), Some(expected)) => {
+        (Step::Callout(waiting), Some(expected)) => {
             match (&case.callout, case.unsent) {
                 (Some(expected), None) => {
-                    expected.check(&callout.headers())?;
+                    expected.check(&waiting.callout().headers())?;
                 }
                 (None, Some(_)) => {}
                 _ => return Err("the store is asked".to_owned()),
             }
-            check(&conclude(case, edge), expected)
+            match resume(case, waiting) {
+                Step::Reply(reply) => check(&reply, expected),
+                step => Err(format!("it {step}")),
+            }
         }
+        (step, _) => Err(format!("it {step}")),
     }
 }
 
-fn conclude(case: &Case, edge: &Edge) -> Reply {
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH
+}
+
+fn resume(case: &Case, waiting: Box<Waiting>) -> Step {
     let status = case.store.status.to_string();
     let (fields, body) = (case.store.headers(), case.store.body());
     let status = status.as_bytes();
+    let envoys: Header = (b"x-envoy-upstream-service-time", b"1");
     let headers = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
-    let headers: Vec<Header> = headers.filter(|_| reads_headers(status)).collect();
+    let headers: Vec<Header> = headers.chain([envoys]).filter(|_| reads_headers(status)).collect();
     let outcome = match case.unsent {
-        None => CalloutOutcome::Answered { status, headers: &headers, body: &body },
-        Some(Unsent::NoHost) => CalloutOutcome::NotSent(NotSent::NoHost),
-        Some(Unsent::UnknownCluster) => CalloutOutcome::NotSent(NotSent::UnknownCluster),
+        None => Outcome::Answered { status, headers: &headers, body: &body },
+        Some(Unsent::NoHost) => Outcome::NotSent(NotSent::NoHost),
+        Some(Unsent::UnknownCluster) => Outcome::NotSent(NotSent::UnknownCluster),
     };
-    edge.conclude(outcome).expect("a callout was to be sent")
+    waiting.resume(outcome, now)
 }
 
 fn check(reply: &Reply, expected: &Expected) -> Result<(), String> {

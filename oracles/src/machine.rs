@@ -336,5 +336,5 @@ fn check_edge_reply(reply: &Reply) {
         reply.headers.iter().skip(1).map(|(name, value)| (*name, &**value)).collect();
     let allow = [("allow", "GET")];
     assert_eq!(headers, if reply.status == 405 { &allow[..] } else { &[] });
-    assert!(reply.details.starts_with("edge_") && reply.alarm.is_none(), "{reply:?}");
+    assert!(reply.details.starts_with("edge_") && reply.notes.is_none(), "{reply:?}");
 }

@@ -65,7 +65,7 @@ impl Clock {
 
 /// Asserts that the filter repeats a callout as often as the contract does, and then answers as it does.
 /// The first callout was sent when the clock began.
-pub fn check(events: &[Event], first: Waiting, setup: &Setup, clock: &Clock) {
+pub fn check(events: &[Event], first: Box<Waiting>, setup: &Setup, clock: &Clock) {
     let mut events = events.iter();
     let (mut waiting, mut repeated, mut repeated_503) = (first, 0, false);
     let mut lateness = Duration::ZERO;
@@ -161,7 +161,7 @@ fn judge(event: &Event, setup: &Setup, clock: &Clock) -> (u16, &'static str, Rep
     }
 }
 
-fn resume(waiting: Waiting, end: &End, clock: &Clock) -> Step {
+fn resume(waiting: Box<Waiting>, end: &End, clock: &Clock) -> Step {
     let now = || clock.now();
     match end {
         End::Answered(answer) => {
@@ -187,7 +187,7 @@ fn check_reply(
     clock: &Clock,
 ) {
     if let End::Answered(answer) = &event.end {
-        assert_eq!((&found.alarm, &found.envoy_says), (&None, &None));
+        assert_eq!(found.notes, None);
         return store_answer::check_reply(answer, found, &|body| {
             let headers = answer.read_headers();
             let outcome = Outcome::Answered { status: &answer.status, headers: &headers, body };
@@ -204,7 +204,8 @@ fn check_reply(
         End::Envoy(word) if word.name != "late" => Some(word.text),
         _ => None,
     };
-    assert_eq!(found.envoy_says.as_deref(), text);
-    let alarm = found.alarm.as_deref().unwrap_or_default();
+    let notes = found.notes.clone().unwrap_or_default();
+    assert_eq!(notes.envoy_says.as_deref(), text);
+    let alarm = notes.alarm.unwrap_or_default();
     assert_eq!(alarm.contains("\"store\""), status == 500, "the log names the cluster: {alarm:?}");
 }

@@ -1,6 +1,6 @@
 //! What Envoy calls, through the SDK.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use crate::waiting::Waiting;
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
-        Box::new(Root { edge: None, pauses: Rc::default(), callouts: HashMap::new() })
+        Box::new(Root { edge: None, pauses: Rc::default(), callouts: VecDeque::new() })
     });
 }}
 
@@ -24,9 +24,9 @@ struct Root {
     /// `None` until a plugin configuration was taken.
     edge: Option<Rc<Edge>>,
     pauses: Rc<Pauses>,
-    /// The callouts that were sent after a pause, by token: the SDK hands their outcome to the context that
-    /// sent them. With each its request.
-    callouts: HashMap<u32, (u32, Waiting)>,
+    /// The callouts that were sent after a pause: token and request. The SDK hands their outcome to the
+    /// context that sent them.
+    callouts: VecDeque<(u32, u32, Box<Waiting>)>,
 }
 
 /// One request.
@@ -44,7 +44,7 @@ enum State {
     /// It continues to the next filter.
     Passed,
     /// It is held until its callout ends.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
 }
 
 /// Headers of up to so many fields are read in one host call (docs/decisions/2026-11-24-one-read.md).
@@ -84,7 +84,8 @@ impl RootContext for Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, fields: usize, _body: usize, _trailers: usize) {
-        if let Some((request, waiting)) = self.callouts.remove(&token) {
+        let place = self.callouts.iter().position(|(sent, ..)| *sent == token);
+        if let Some((_, request, waiting)) = place.and_then(|at| self.callouts.remove(at)) {
             let step = hear(self, fields, waiting);
             self.carry_on(request, step);
         }
@@ -98,7 +99,7 @@ impl Root {
             return; // Its client has gone.
         }
         if let Turn::Sent(token, waiting) = carry_out(request, step, &self.pauses) {
-            self.callouts.insert(token, (request, waiting));
+            self.callouts.push_back((token, request, waiting));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::imports;
 use crate::alarm;
 use crate::edge::Step;
 use crate::header_map::HeaderMap;
-use crate::reply::Reply;
+use crate::reply::{Notes, Reply};
 use crate::store::{MAX_BODY, NotSent, Outcome, reads_headers};
 use crate::waiting::{Paused, Waiting};
 
@@ -23,7 +23,7 @@ pub enum Turn {
     /// It is answered, or it pauses.
     Held,
     /// A callout was sent under this token.
-    Sent(u32, Waiting),
+    Sent(u32, Box<Waiting>),
 }
 
 /// Carries out a request's next step, and those that follow from it at once. The request is the effective
@@ -54,12 +54,12 @@ pub fn carry_out(request: u32, mut step: Step, pauses: &Pauses) -> Turn {
     }
 }
 
-fn not_sent(waiting: Waiting, reason: NotSent) -> Step {
+fn not_sent(waiting: Box<Waiting>, reason: NotSent) -> Step {
     waiting.resume(Outcome::NotSent(reason), now)
 }
 
 /// The step that follows from the outcome of a callout.
-pub fn hear(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
+pub fn hear(context: &dyn Context, fields: usize, waiting: Box<Waiting>) -> Step {
     if fields == 0 {
         // The answer broke off: to ask for its headers would be a panic of the SDK.
         return waiting.resume(Outcome::Broken, now);
@@ -76,16 +76,22 @@ pub fn hear(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
 }
 
 fn answer(reply: &Reply) {
-    if let Some(line) = &reply.alarm {
-        log_alarm(line);
-    }
-    if let Some(text) = &reply.envoy_says {
-        // It is `Ok`, or a panic of the SDK.
-        let _ = hostcalls::set_property(vec![ENVOY_SAYS], Some(text.as_bytes()));
+    if let Some(notes) = &reply.notes {
+        note(notes);
     }
     if !imports::send_local_response(reply) {
         // A client must not wait for an answer that never comes.
         let _ = hostcalls::reset_http_request();
+    }
+}
+
+fn note(notes: &Notes) {
+    if let Some(line) = &notes.alarm {
+        log_alarm(line);
+    }
+    if let Some(text) = &notes.envoy_says {
+        // It is `Ok`, or a panic of the SDK.
+        let _ = hostcalls::set_property(vec![ENVOY_SAYS], Some(text.as_bytes()));
     }
 }
 
@@ -121,7 +127,7 @@ pub fn now() -> SystemTime {
 /// The requests that pause, in the order in which their pauses end. While there are any, their root context
 /// has ticks.
 #[derive(Default)]
-pub struct Pauses(Cell<VecDeque<(u32, Paused)>>);
+pub struct Pauses(Cell<VecDeque<(u32, Box<Paused>)>>);
 
 /// How often ended pauses are looked for.
 const TICK: Duration = Duration::from_millis(2);
@@ -131,7 +137,7 @@ const TICK: Duration = Duration::from_millis(2);
 const MOST_IN_A_TICK: usize = 100;
 
 impl Pauses {
-    fn push(&self, request: u32, paused: Paused) {
+    fn push(&self, request: u32, paused: Box<Paused>) {
         let mut queue = self.0.take();
         if queue.is_empty() {
             set_tick_period(TICK);
@@ -141,7 +147,7 @@ impl Pauses {
     }
 
     /// Those whose pauses have ended, or some of them: the others' turn is at the next tick.
-    pub fn ended(&self, now: SystemTime) -> Vec<(u32, Paused)> {
+    pub fn ended(&self, now: SystemTime) -> Vec<(u32, Box<Paused>)> {
         let mut queue = self.0.take();
         let mut ended = Vec::new();
         while ended.len() < MOST_IN_A_TICK

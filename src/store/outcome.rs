@@ -245,15 +245,15 @@ mod tests {
     #[test]
     fn what_was_not_sent_is_told_apart() {
         let Verdict { reply, again } = judge(Outcome::NotSent(NotSent::NoHost));
-        assert_eq!((reply.status, reply.alarm, again), (503, None, Again::Never));
+        assert_eq!((reply.status, reply.notes, again), (503, None, Again::Never));
         assert_eq!(reply.details, "store_unavailable:no_host");
         let Verdict { reply, again } = judge(Outcome::NotSent(NotSent::UnknownCluster));
         assert_eq!((reply.status, again), (500, Again::Never));
-        assert!(reply.alarm.unwrap().contains("\"counts\""));
+        assert!(reply.notes.unwrap().alarm.unwrap().contains("\"counts\""));
         assert!(!reply.body.contains("counts"), "not the client's business");
         let odd = Store { cluster: "a\nb".to_owned(), ..store() };
         let verdict = odd.judge(Outcome::NotSent(NotSent::UnknownCluster), || Duration::ZERO);
-        assert!(verdict.reply.alarm.unwrap().contains(r#""a\nb""#), "one line");
+        assert!(verdict.reply.notes.unwrap().alarm.unwrap().contains(r#""a\nb""#), "one line");
     }
 
     #[test]
@@ -286,12 +286,13 @@ mod tests {
             let body = [reset, text].concat();
             let Verdict { reply, again: found } = answered(status, &[], &body);
             assert_eq!((reply.status, &*reply.details, found), (answer, details, again), "{text}");
-            assert_eq!(reply.envoy_says, Some(body.clone()), "for the access log");
+            let notes = reply.notes.unwrap();
+            assert_eq!(notes.envoy_says, Some(body.clone()), "for the access log");
             assert!(!reply.body.contains("upstream"), "not the client's business");
             // Envoy marks what comes from a host.
             let time: Header = (b"x-envoy-upstream-service-time", b"3");
             let Verdict { reply, .. } = answered(status, &[time], &body);
-            assert_eq!(reply.envoy_says, None, "{text}");
+            assert_eq!(reply.notes, None, "{text}");
         }
         let Verdict { reply, again } = answered("504", &[], "upstream request timeout");
         assert_eq!((&*reply.details, again), ("store_timeout", Again::Never));

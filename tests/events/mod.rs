@@ -4,7 +4,11 @@ use testkit::wasm::{End, Host, LocalReply, Step};
 
 pub const PATH: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count";
 pub const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
-const ANSWER: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
+const ANSWER: [(&[u8], &[u8]); 3] = [
+    (b":status", b"200"),
+    (b"content-type", b"application/json"),
+    (b"x-envoy-upstream-service-time", b"1"),
+];
 
 /// A kind of request.
 pub struct Kind {
