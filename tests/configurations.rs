@@ -122,7 +122,7 @@ fn envoy_takes_and_refuses_them() {
 
 #[test]
 fn a_struct_means_the_same_as_a_string() {
-    let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"]}}"#;
+    let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"],"retries":3}}"#;
     let string = format!(
         "'@type': type.googleapis.com/google.protobuf.StringValue
                   value: {}",
@@ -135,7 +135,17 @@ fn a_struct_means_the_same_as_a_string() {
         yaml.replace(&string, &format!("{object}\n                  value: {value}"))
     };
     assert_eq!(refusal(&with(json)), None);
-    let refused = refusal(&with(r#"{"store":{"cluster":"c","timeout":5}}"#)).unwrap();
-    let expected = "store.timeout: invalid type: floating point `5.0`, expected a duration";
-    assert!(refused.starts_with(expected), "{refused}");
+    for (member, expected) in [
+        (
+            r#""timeout":5"#,
+            "store.timeout: invalid type: floating point `5.0`, expected a duration",
+        ),
+        (
+            r#""retries":4"#,
+            "store.retries: invalid value: floating point `4.0`, expected an integer from 0 to 3",
+        ),
+    ] {
+        let refused = refusal(&with(&format!(r#"{{"store":{{"cluster":"c",{member}}}}}"#)));
+        assert!(refused.as_ref().is_some_and(|line| line.starts_with(expected)), "{refused:?}");
+    }
 }

@@ -8,7 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::fields::{
-    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Statuses, Timeout, Unknown,
+    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Retries, Statuses, Timeout,
+    Unknown,
 };
 use super::{Config, ConfigError, one_line};
 use crate::filters::FilterRules;
@@ -38,6 +39,7 @@ struct StoreFields {
     path_prefix: PathPrefix,
     timeout: Timeout,
     forward_headers: Vec<HeaderName>,
+    retries: Retries,
 }
 
 /// How strictly queries are read.
@@ -74,6 +76,7 @@ impl Default for StoreFields {
             path_prefix: PathPrefix(String::new()),
             timeout: Timeout(Duration::from_secs(1)),
             forward_headers: FORWARD_HEADERS.map(|name| HeaderName(name.to_owned())).into(),
+            retries: Retries(2),
         }
     }
 }
@@ -110,6 +113,7 @@ impl StoreFields {
             path_prefix: self.path_prefix.0,
             timeout: self.timeout.0,
             forward_headers: self.forward_headers.into_iter().map(|name| name.0).collect(),
+            retries: self.retries.0,
         })
     }
 }

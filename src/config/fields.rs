@@ -140,6 +140,45 @@ impl TryFrom<Vec<Word>> for Statuses {
     }
 }
 
+/// `store.retries`.
+pub struct Retries(pub u32);
+
+impl<'de> Deserialize<'de> for Retries {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_u32(Number)
+    }
+}
+
+/// Reads retries: `2`, and `2.0` too, for a `Struct` has only doubles.
+struct Number;
+
+impl Number {
+    fn find<E: Error>(self, is: impl Fn(u32) -> bool, got: Unexpected) -> Result<Retries, E> {
+        let found = (0..=3).find(|&retries| is(retries));
+        found.map(Retries).ok_or_else(|| E::invalid_value(got, &self))
+    }
+}
+
+impl Visitor<'_> for Number {
+    type Value = Retries;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an integer from 0 to 3")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Retries, E> {
+        self.find(|retries| u64::from(retries) == number, Unexpected::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Retries, E> {
+        self.find(|retries| i64::from(retries) == number, Unexpected::Signed(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Retries, E> {
+        self.find(|retries| f64::from(retries) == number, Unexpected::Float(number))
+    }
+}
+
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {

@@ -25,6 +25,8 @@ pub struct Store {
     pub timeout: Duration,
     /// The client's headers that go along, in lower case.
     pub forward_headers: Vec<String>,
+    /// How many times a callout may be sent again; 0 to 3.
+    pub retries: u32,
 }
 
 /// An HTTP request for the host to send.
@@ -153,6 +155,7 @@ mod tests {
             path_prefix: String::new(),
             timeout: Duration::from_secs(1),
             forward_headers: vec!["tracestate".to_owned()],
+            retries: 2,
         };
         let project = ProjectId::parse("p1").unwrap();
         let request = CountRequest { project, filters: Filters::default() };

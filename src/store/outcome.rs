@@ -156,6 +156,7 @@ mod tests {
             path_prefix: String::new(),
             timeout: Duration::from_millis(160),
             forward_headers: Vec::new(),
+            retries: 2,
         }
     }
 

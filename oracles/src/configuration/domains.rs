@@ -61,6 +61,11 @@ pub fn timeout(text: &str) -> Option<Duration> {
     fits.then(|| Duration::from_millis(millis))
 }
 
+/// "0 to 3", and "integers may come as `2.0`".
+pub fn retries(number: f64) -> Option<u32> {
+    [0_u32, 1, 2, 3].into_iter().find(|retries| f64::from(*retries) == number)
+}
+
 /// "header names; pseudo-headers, `host`, hop-by-hop, `content-*` and `x-envoy-*` names are
 /// refused", and `accept`, which the callout sets itself.
 pub fn forwarded_header(text: &str) -> Option<String> {

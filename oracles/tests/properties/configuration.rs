@@ -18,6 +18,9 @@ const PIECES: &[&str] = &[
     "true",
     "1",
     "-1",
+    "2.0",
+    "e0",
+    "\"retries\":",
     "1e999",
     "\\n",
     "\\u0041",
@@ -124,6 +127,10 @@ const FIELDS: &[(&str, &[&str])] = &[
             "[\"trailers\"]",
         ],
     ),
+    (
+        "retries",
+        &["0", "3", "4", "-1", "2.0", "2.5", "1e0", "-0", "30e-1", "\"2\"", "true", "null"],
+    ),
     ("unknown", &["\"reject\"", "\"ignore\"", "\"Reject\"", "true"]),
     (
         "statuses",
@@ -146,11 +153,11 @@ fn section(name: &'static str, fields: std::ops::Range<usize>) -> impl Strategy<
 
 /// A configuration as JSON.
 fn configurations() -> impl Strategy<Value = Vec<u8>> {
-    let mode = prop_oneof![2 => Just(String::new()), 1 => member(8..9)];
+    let mode = prop_oneof![2 => Just(String::new()), 1 => member(9..10)];
     let store = prop_oneof![
-        3 => section("store", 1..6)
+        3 => section("store", 1..7)
             .prop_map(|store| store.replacen('{', "{\"cluster\":\"c\",", 1).replace(",}", "}")),
-        1 => section("store", 0..6),
+        1 => section("store", 0..7),
     ];
     let filters = prop_oneof![1 => Just(String::new()), 1 => section("filters", 6..8)];
     (mode, store, filters).prop_map(|sections| {
