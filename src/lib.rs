@@ -18,7 +18,7 @@
 //! use backup_sharing_count::edge::{Decision, Edge};
 //! use backup_sharing_count::store::CalloutOutcome;
 //!
-//! let edge = Edge::new(br#"{"store": {"cluster": "count_store"}}"#)?;
+//! let edge = Edge::new(br#"{"store": {"cluster": "count_store", "authority": "count-store"}}"#)?;
 //!
 //! // A request for another path passes.
 //! assert!(edge.locate(b"/v2/p1/os-vendor-backup-sharing/detail").is_none());

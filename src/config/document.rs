@@ -96,16 +96,18 @@ impl Document {
 
 impl StoreFields {
     fn check(self) -> Result<Store, ConfigError> {
-        let missing = |field, expected: &str| {
-            ConfigError(one_line(&format!("store.{field}: expected {expected}, got nothing")))
-        };
         let Some(Cluster(cluster)) = self.cluster else {
-            return Err(missing("cluster", Cluster::EXPECTED));
+            let line = format!("store.cluster: expected {}, got nothing", Cluster::EXPECTED);
+            return Err(ConfigError(line));
         };
-        let Some(Authority(authority)) = self.authority.or_else(|| Authority::parse(&cluster))
+        let Some(Authority(authority)) = self.authority.or_else(|| default_authority(&cluster))
         else {
-            let expected = format!("one, since the cluster's name \"{cluster}\" is none");
-            return Err(missing("authority", &expected));
+            let line = format!(
+                "store.authority: expected {}, for the cluster's name \"{cluster}\" cannot be sent \
+                 as one: set store.authority",
+                Authority::EXPECTED
+            );
+            return Err(ConfigError(one_line(&line)));
         };
         Ok(Store {
             cluster,
@@ -116,6 +118,12 @@ impl StoreFields {
             retries: self.retries.0,
         })
     }
+}
+
+/// The cluster's name, if every store takes it. RFC 3986 allows `_` in a host, and strict stores
+/// such as Django refuse it, so it is sent only if somebody asked for it.
+fn default_authority(cluster: &str) -> Option<Authority> {
+    Authority::parse(cluster).filter(|_| !cluster.contains('_'))
 }
 
 /// A field that has no default. Where derive reads an option, `null` would be none.

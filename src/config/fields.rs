@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use crate::accept::is_tchar;
 use crate::filters::FilterRules;
+use crate::percent::decode_path;
 use crate::values::StatusWord;
 
 /// A value that stands in the configuration as a string.
@@ -82,9 +83,9 @@ fields! {
     };
 
     /// `store.path_prefix`.
-    PathPrefix(String) = "nothing, or an absolute path without a trailing /", |text| {
-        is_path_prefix(text).then(|| text.to_owned())
-    };
+    PathPrefix(String) =
+        "nothing, or an absolute path without a trailing / and without dot segments",
+        |text| is_path_prefix(text).then(|| text.to_owned());
 
     /// `store.timeout`, in whole milliseconds.
     Timeout(Duration) = "a duration such as \"1.5s\", from 0.001s to 60s", |text| {
@@ -213,7 +214,13 @@ fn is_path_text(text: &str, extra: &[u8]) -> bool {
 
 fn is_path_prefix(path: &str) -> bool {
     let absolute = path.starts_with('/') && !path.starts_with("//") && !path.ends_with('/');
-    path.is_empty() || (absolute && is_path_text(path, b"-._~!$&'()*+,;=:@/"))
+    let well_formed = absolute && is_path_text(path, b"-._~!$&'()*+,;=:@/");
+    path.is_empty() || (well_formed && !path.split('/').any(is_dot_segment))
+}
+
+/// `.` or `..`, once decoded. Whoever resolves it on the way asks for a path that nobody configured.
+fn is_dot_segment(segment: &str) -> bool {
+    matches!(&decode_path(segment.as_bytes())[..], b"." | b"..")
 }
 
 /// A protobuf JSON duration: seconds, up to nine decimals, `s`.

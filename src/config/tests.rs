@@ -54,3 +54,19 @@ fn every_field_is_taken() {
     assert!(!rules.reject_unknown);
     assert_eq!(rules.statuses.len(), 1);
 }
+
+#[test]
+fn a_cluster_whose_name_no_strict_store_takes_needs_an_authority() {
+    let named = |name| config(&format!(r#"{{"store":{{"cluster":"{name}"}}}}"#)).map(drop);
+    let refused = |name| {
+        Err(format!(
+            "store.authority: expected a host, or a host and a port, for the cluster's name \
+             \"{name}\" cannot be sent as one: set store.authority"
+        ))
+    };
+    assert_eq!(named("count-store"), Ok(()));
+    assert_eq!(named("count_store"), refused("count_store"));
+    assert_eq!(named("a\\nb"), refused("a\\nb"), "one line");
+    let given = store(r#","authority":"count_store""#).unwrap();
+    assert_eq!(given.authority, "count_store");
+}

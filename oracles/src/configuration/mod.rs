@@ -132,7 +132,7 @@ impl Reader {
             self.wrong.push("store.cluster".to_owned());
             return None;
         };
-        let authority = authority.or_else(|| domains::authority(&cluster));
+        let authority = authority.or_else(|| domains::authority_of_cluster(&cluster));
         if authority.is_none() {
             self.wrong.push("store.authority".to_owned());
         }
