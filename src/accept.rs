@@ -37,10 +37,15 @@ struct MediaRange<'a> {
 }
 
 impl<'a> MediaRange<'a> {
-    /// `None` if the element is not a media range of RFC 9110 §12.5.1.
+    /// `None` if the element is not a media range of RFC 9110 §12.5.1. `*` is read as `*/*`: Java's
+    /// own HTTP client sent it until version 19 (`docs/decisions/`).
     fn parse(element: &'a [u8]) -> Option<MediaRange<'a>> {
         let (kind, rest) = token(trim(element))?;
-        let (subtype, mut rest) = token(rest.strip_prefix(b"/")?)?;
+        let (subtype, mut rest) = match rest.strip_prefix(b"/") {
+            Some(rest) => token(rest)?,
+            None if kind == b"*" => (kind, rest),
+            None => return None,
+        };
         if kind == b"*" && subtype != b"*" {
             return None;
         }
@@ -133,18 +138,23 @@ impl<'a> Value<'a> {
     }
 }
 
-/// `qvalue` of RFC 9110 §12.4.2: `0`, `1`, and at most three decimals.
+/// `qvalue` of RFC 9110 §12.4.2: `0`, `1`, and at most three decimals. `.2` is read as `0.2`, for
+/// Java's client again.
 fn qvalue(value: &Value) -> Option<Weight> {
-    let Value::Token([whole @ (b'0' | b'1'), rest @ ..]) = value else {
+    let Value::Token(token) = *value else {
         return None;
     };
-    let decimals = match rest {
-        [] => rest,
-        [b'.', decimals @ ..] if decimals.len() <= 3 => decimals,
+    let (whole, decimals) = match token {
+        [whole @ (b'0' | b'1')] => (*whole, &[][..]),
+        [whole @ (b'0' | b'1'), b'.', decimals @ ..] => (*whole, decimals),
+        [b'.', decimals @ ..] if !decimals.is_empty() => (b'0', decimals),
         _ => return None,
     };
+    if decimals.len() > 3 {
+        return None;
+    }
     let digit = |byte: u8| char::from(byte).to_digit(10);
-    let mut weight = digit(*whole)?;
+    let mut weight = digit(whole)?;
     for at in 0..3 {
         let decimal = decimals.get(at).map_or(Some(0), |&byte| digit(byte))?;
         weight = weight.checked_mul(10)?.checked_add(decimal)?;
@@ -217,7 +227,16 @@ mod tests {
             "application/json;q=1.000",
             "application/json;Q=1.",
             "application/json;;q=1;",
+            "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
             "text/html, image/gif, image/jpeg, */*; q=0.2",
+            "text/html, *",
+            "text/html, * ; q=.2",
+            "*;q=0, application/json;q=.2",
+            "application/json;q=.001",
+            "application/json;q=.",
+            "application/json;q=.0000",
+            "*/;q=0",
+            "**;q=0",
             "text/html,application/json",
             "text/html;q=0.9, */*;q=0.1",
             "*/*;q=0, application/json",
@@ -227,14 +246,13 @@ mod tests {
             "text/html;x=\"a,application/xml;q=0\",*/*",
             "text/html;x=\"\\\",\", */*",
             "garbage",
-            "*",
             "*/json",
+            "*/json;q=0",
             "text/html;x=\"\u{1}\"",
             "application/json;q=1.5",
             "application/json;q=1.001",
             "application/json;q=0.0001",
             "application/json;q=\"1\"",
-            "application/json;q=.2",
             "application/json;q=0;q=1",
             "application/json; q = 1",
             "application/json x",
@@ -266,7 +284,11 @@ mod tests {
             "application/json;q=0, application/*;q=1",
             "text/html, garbage",
             "text/html;x=\"a,*/*\"",
-            "text/html, image/gif, *; q=.2, */*; q=.2",
+            "application/json;q=.0",
+            "application/json;q=.000, *;q=.2",
+            "*;q=0",
+            "*;version=1",
+            "text/html, *x",
         ] {
             assert!(!accepts(&[field]), "{field}");
         }

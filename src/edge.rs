@@ -31,7 +31,7 @@ pub enum Step {
     /// Answer it.
     Reply(Reply),
     /// Send the callout; its outcome goes to [`Waiting::resume`].
-    Callout(Box<Waiting>),
+    Callout(Waiting),
     /// Wait a little, then call [`Paused::over`].
     Pause(Box<Paused>),
 }
@@ -72,7 +72,7 @@ impl Edge {
         let request = self.call.check(target, headers.clone())?;
         let Some(store) = &self.store else { return Ok(Step::Continue) };
         let callout = store.ask(&request, headers)?;
-        Ok(Step::Callout(Box::new(Waiting::new(callout, now()))))
+        Ok(Step::Callout(Waiting::new(callout, now())))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::config::whole_milliseconds;
 use crate::edge::Step;
 use crate::reply::Reply;
 use crate::store::{Again, Callout, Outcome};
@@ -30,7 +31,7 @@ pub struct Waiting {
 /// A request whose callout is to be sent again after a pause.
 #[derive(Clone, Debug)]
 pub struct Paused {
-    waiting: Box<Waiting>,
+    waiting: Waiting,
     /// When the pause is over.
     until: SystemTime,
     /// The answer if there is no time left by then.
@@ -49,15 +50,13 @@ impl Waiting {
         &self.callout
     }
 
-    /// How long the whole answer may take, in whole milliseconds. At least one: Envoy reads 0 as no timeout
-    /// at all.
+    /// How long the whole answer may take.
     pub fn timeout(&self) -> Duration {
-        let nanos = u64::try_from(self.timeout.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_millis(nanos.div_ceil(1_000_000).max(1))
+        self.timeout
     }
 
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
-    pub fn resume(mut self: Box<Self>, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
+    pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
         let store = self.callout.store();
         let verdict = store.judge(outcome, || self.elapsed(now()));
         let repeats = match verdict.again {
@@ -82,17 +81,18 @@ impl Waiting {
     }
 
     /// With one retry more, if there is time for it.
-    fn again(mut self: Box<Self>, now: SystemTime) -> Option<Box<Waiting>> {
+    fn again(mut self, now: SystemTime) -> Option<Waiting> {
         self.timeout = self.time_left(now)?;
         self.retries = self.retries.saturating_add(1);
         Some(self)
     }
 
-    /// A quarter of the timeout at least.
+    /// A quarter of the timeout at least, in whole milliseconds: Envoy knows no smaller unit, and reads 0 as
+    /// no timeout at all.
     fn time_left(&self, now: SystemTime) -> Option<Duration> {
         let whole = self.callout.store().timeout;
         let left = whole.saturating_sub(self.elapsed(now));
-        (left.saturating_mul(4) >= whole).then_some(left)
+        (left.saturating_mul(4) >= whole).then(|| whole_milliseconds(left))
     }
 
     /// None if the clock was set back.
@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// A request whose first callout was sent at 0.
-    fn waiting() -> Box<Waiting> {
+    fn waiting() -> Waiting {
         let edge = Edge::new(br#"{"store":{"cluster":"c","timeout":"0.1s"}}"#).unwrap();
         let target = edge.locate(b"/v2/p1/os-vendor-backup-sharing/count").unwrap();
         let headers: [Header; 1] = [(b":method", b"GET")];
@@ -161,11 +161,11 @@ mod tests {
         }
     }
 
-    fn broken(waiting: Box<Waiting>, millis: u64) -> Step {
+    fn broken(waiting: Waiting, millis: u64) -> Step {
         waiting.resume(Outcome::Broken, || at(millis))
     }
 
-    fn sent(step: Step) -> Box<Waiting> {
+    fn sent(step: Step) -> Waiting {
         match step {
             Step::Callout(waiting) => waiting,
             step => panic!("{step}"),

@@ -68,7 +68,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH
 }
 
-fn resume(case: &Case, waiting: Box<Waiting>) -> Step {
+fn resume(case: &Case, waiting: Waiting) -> Step {
     let status = case.store.status.to_string();
     let (fields, body) = (case.store.headers(), case.store.body());
     let status = status.as_bytes();

@@ -7,7 +7,12 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup_sharing_count::config::Config;
+use jsonschema::Validator;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde::Deserialize;
+use serde_json::Value;
 use testkit::edge::envoy_config;
 use testkit::envoy::{Verdict, validate};
 use testkit::ports::dead_address;
@@ -64,15 +69,66 @@ fn the_code_takes_and_refuses_them() {
     }
 }
 
-#[test]
-fn the_schema_takes_and_refuses_them() {
+fn schema() -> Validator {
     let path = workspace::root().join("docs/plugin-configuration.schema.json");
     let schema = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+fn the_schema_takes_and_refuses_them() {
+    let validator = schema();
     for case in configurations().iter().filter(|case| case.schema) {
         let json = serde_json::from_str(&case.json()).unwrap();
         assert_eq!(validator.is_valid(&json), case.refused.is_none(), "{}", case.name);
     }
+}
+
+/// Texts that are nearly a value of a field, from pieces that matter to its domain.
+fn nearly(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+    vec(select(pieces), 0..12).prop_map(|pieces| pieces.concat())
+}
+
+/// The cases above are examples; here are many more.
+#[test]
+fn the_schema_and_the_code_agree_about_what_is_nearly_valid() {
+    let host = &["::", ":", "[", "]", "1", "0", "ab", "1:", "1:2:3:", "1.2.3.4", ".", "_", "%4"];
+    let port = &["a", "[::1]", ":", "0", "00", "6553", "65535", "5", "6", "9", "+", "c_d"];
+    let path = &["/", ".", "..", "%2e", "%2E", "a", "%", "%25", "2e", "//", "?"];
+    let timeout = &["0", "1", "5", "6", "60", "59", "9", ".", "s", "000", "-"];
+    let number = &["0", "1", "2", "3", "4", ".", "e", "-", ".0"];
+    let schema = schema();
+    let agree = |members: &str| {
+        let json = format!(r#"{{"store":{{{members}}}}}"#);
+        let Ok(value) = serde_json::from_str(&json) else { return };
+        let taken = Config::parse(json.as_bytes());
+        assert_eq!(schema.is_valid(&value), taken.is_ok(), "{json}: {taken:?}");
+    };
+    let texts = (nearly(host), nearly(port), nearly(path), nearly(timeout), nearly(number));
+    let config = proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
+    proptest!(config, |((host, port, path, timeout, number) in texts)| {
+        for authority in [&host, &port, &format!("[{host}]")] {
+            agree(&format!(r#""cluster":"{authority}""#));
+            agree(&format!(r#""cluster":"c","authority":"{authority}""#));
+        }
+        agree(&format!(r#""cluster":"c","path_prefix":"/{path}""#));
+        agree(&format!(r#""cluster":"c","timeout":"{timeout}s""#));
+        agree(&format!(r#""cluster":"c","retries":{number}"#));
+    });
+}
+
+/// The configuration that the README sets as an example.
+#[test]
+fn the_readmes_configuration_is_taken() {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("## Into your Envoy").unwrap();
+    let (snippet, _) = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap();
+    let snippet: Value = serde_saphyr::from_str(snippet).unwrap();
+    let filter = &snippet["http_filters"][0]["typed_config"]["config"];
+    let value = &filter["configuration"]["value"];
+    let config = Config::parse(value.to_string().as_bytes()).unwrap();
+    // Strict stores refuse the cluster's name, for its `_`.
+    assert_eq!(config.store.unwrap().authority, "count-store");
 }
 
 fn yaml(listeners: &[(&str, &str)]) -> String {
@@ -122,11 +178,11 @@ fn envoy_takes_and_refuses_them() {
 
 #[test]
 fn a_struct_means_the_same_as_a_string() {
-    let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"]}}"#;
+    let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"],"retries":3}}"#;
     let string = format!(
         "'@type': type.googleapis.com/google.protobuf.StringValue
                   value: {}",
-        serde_json::Value::from(json)
+        Value::from(json)
     );
     let yaml = yaml(&[("edge", json)]);
     assert!(yaml.contains(&string), "{yaml}");
@@ -135,7 +191,17 @@ fn a_struct_means_the_same_as_a_string() {
         yaml.replace(&string, &format!("{object}\n                  value: {value}"))
     };
     assert_eq!(refusal(&with(json)), None);
-    let refused = refusal(&with(r#"{"store":{"cluster":"c","timeout":5}}"#)).unwrap();
-    let expected = "store.timeout: invalid type: floating point `5.0`, expected a duration";
-    assert!(refused.starts_with(expected), "{refused}");
+    for (member, expected) in [
+        (
+            r#""timeout":5"#,
+            "store.timeout: invalid type: floating point `5.0`, expected a duration",
+        ),
+        (
+            r#""retries":4"#,
+            "store.retries: invalid value: floating point `4.0`, expected an integer from 0 to 3",
+        ),
+    ] {
+        let refused = refusal(&with(&format!(r#"{{"store":{{"cluster":"c",{member}}}}}"#)));
+        assert!(refused.as_ref().is_some_and(|line| line.starts_with(expected)), "{refused:?}");
+    }
 }

@@ -13,6 +13,7 @@
 //! | `*/json` | no range (§12.5.1 knows `*/*` alone) | allowed | refused |
 //! | controls in quoted strings | refused, but for tab (§5.6.4) | allowed, but for CR and LF | refused |
 //! | bytes beyond ASCII in quoted strings | allowed | not UTF-8, not text | stand-ins |
+//! | a range `*`, a weight `.2` | refused | refused; any value | `*/*` and `0.2`, as the contract says |
 
 use backup_sharing_count::accept::accepts_json;
 use mediatype::{MediaType, Name};
@@ -82,7 +83,7 @@ fn split(field: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 /// The media range that an element is, if it is one.
 fn range(element: &[u8]) -> Option<Range> {
-    let element = without_empty_parameters(element);
+    let element = in_full(without_empty_parameters(element));
     let simple = simplify(&element)?;
     let parsed = MediaType::parse(&simple).ok()?;
     // What was written where the library found `part` of it, in lower case.
@@ -153,6 +154,15 @@ fn without_empty_parameters(element: &[u8]) -> Vec<u8> {
     joined[start..].to_vec()
 }
 
+/// `element` with `*/*` where it has the range `*`.
+fn in_full(element: Vec<u8>) -> Vec<u8> {
+    let parameters = element.iter().position(|&byte| byte == b';').unwrap_or(element.len());
+    match element[..parameters].trim_ascii_end() {
+        b"*" => [b"*/*", &element[1..]].concat(),
+        _ => element,
+    }
+}
+
 /// A value as it is meant: without quotation marks, and a quoted pair as its second character.
 fn unquoted(value: &[u8]) -> Vec<u8> {
     let Some(inside) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
@@ -166,14 +176,15 @@ fn unquoted(value: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// `qvalue` of RFC 9110 §12.4.2, in thousandths.
+/// `qvalue` of RFC 9110 §12.4.2, in thousandths; the zero before decimals may be missing.
 fn thousandths(weight: &str) -> Option<u32> {
     let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     match (whole, format!("{decimals:0<3}").parse()) {
-        ("0", Ok(thousandths)) => Some(thousandths),
+        ("", _) if decimals.is_empty() => None,
+        ("" | "0", Ok(thousandths)) => Some(thousandths),
         ("1", Ok(0)) => Some(1000),
         _ => None,
     }

@@ -80,6 +80,17 @@ impl Json {
         }
     }
 
+    /// Whether it has a number of more digits than a double keeps, which readers round differently
+    /// (RFC 8259 §6).
+    pub fn has_long_number(&self) -> bool {
+        match self {
+            Json::Number(written) => written.bytes().filter(u8::is_ascii_digit).count() > 15,
+            Json::Array(values) => values.iter().any(Json::has_long_number),
+            Json::Object(members) => members.iter().any(|(_, value)| value.has_long_number()),
+            _ => false,
+        }
+    }
+
     /// How deep arrays and objects nest.
     pub fn depth(&self) -> usize {
         let inside = match self {
@@ -88,6 +99,14 @@ impl Json {
             _ => return 0,
         };
         1 + inside.unwrap_or_default()
+    }
+
+    /// The double that a number is.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Json::Number(written) => written.parse().ok(),
+            _ => None,
+        }
     }
 
     /// The text of a string.

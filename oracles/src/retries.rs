@@ -65,7 +65,7 @@ impl Clock {
 
 /// Asserts that the filter repeats a callout as often as the contract does, and then answers as it does.
 /// The first callout was sent when the clock began.
-pub fn check(events: &[Event], first: Box<Waiting>, setup: &Setup, clock: &Clock) {
+pub fn check(events: &[Event], first: Waiting, setup: &Setup, clock: &Clock) {
     let mut events = events.iter();
     let (mut waiting, mut repeated, mut repeated_503) = (first, 0, false);
     let mut lateness = Duration::ZERO;
@@ -161,7 +161,7 @@ fn judge(event: &Event, setup: &Setup, clock: &Clock) -> (u16, &'static str, Rep
     }
 }
 
-fn resume(waiting: Box<Waiting>, end: &End, clock: &Clock) -> Step {
+fn resume(waiting: Waiting, end: &End, clock: &Clock) -> Step {
     let now = || clock.now();
     match end {
         End::Answered(answer) => {

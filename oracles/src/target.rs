@@ -37,6 +37,8 @@ pub fn lines_of_fields(text: &[u8]) {
         };
         let value = match field {
             "forward_headers" | "statuses" => format!("[{}]", quoted(value)),
+            // Numbers, and whatever else a line holds in their place.
+            "retries" => value.to_owned(),
             _ => quoted(value),
         };
         section.push(format!("{}:{value}", quoted(field)));

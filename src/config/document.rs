@@ -8,7 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::fields::{
-    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Statuses, Timeout, Unknown,
+    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Retries, Statuses, Timeout,
+    Unknown,
 };
 use super::{Config, ConfigError, one_line};
 use crate::filters::FilterRules;
@@ -38,7 +39,7 @@ struct StoreFields {
     path_prefix: PathPrefix,
     timeout: Timeout,
     forward_headers: Vec<HeaderName>,
-    retries: u32,
+    retries: Retries,
 }
 
 /// How strictly queries are read.
@@ -75,7 +76,7 @@ impl Default for StoreFields {
             path_prefix: PathPrefix(String::new()),
             timeout: Timeout(Duration::from_secs(1)),
             forward_headers: FORWARD_HEADERS.map(|name| HeaderName(name.to_owned())).into(),
-            retries: 2,
+            retries: Retries(2),
         }
     }
 }
@@ -95,16 +96,18 @@ impl Document {
 
 impl StoreFields {
     fn check(self) -> Result<Store, ConfigError> {
-        let missing = |field, expected: &str| {
-            ConfigError(one_line(&format!("store.{field}: expected {expected}, got nothing")))
-        };
         let Some(Cluster(cluster)) = self.cluster else {
-            return Err(missing("cluster", Cluster::EXPECTED));
+            let line = format!("store.cluster: expected {}, got nothing", Cluster::EXPECTED);
+            return Err(ConfigError(line));
         };
-        let Some(Authority(authority)) = self.authority.or_else(|| Authority::parse(&cluster))
+        let Some(Authority(authority)) = self.authority.or_else(|| default_authority(&cluster))
         else {
-            let expected = format!("one, since the cluster's name \"{cluster}\" is none");
-            return Err(missing("authority", &expected));
+            let line = format!(
+                "store.authority: expected {}, for the cluster's name \"{cluster}\" cannot be sent \
+                 as one: set store.authority",
+                Authority::EXPECTED
+            );
+            return Err(ConfigError(one_line(&line)));
         };
         Ok(Store {
             cluster,
@@ -112,9 +115,15 @@ impl StoreFields {
             path_prefix: self.path_prefix.0,
             timeout: self.timeout.0,
             forward_headers: self.forward_headers.into_iter().map(|name| name.0).collect(),
-            retries: self.retries,
+            retries: self.retries.0,
         })
     }
+}
+
+/// The cluster's name, if every store takes it. RFC 3986 allows `_` in a host, and strict stores
+/// such as Django refuse it, so it is sent only if somebody asked for it.
+fn default_authority(cluster: &str) -> Option<Authority> {
+    Authority::parse(cluster).filter(|_| !cluster.contains('_'))
 }
 
 /// A field that has no default. Where derive reads an option, `null` would be none.

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use crate::accept::is_tchar;
 use crate::filters::FilterRules;
+use crate::percent::decode_path;
 use crate::values::StatusWord;
 
 /// A value that stands in the configuration as a string.
@@ -82,9 +83,9 @@ fields! {
     };
 
     /// `store.path_prefix`.
-    PathPrefix(String) = "nothing, or an absolute path without a trailing /", |text| {
-        is_path_prefix(text).then(|| text.to_owned())
-    };
+    PathPrefix(String) =
+        "nothing, or an absolute path without a trailing / and without dot segments",
+        |text| is_path_prefix(text).then(|| text.to_owned());
 
     /// `store.timeout`, in whole milliseconds.
     Timeout(Duration) = "a duration such as \"1.5s\", from 0.001s to 60s", |text| {
@@ -140,6 +141,45 @@ impl TryFrom<Vec<Word>> for Statuses {
     }
 }
 
+/// `store.retries`.
+pub struct Retries(pub u32);
+
+impl<'de> Deserialize<'de> for Retries {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_u32(Number)
+    }
+}
+
+/// Reads retries: `2`, and `2.0` too, for a `Struct` has only doubles.
+struct Number;
+
+impl Number {
+    fn find<E: Error>(self, is: impl Fn(u32) -> bool, got: Unexpected) -> Result<Retries, E> {
+        let found = (0..=3).find(|&retries| is(retries));
+        found.map(Retries).ok_or_else(|| E::invalid_value(got, &self))
+    }
+}
+
+impl Visitor<'_> for Number {
+    type Value = Retries;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an integer from 0 to 3")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Retries, E> {
+        self.find(|retries| u64::from(retries) == number, Unexpected::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Retries, E> {
+        self.find(|retries| i64::from(retries) == number, Unexpected::Signed(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Retries, E> {
+        self.find(|retries| f64::from(retries) == number, Unexpected::Float(number))
+    }
+}
+
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -174,7 +214,13 @@ fn is_path_text(text: &str, extra: &[u8]) -> bool {
 
 fn is_path_prefix(path: &str) -> bool {
     let absolute = path.starts_with('/') && !path.starts_with("//") && !path.ends_with('/');
-    path.is_empty() || (absolute && is_path_text(path, b"-._~!$&'()*+,;=:@/"))
+    let well_formed = absolute && is_path_text(path, b"-._~!$&'()*+,;=:@/");
+    path.is_empty() || (well_formed && !path.split('/').any(is_dot_segment))
+}
+
+/// `.` or `..`, once decoded. Whoever resolves it on the way asks for a path that nobody configured.
+fn is_dot_segment(segment: &str) -> bool {
+    matches!(&decode_path(segment.as_bytes())[..], b"." | b"..")
 }
 
 /// A protobuf JSON duration: seconds, up to nine decimals, `s`.
@@ -193,7 +239,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Envoy knows no smaller unit; rounding down would shorten what was asked for.
-fn whole_milliseconds(timeout: Duration) -> Duration {
+pub fn whole_milliseconds(timeout: Duration) -> Duration {
     let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_millis(nanos.div_ceil(1_000_000))
 }

@@ -19,6 +19,8 @@ use crate::filters::FilterRules;
 use crate::store::Store;
 use document::Document;
 
+pub use fields::whole_milliseconds;
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -49,7 +49,7 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
     for field in Fields(bytes) {
         value = match field? {
             (1, Field::Varint(0)) => Value::Null,
-            // JSON has no infinities. No field is a number that could be one.
+            // JSON has no infinities. No field takes one.
             (2, Field::Double(number)) => Number::from_f64(number).into(),
             (3, Field::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
             (4, Field::Varint(truth)) => Value::Bool(truth != 0),

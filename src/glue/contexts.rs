@@ -26,7 +26,7 @@ struct Root {
     pauses: Rc<Pauses>,
     /// The callouts that were sent after a pause: token and request. The SDK hands their outcome to the
     /// context that sent them.
-    callouts: VecDeque<(u32, u32, Box<Waiting>)>,
+    callouts: VecDeque<(u32, u32, Waiting)>,
 }
 
 /// One request.
@@ -44,7 +44,7 @@ enum State {
     /// It continues to the next filter.
     Passed,
     /// It is held until its callout ends.
-    Waiting(Box<Waiting>),
+    Waiting(Waiting),
 }
 
 /// Headers of up to so many fields are read in one host call (docs/decisions/2026-11-24-one-read.md).

@@ -23,7 +23,7 @@ pub enum Turn {
     /// It is answered, or it pauses.
     Held,
     /// A callout was sent under this token.
-    Sent(u32, Box<Waiting>),
+    Sent(u32, Waiting),
 }
 
 /// Carries out a request's next step, and those that follow from it at once. The request is the effective
@@ -54,12 +54,12 @@ pub fn carry_out(request: u32, mut step: Step, pauses: &Pauses) -> Turn {
     }
 }
 
-fn not_sent(waiting: Box<Waiting>, reason: NotSent) -> Step {
+fn not_sent(waiting: Waiting, reason: NotSent) -> Step {
     waiting.resume(Outcome::NotSent(reason), now)
 }
 
 /// The step that follows from the outcome of a callout.
-pub fn hear(context: &dyn Context, fields: usize, waiting: Box<Waiting>) -> Step {
+pub fn hear(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
     if fields == 0 {
         // The answer broke off: to ask for its headers would be a panic of the SDK.
         return waiting.resume(Outcome::Broken, now);

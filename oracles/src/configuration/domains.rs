@@ -9,6 +9,8 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
+use crate::percent;
+
 /// The default of `store.forward_headers`.
 pub const FORWARDED: [&str; 11] = [
     "x-auth-token",
@@ -40,13 +42,25 @@ pub fn authority(text: &str) -> Option<String> {
     (whole && port && host).then(|| text.to_owned())
 }
 
-/// "empty, or an absolute path without trailing `/`"
+/// "the cluster's name, if it is a valid authority without `_`"
+pub fn authority_of_cluster(name: &str) -> Option<String> {
+    match name.find('_') {
+        Some(_) => None,
+        None => authority(name),
+    }
+}
+
+/// "empty, or an absolute path without trailing `/` and dot segments"
 pub fn path_prefix(text: &str) -> Option<String> {
     let reference = UriRef::parse(text).ok()?;
     let path = reference.path().as_str();
     let fits = text.is_empty() || (path.starts_with('/') && !path.ends_with('/'));
+    // A dot may be written as an escape.
+    let dots = |segment: &str| {
+        [b".".to_vec(), b"..".to_vec()].contains(&percent::decode(segment.as_bytes()))
+    };
     // What the library takes for another part, as it does `//host`, is no path.
-    (fits && path == text).then(|| text.to_owned())
+    (fits && path == text && !path.split('/').any(dots)).then(|| text.to_owned())
 }
 
 /// "protobuf JSON duration, 0.001s to 60s", rounded up to the milliseconds that Envoy knows.
@@ -59,6 +73,11 @@ pub fn timeout(text: &str) -> Option<Duration> {
     let fits = (1_000_000..=60_000_000_000).contains(&nanos);
     let millis = u64::try_from((nanos + 999_999) / 1_000_000).ok()?;
     fits.then(|| Duration::from_millis(millis))
+}
+
+/// "0 to 3", and "integers may come as `2.0`".
+pub fn retries(number: f64) -> Option<u32> {
+    [0_u32, 1, 2, 3].into_iter().find(|retries| f64::from(*retries) == number)
 }
 
 /// "header names; pseudo-headers, `host`, hop-by-hop, `content-*` and `x-envoy-*` names are

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use backup_sharing_count::config::{Config, ConfigError};
 use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::store::Store;
 
 use crate::json::{Document, Json};
 
@@ -32,6 +33,7 @@ pub fn check(text: &[u8]) {
         },
     };
     match &document {
+        Document::Value(value) if value.has_long_number() => {}
         Document::Value(value) => {
             check_meaning(value, &found);
             if let Some(bytes) = protobuf::encode(value) {
@@ -67,25 +69,16 @@ fn check_sentence(error: &ConfigError) {
 /// What a configuration says, defaults included.
 #[derive(Debug, Default, PartialEq)]
 struct Facts {
-    /// Cluster, authority, prefix, timeout, headers to forward; `None` in mode `validate`.
-    store: Option<(String, String, String, Duration, Vec<String>)>,
+    /// `None` in mode `validate`.
+    store: Option<Store>,
     reject_unknown: bool,
     statuses: Vec<String>,
 }
 
 fn facts(config: &Config) -> Facts {
     let FilterRules { reject_unknown, statuses } = &config.rules;
-    let store = config.store.clone();
     Facts {
-        store: store.map(|store| {
-            (
-                store.cluster,
-                store.authority,
-                store.path_prefix,
-                store.timeout,
-                store.forward_headers,
-            )
-        }),
+        store: config.store.clone(),
         reject_unknown: *reject_unknown,
         statuses: statuses.iter().map(|word| word.as_str().to_owned()).collect(),
     }
@@ -109,13 +102,16 @@ impl Reader {
         Facts { store, reject_unknown, statuses }
     }
 
-    fn store(
-        &mut self,
-        section: Option<&Json>,
-        needed: bool,
-    ) -> Option<(String, String, String, Duration, Vec<String>)> {
-        const FIELDS: [&str; 6] =
-            ["cluster", "protocol", "authority", "path_prefix", "timeout", "forward_headers"];
+    fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<Store> {
+        const FIELDS: [&str; 7] = [
+            "cluster",
+            "protocol",
+            "authority",
+            "path_prefix",
+            "timeout",
+            "forward_headers",
+            "retries",
+        ];
         self.section("store", section, &FIELDS);
         let none = Json::Object(Vec::new());
         let store = section.unwrap_or(&none);
@@ -127,6 +123,8 @@ impl Reader {
         let prefix = self.field(store, "store.", "path_prefix", domains::path_prefix);
         let timeout = self.field(store, "store.", "timeout", domains::timeout);
         let headers = self.list(store, "store.", "forward_headers", domains::forwarded_header);
+        let retries = self
+            .value(store, "store.", "retries", |value| value.number().and_then(domains::retries));
         if !needed {
             return None;
         }
@@ -134,13 +132,19 @@ impl Reader {
             self.wrong.push("store.cluster".to_owned());
             return None;
         };
-        let authority = authority.or_else(|| domains::authority(&cluster));
+        let authority = authority.or_else(|| domains::authority_of_cluster(&cluster));
         if authority.is_none() {
             self.wrong.push("store.authority".to_owned());
         }
-        let headers = headers.unwrap_or_else(|| domains::FORWARDED.map(str::to_owned).to_vec());
-        let timeout = timeout.unwrap_or(Duration::from_secs(1));
-        Some((cluster, authority?, prefix.unwrap_or_default(), timeout, headers))
+        let default_headers = || domains::FORWARDED.map(str::to_owned).to_vec();
+        Some(Store {
+            cluster,
+            authority: authority?,
+            path_prefix: prefix.unwrap_or_default(),
+            timeout: timeout.unwrap_or(Duration::from_secs(1)),
+            forward_headers: headers.unwrap_or_else(default_headers),
+            retries: retries.unwrap_or(2),
+        })
     }
 
     fn filters(&mut self, section: Option<&Json>) -> (bool, Vec<String>) {
@@ -182,8 +186,17 @@ impl Reader {
         name: &str,
         domain: fn(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = section.all(name).next()?;
-        let read = value.text().and_then(domain);
+        self.value(section, prefix, name, |value| value.text().and_then(domain))
+    }
+
+    fn value<T>(
+        &mut self,
+        section: &Json,
+        prefix: &str,
+        name: &str,
+        domain: impl Fn(&Json) -> Option<T>,
+    ) -> Option<T> {
+        let read = domain(section.all(name).next()?);
         if read.is_none() {
             self.wrong.push(format!("{prefix}{name}"));
         }

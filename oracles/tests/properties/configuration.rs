@@ -18,6 +18,9 @@ const PIECES: &[&str] = &[
     "true",
     "1",
     "-1",
+    "2.0",
+    "e0",
+    "\"retries\":",
     "1e999",
     "\\n",
     "\\u0041",
@@ -29,6 +32,8 @@ const PIECES: &[&str] = &[
     "%",
     "/",
     "//",
+    "/..",
+    "%2e",
     "?",
     "#",
     "@",
@@ -49,7 +54,7 @@ const PIECES: &[&str] = &[
 
 /// Values of each field, good and bad.
 const FIELDS: &[(&str, &[&str])] = &[
-    ("cluster", &["\"c\"", "\"outbound|80||a\"", "\"\"", "1", "null"]),
+    ("cluster", &["\"c\"", "\"c_d\"", "\"a:80\"", "\"outbound|80||a\"", "\"\"", "1", "null"]),
     ("protocol", &["\"vbs\"", "\"rqlite\"", "\"VBS\""]),
     (
         "authority",
@@ -65,6 +70,10 @@ const FIELDS: &[(&str, &[&str])] = &[
             "\"[v7.a]\"",
             "\"[::g]\"",
             "\"a:0080\"",
+            "\"a:000001\"",
+            "\"[:::]\"",
+            "\"[1:2:3:4:5:6:7::]\"",
+            "\"[::1.2.3.04]\"",
             "\"a:+80\"",
             "\"a_b!\"",
             "\"[1::2::3]\"",
@@ -83,6 +92,12 @@ const FIELDS: &[(&str, &[&str])] = &[
             "\"/a%2f\"",
             "\"/%4\"",
             "\"/a?b\"",
+            "\"/a/../b\"",
+            "\"/%2e\"",
+            "\"/.%2E/a\"",
+            "\"/...\"",
+            "\"/.a\"",
+            "\"/a/.%252e\"",
         ],
     ),
     (
@@ -124,6 +139,10 @@ const FIELDS: &[(&str, &[&str])] = &[
             "[\"trailers\"]",
         ],
     ),
+    (
+        "retries",
+        &["0", "3", "4", "-1", "2.0", "2.5", "1e0", "-0", "30e-1", "\"2\"", "true", "null"],
+    ),
     ("unknown", &["\"reject\"", "\"ignore\"", "\"Reject\"", "true"]),
     (
         "statuses",
@@ -146,13 +165,13 @@ fn section(name: &'static str, fields: std::ops::Range<usize>) -> impl Strategy<
 
 /// A configuration as JSON.
 fn configurations() -> impl Strategy<Value = Vec<u8>> {
-    let mode = prop_oneof![2 => Just(String::new()), 1 => member(8..9)];
+    let mode = prop_oneof![2 => Just(String::new()), 1 => member(9..10)];
     let store = prop_oneof![
-        3 => section("store", 1..6)
+        3 => section("store", 1..7)
             .prop_map(|store| store.replacen('{', "{\"cluster\":\"c\",", 1).replace(",}", "}")),
-        1 => section("store", 0..6),
+        1 => section("store", 0..7),
     ];
-    let filters = prop_oneof![1 => Just(String::new()), 1 => section("filters", 6..8)];
+    let filters = prop_oneof![1 => Just(String::new()), 1 => section("filters", 7..9)];
     (mode, store, filters).prop_map(|sections| {
         let (mode, store, filters) = sections;
         let sections = [mode, store, filters].into_iter().filter(|section| !section.is_empty());
