@@ -39,7 +39,7 @@ details! {
     STORE_INVALID = "store_invalid" ["STATUS", cause::TOO_LARGE, cause::NO_HTTP];
     STORE_BROKEN = "store_broken" [];
     STORE_UNAVAILABLE = "store_unavailable" [
-        cause::REFUSED, cause::RESET, cause::CONNECT_TIMEOUT, cause::TLS, cause::NO_HOST, cause::OVERFLOW, "429", "503"
+        cause::CONNECT_FAILURE, cause::RESET, cause::CONNECT_TIMEOUT, cause::TLS, cause::NO_HOST, cause::OVERFLOW, "429", "503"
     ];
     STORE_TIMEOUT = "store_timeout" ["408", "504"];
     STORE_UNKNOWN_CLUSTER = "store_unknown_cluster" [];
@@ -51,13 +51,14 @@ pub mod cause {
     pub const TOO_LARGE: &str = "too_large";
     /// The answer is no HTTP, or part of a head.
     pub const NO_HTTP: &str = "no_http";
-    /// No connection could be made.
-    pub const REFUSED: &str = "refused";
+    /// No connection could be made: it was refused, there is no way to the host, or the TLS handshake failed.
+    pub const CONNECT_FAILURE: &str = "connect_failure";
     /// The connection ended before the head of an answer.
     pub const RESET: &str = "reset";
     /// No connection was made within the cluster's `connect_timeout`.
     pub const CONNECT_TIMEOUT: &str = "connect_timeout";
-    /// The TLS handshake failed.
+    /// The TLS handshake failed. Envoy 1.40 no longer tells the filter that: there it is
+    /// [`CONNECT_FAILURE`].
     pub const TLS: &str = "tls";
     /// Envoy had no host that it could ask, or a circuit breaker was open: it does not tell the filter which.
     pub const NO_HOST: &str = "no_host";

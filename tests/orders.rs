@@ -4,6 +4,8 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use testkit::wasm::{DispatchResult, End, Host, Module, Stream};
 use testkit::workspace;
@@ -36,6 +38,7 @@ enum Event {
     Replace(Configuration),
     Dispatch(DispatchResult),
     Clock(u64),
+    Tick,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => configuration.prop_map(Event::Replace),
         1 => proptest::sample::select(dispatch).prop_map(Event::Dispatch),
         1 => any::<u64>().prop_map(Event::Clock),
+        2 => (0..40_u64).prop_map(Event::Clock),
+        3 => Just(Event::Tick),
     ]
 }
 
@@ -100,6 +105,8 @@ enum State {
     New,
     Passed,
     Waits,
+    /// The root context is to send its callout again.
+    Pauses,
     Answered,
 }
 
@@ -140,8 +147,9 @@ impl Model {
                 self.host.set_dispatch(result);
             }
             Event::Clock(millis) => {
-                self.host.set_clock(std::time::Duration::from_millis(millis));
+                self.host.set_clock(Duration::from_millis(millis));
             }
+            Event::Tick => self.tick(),
         }
     }
 
@@ -212,7 +220,7 @@ impl Model {
         let expected = match request.state {
             _ if request.gone => return,
             State::Passed => End::Continue,
-            State::Waits => End::Pause,
+            State::Waits | State::Pauses => End::Pause,
             State::New | State::Answered => return,
         };
         let step = match more {
@@ -227,15 +235,51 @@ impl Model {
         if request.state != State::Waits {
             return;
         }
-        request.state = State::Answered;
         let headers = if whole { &ANSWER[..] } else { &[] };
         let step = self.host.callout_response(request.stream, headers, br#"{"count":2}"#).unwrap();
-        match step.end {
-            End::Finished if request.gone => assert!(step.calls.is_empty(), "{:?}", step.calls),
-            End::Reply(reply) if whole && !request.gone => assert_eq!(reply.status, 200),
-            End::Reply(reply) if !request.gone => assert!([502, 504].contains(&reply.status)),
+        request.state = match step.end {
+            End::Finished if request.gone => {
+                let sought = |call: &&str| *call == "proxy_set_effective_context";
+                assert!(step.calls.iter().all(sought), "{:?}", step.calls);
+                State::Answered
+            }
+            End::Reply(reply) if whole && !request.gone => {
+                assert_eq!(reply.status, 200);
+                State::Answered
+            }
+            End::Reply(reply) if !request.gone => {
+                assert!([500, 502, 503, 504].contains(&reply.status));
+                State::Answered
+            }
+            End::Callout(_) if !whole && !request.gone => State::Waits,
+            End::Pause if !whole && !request.gone => State::Pauses,
             end => panic!("{end:?}"),
+        };
+    }
+
+    fn tick(&mut self) {
+        for (stream, end) in self.host.tick().unwrap() {
+            let mut requests = self.requests.iter_mut();
+            let request = requests.find(|request| request.stream == stream).unwrap();
+            assert!(request.state == State::Pauses && !request.gone);
+            request.state = match end {
+                End::Callout(_) => State::Waits,
+                End::Reply(reply) if [500, 502, 503].contains(&reply.status) => State::Answered,
+                end => panic!("{end:?}"),
+            };
         }
+    }
+
+    /// When time has passed, no pause is left.
+    fn end_pauses(&mut self) {
+        for seconds in [0, 1_000] {
+            self.host.set_clock(Duration::from_secs(seconds));
+            self.tick();
+        }
+        for request in &self.requests {
+            assert!(request.state != State::Pauses || request.gone);
+        }
+        assert!(self.host.tick().unwrap().is_empty());
     }
 }
 
@@ -254,6 +298,7 @@ proptest! {
         for event in events {
             model.apply(event);
         }
+        model.end_pauses();
         // Whatever happened, the next request is served.
         model.host.set_dispatch(DispatchResult::Sent);
         model.host.replace_filter(COUNT).unwrap();
@@ -271,7 +316,7 @@ fn a_request_is_not_let_through_unchecked_before_there_is_a_configuration() {
     host.poke("proxy_on_context_create", &[90, 0]).unwrap();
     host.poke("proxy_on_context_create", &[91, 90]).unwrap();
     let step = host.poke("proxy_on_request_headers", &[91, 2, 1]).unwrap().unwrap();
-    assert_eq!(step.calls, ["proxy_send_local_response"]);
+    assert_eq!(step.calls, ["proxy_get_log_level", "proxy_send_local_response"]);
 }
 
 #[test]
@@ -300,8 +345,28 @@ fn callouts_that_end_leave_nothing_behind() {
             host.finish(asked.stream).unwrap();
         }
         let whole = if round % 3 == 0 { &[][..] } else { &ANSWER };
-        host.callout_response(asked.stream, whole, br#"{"count":2}"#).unwrap();
-        if !leaves_early {
+        let mut retries = 0;
+        let mut end = host.callout_response(asked.stream, whole, br#"{"count":2}"#).unwrap().end;
+        loop {
+            end = match end {
+                End::Callout(_) => {
+                    retries += 1;
+                    // Every other client leaves while its callout is sent again.
+                    if round % 4 == 1 && retries == 2 {
+                        host.finish(asked.stream).unwrap();
+                    }
+                    host.callout_response(asked.stream, whole, b"").unwrap().end
+                }
+                End::Pause => {
+                    host.set_clock(Duration::from_millis(20 * round as u64 + 10));
+                    host.tick().unwrap().pop().unwrap().1
+                }
+                _ => break,
+            };
+        }
+        host.set_clock(Duration::from_millis(20 * (round as u64 + 1)));
+        assert_eq!(retries, if round % 3 == 0 && !leaves_early { 2 } else { 0 });
+        if !leaves_early && end != End::Finished {
             host.finish(asked.stream).unwrap();
         }
         if round % 1_000 == 999 {

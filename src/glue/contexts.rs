@@ -77,7 +77,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let now = now();
         for (request, paused) in self.pauses.ended(now) {
-            self.carry_on(request, paused.over(now));
+            self.carry_on(request, |_| paused.over(now));
         }
     }
 }
@@ -86,19 +86,18 @@ impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, fields: usize, _body: usize, _trailers: usize) {
         let place = self.callouts.iter().position(|(sent, ..)| *sent == token);
         if let Some((_, request, waiting)) = place.and_then(|at| self.callouts.remove(at)) {
-            let step = hear(self, fields, waiting);
-            self.carry_on(request, step);
+            self.carry_on(request, |root| hear(root, fields, waiting));
         }
     }
 }
 
 impl Root {
-    /// The next step of a request that has had a pause.
-    fn carry_on(&mut self, request: u32, step: Step) {
+    /// Carries out the next step of a request that has had a pause, unless its client has gone.
+    fn carry_on(&mut self, request: u32, step: impl FnOnce(&Root) -> Step) {
         if hostcalls::set_effective_context(request).is_err() {
-            return; // Its client has gone.
+            return;
         }
-        if let Turn::Sent(token, waiting) = carry_out(request, step, &self.pauses) {
+        if let Turn::Sent(token, waiting) = carry_out(request, step(self), &self.pauses) {
             self.callouts.push_back((token, request, waiting));
         }
     }

@@ -49,7 +49,7 @@ impl<'a> EnvoysWord<'a> {
             let cause = if says("TLS_error") {
                 cause::TLS
             } else if says("connection failure") {
-                cause::REFUSED
+                cause::CONNECT_FAILURE
             } else if says("connection timeout") {
                 cause::CONNECT_TIMEOUT
             } else {

@@ -278,7 +278,13 @@ mod tests {
     fn what_envoy_says_in_the_stores_place_is_not_the_stores_word() {
         let reset = "upstream connect error or disconnect/reset before headers. reset reason: ";
         for (status, text, answer, details, again) in [
-            ("503", "remote connection failure", 503, "store_unavailable:refused", Again::Always),
+            (
+                "503",
+                "remote connection failure",
+                503,
+                "store_unavailable:connect_failure",
+                Again::Always,
+            ),
             ("503", "connection termination", 503, "store_unavailable:reset", Again::Always),
             ("503", "overflow", 503, "store_unavailable:overflow", Again::Never),
             ("502", "protocol error", 502, "store_invalid:no_http", Again::Always),

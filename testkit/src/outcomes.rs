@@ -29,38 +29,44 @@ pub const UNAVAILABLE: &str = r#"{"serviceUnavailable":{"code":503,"message":"Th
 pub const LATE: &str =
     r#"{"computeFault":{"code":504,"message":"The count store did not answer in time."}}"#;
 
-/// What the store does, and the status and the body the client gets.
-fn rows() -> Vec<(Behaviour, u16, &'static str)> {
+/// What the store does, the status and the body the client gets, and how often the store is asked.
+fn rows() -> Vec<(Behaviour, u16, &'static str, usize)> {
     use Behaviour::*;
     let every = Duration::from_millis(20);
     let good = || Box::new(Behaviour::json(200, r#"{"count":2}"#));
     let counted = r#"{"count":2}"#;
     vec![
         // Refused or reset before the head.
-        (ResetBeforeHead, 503, UNAVAILABLE),
-        (CloseAfterAccept, 503, UNAVAILABLE),
-        (Interim(102, Box::new(ResetBeforeHead)), 503, UNAVAILABLE),
+        (ResetBeforeHead, 503, UNAVAILABLE, 3),
+        // Only what comes on a connection that was open already is read.
+        (CloseAfterAccept, 503, UNAVAILABLE, 1),
+        (Interim(102, Box::new(ResetBeforeHead)), 503, UNAVAILABLE, 3),
         // Reset or truncated after the head.
-        (ResetAfterHead, 502, BROKEN),
-        (Truncate, 502, BROKEN),
+        (ResetAfterHead, 502, BROKEN, 3),
+        (Truncate, 502, BROKEN, 3),
         // No answer within the timeout, however much of it.
-        (Hang, 504, LATE),
-        (DripHead { every }, 504, LATE),
-        (DripBody { every }, 504, LATE),
-        (Interim(103, Box::new(Hang)), 504, LATE),
-        (Delay(TIMEOUT * 2, good()), 504, LATE),
+        (Hang, 504, LATE, 1),
+        (DripHead { every }, 504, LATE, 1),
+        (DripBody { every }, 504, LATE, 1),
+        (Interim(103, Box::new(Hang)), 504, LATE, 1),
+        (Delay(TIMEOUT * 2, good()), 504, LATE, 1),
+        // Its own words.
+        (Behaviour::status(503), 503, UNAVAILABLE, 2),
+        (Behaviour::status(504), 504, LATE, 1),
+        (Behaviour::status(429), 503, UNAVAILABLE, 1),
+        (Behaviour::status(502), 502, UNUSABLE, 1),
         // Slow, but in time.
-        (Delay(TIMEOUT / 2, good()), 200, counted),
-        (Interim(100, good()), 200, counted),
-        (Interim(103, good()), 200, counted),
+        (Delay(TIMEOUT / 2, good()), 200, counted, 1),
+        (Interim(100, good()), 200, counted, 1),
+        (Interim(103, good()), 200, counted, 1),
         // Too much, too deep.
-        (Flood { bytes: 65 * 1024 }, 502, UNUSABLE),
-        (Flood { bytes: 4 << 20 }, 502, UNUSABLE),
-        (Behaviour::json(200, "[".repeat(1_000_000)), 502, UNUSABLE),
-        (Behaviour::json(200, "{\"a\":".repeat(12_000)), 502, UNUSABLE),
+        (Flood { bytes: 65 * 1024 }, 502, UNUSABLE, 1),
+        (Flood { bytes: 4 << 20 }, 502, UNUSABLE, 1),
+        (Behaviour::json(200, "[".repeat(1_000_000)), 502, UNUSABLE, 1),
+        (Behaviour::json(200, "{\"a\":".repeat(12_000)), 502, UNUSABLE, 1),
         // Not HTTP, or not a whole head of it: docs/decisions/.
-        (Garbage(b"HTTP/1.1 200 OK\r\ncont".into()), 502, UNUSABLE),
-        (Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".into()), 502, UNUSABLE),
+        (Garbage(b"HTTP/1.1 200 OK\r\ncont".into()), 502, UNUSABLE, 3),
+        (Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".into()), 502, UNUSABLE, 3),
     ]
 }
 
@@ -69,10 +75,10 @@ pub fn run(options: Options) -> Result<Outcome> {
     let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
     let edge = Edge::start_with(options, [("count", CONFIGURATION)], &store, &upstream)?;
     let (mut cases, mut failures) = (0, Vec::new());
-    for (behaviour, status, body) in rows() {
+    for (behaviour, status, body, times) in rows() {
         cases += 1;
         let what: String = format!("{behaviour:?}").chars().take(120).collect();
-        if let Err(why) = check(&edge, &store, behaviour, status, body)? {
+        if let Err(why) = check(&edge, &store, behaviour, (status, body, times))? {
             failures.push(format!("{what}: {why}"));
         }
     }
@@ -86,11 +92,10 @@ fn check(
     edge: &Edge,
     store: &ScriptedStore,
     behaviour: Behaviour,
-    status: u16,
-    body: &str,
+    (status, body, times): (u16, &str, usize),
 ) -> Result<std::result::Result<(), String>> {
     let ask = || http::request(edge.listeners["count"], "GET", PATH, &[]);
-    store.set(behaviour);
+    store.set(behaviour.clone());
     let asked = Instant::now();
     let response = ask()?;
     let took = asked.elapsed();
@@ -101,12 +106,13 @@ fn check(
 
     // Envoy's timers may run out a little early: docs/decisions/.
     let waited = took >= TIMEOUT * 15 / 16;
+    let says_so = behaviour == Behaviour::status(504);
     let whole = response.header_values("content-type") == [b"application/json"];
     Ok(if (response.status, response.text().as_str()) != (status, body) || !whole {
         Err(format!("expected {status} {body}, got {response:?}"))
-    } else if took > TIMEOUT * 3 || waited != (status == 504) {
+    } else if took > TIMEOUT * 3 || waited != (status == 504 && !says_so) {
         Err(format!("it took {took:?}"))
-    } else if requests != 1 {
+    } else if requests != times {
         Err(format!("the store was asked {requests} times"))
     } else if next != r#"{"count":3}"# {
         Err(format!("the next request got {next}"))
