@@ -30,7 +30,8 @@ fn local(port: u16) -> SocketAddr {
 fn start(store: SocketAddr, backend: SocketAddr, change: &[(&str, &str)]) -> (Envoy, SocketAddr) {
     let module = workspace::filter_module().unwrap();
     let (listener, admin) = (local(0), local(0));
-    let mut yaml = envoy_yaml(Places { listener, admin, store, backend, module: &module }).unwrap();
+    let mut yaml =
+        envoy_yaml(Places { listener, admin, stores: &[store], backend, module: &module }).unwrap();
     for (from, to) in change {
         assert!(yaml.contains(from), "envoy.yaml has no `{from}`");
         yaml = yaml.replace(from, to);

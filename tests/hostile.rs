@@ -218,18 +218,23 @@ fn a_request_that_waits_waits_whole() {
     edge.envoy.stop().unwrap();
 }
 
-/// The host calls that the filter makes, through the SDK or beside it. Of the 36 functions that the module
+/// The host calls that the filter makes, through the SDK or beside it. Of the 37 functions that the module
 /// imports, no others are called, unless it panics.
-const CALLED: [&str; 9] = [
+const CALLED: [&str; 14] = [
     "proxy_close_stream",
     "proxy_get_buffer_bytes",
     "proxy_get_current_time_nanoseconds",
     "proxy_get_header_map_pairs",
     "proxy_get_header_map_value",
+    "proxy_get_log_level",
+    "proxy_get_shared_data",
     "proxy_http_call",
     "proxy_log",
     "proxy_send_local_response",
     "proxy_set_effective_context",
+    "proxy_set_property",
+    "proxy_set_shared_data",
+    "proxy_set_tick_period_milliseconds",
 ];
 
 /// The configuration of an Envoy that allows the module no other host calls than these.
@@ -284,9 +289,12 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
     assert_eq!(status("unknown", PATH), 500, "and a line in the log");
     store.set(Behaviour::json(401, "{}"));
     assert_eq!(status("count", PATH), 401);
-    // It breaks off, upon which the clock is asked.
+    // It breaks off, upon which the callout is sent again, and again after a pause.
     store.set(Behaviour::ResetAfterHead);
     assert_eq!(status("count", PATH), 502);
+    // Envoy says so in the store's place.
+    store.set(Behaviour::ResetBeforeHead);
+    assert_eq!(status("count", PATH), 503);
     edge.check_vms().unwrap();
     edge.envoy.stop().unwrap();
 }

@@ -16,8 +16,8 @@ pub struct Places<'a> {
     pub listener: SocketAddr,
     /// Envoy's admin interface.
     pub admin: SocketAddr,
-    /// The count store.
-    pub store: SocketAddr,
+    /// The count stores, of which the file has one.
+    pub stores: &'a [SocketAddr],
     /// Where other requests go.
     pub backend: SocketAddr,
     /// The filter's module.
@@ -30,13 +30,17 @@ pub fn envoy_yaml(places: Places) -> Result<String> {
     let yaml = fs::read_to_string(&path);
     let mut yaml = yaml.map_err(Error::while_doing(format!("read {}", path.display())))?;
     let address = |at: SocketAddr| format!("{{address: {}, port_value: {}}}", at.ip(), at.port());
+    let endpoint =
+        |address: &str| format!("{{endpoint: {{address: {{socket_address: {address}}}}}}}");
+    let own = "{address: 127.0.0.1, port_value: 8080}";
+    let stores: Vec<String> = places.stores.iter().map(|at| endpoint(&address(*at))).collect();
     // In the file's order: store and backend have one address there.
     for (from, to) in [
         ("{address: 127.0.0.1, port_value: 9901}".to_owned(), address(places.admin)),
         ("{address: 0.0.0.0, port_value: 10000}".to_owned(), address(places.listener)),
         ("/etc/envoy/plugin.wasm".to_owned(), places.module.display().to_string()),
-        ("{address: 127.0.0.1, port_value: 8080}".to_owned(), address(places.store)),
-        ("{address: 127.0.0.1, port_value: 8080}".to_owned(), address(places.backend)),
+        (endpoint(own), stores.join(", ")),
+        (own.to_owned(), address(places.backend)),
     ] {
         if !yaml.contains(&from) {
             return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));

@@ -147,7 +147,7 @@ impl Edge {
         let yaml = envoy_yaml(Places {
             listener: any(),
             admin: any(),
-            store,
+            stores: &[store],
             backend: backend.address(),
             module: &workspace::filter_module()?,
         })?;

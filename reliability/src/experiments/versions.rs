@@ -115,6 +115,7 @@ fn shipped(binary: &Path) -> Result<Verdict> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let module = workspace::filter_module()?;
     let (listener, admin, store) = (at(10000), at(9901), at(8080));
-    let yaml = envoy_yaml(Places { listener, admin, store, backend: store, module: &module })?;
+    let yaml =
+        envoy_yaml(Places { listener, admin, stores: &[store], backend: store, module: &module })?;
     validate_with(binary, &yaml)
 }

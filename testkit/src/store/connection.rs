@@ -44,6 +44,7 @@ fn requests(shared: &Shared, number: usize, stream: &TcpStream) -> io::Result<Ne
     stream.set_nodelay(true)?;
     let mut wire = Wire::new(stream);
     loop {
+        stream.set_read_timeout(shared.lock().idle)?;
         let request = match Request::read(&mut wire, number) {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(Next::Close),

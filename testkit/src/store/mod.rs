@@ -42,6 +42,8 @@ struct State {
     requests: Vec<Request>,
     /// Whether `requests` grows.
     remembers: bool,
+    /// How long a connection waits for its next request; `None`: for ever.
+    idle: Option<Duration>,
     /// By number. `Arc`, not `try_clone`: a second descriptor would keep a reset from going out.
     open: BTreeMap<usize, Arc<TcpStream>>,
     accepted: usize,
@@ -112,6 +114,11 @@ impl ScriptedStore {
         state.requests = Vec::new();
     }
 
+    /// From now on, a connection on which no request comes for so long is closed.
+    pub fn close_idle_connections_after(&self, time: Duration) {
+        self.shared.lock().idle = Some(time);
+    }
+
     /// How many connections are open now.
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open.len()
@@ -170,6 +177,7 @@ impl Shared {
                 script: VecDeque::from([Behaviour::json(200, "{}")]),
                 requests: Vec::new(),
                 remembers: true,
+                idle: None,
                 open: BTreeMap::new(),
                 accepted: 0,
                 stopping: false,

@@ -96,7 +96,7 @@ fn start(options: &Options) -> Result<Running> {
     count_store::load(&database, &workspace::root().join("demo/sharings.csv"), Progress::Shown)?;
     println!("Starting the count store on {store} and Envoy on {listener} …");
     let _store = CountStore::start(&database, store)?;
-    let places = Places { listener, admin, store, backend: store, module: &module };
+    let places = Places { listener, admin, stores: &[store], backend: store, module: &module };
     let envoy = Envoy::options()
         .log_dir(&folder)
         // The access log is buffered; the samples read it to say where an answer came from.

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`bench`] | an Envoy under load; a fault that comes and goes |
 //! | [`real`], [`scripted`] | faults of the store |
+//! | [`pair`] | faults of one store of two |
 //! | [`updates`], [`drain`] | what happens to Envoy itself |
 //! | [`row`] | what was seen, and the judgement |
 
 mod bench;
 mod drain;
+mod pair;
 mod real;
 mod row;
 mod scripted;
@@ -50,6 +52,7 @@ pub fn run(scale: Scale) -> Result<Section> {
 pub fn table(envoy: Option<&Path>, scale: Scale) -> Result<Section> {
     let mut rows = real::rows(envoy, scale)?;
     rows.extend(scripted::rows(envoy, scale)?);
+    rows.extend(pair::rows(envoy, scale)?);
     let mut notes = String::new();
     for strategy in ["immediate", "gradual"] {
         let (row, note) = updates::row(envoy, scale, strategy)?;

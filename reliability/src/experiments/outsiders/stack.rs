@@ -52,7 +52,7 @@ impl Stack {
     pub fn start(store: SocketAddr) -> Result<Self> {
         let module = workspace::filter_module()?;
         let (listener, admin) = (free_address()?, free_address()?);
-        let places = Places { listener, admin, store, backend: store, module: &module };
+        let places = Places { listener, admin, stores: &[store], backend: store, module: &module };
         let options = Envoy::options().arg("--file-flush-interval-msec").arg("50");
         let envoy = options.start(&envoy_yaml(places)?)?;
         wait_for_store(&envoy)?;
