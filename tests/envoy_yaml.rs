@@ -86,7 +86,18 @@ fn envoys_own_errors_carry_the_contracts_body() {
     let control = request(bench.listener, "GET", COUNT, &[("x-auth-token", b"a\x01")]).unwrap();
     is(&control, 400, malformed);
     let two_hosts = "GET /v2/x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n";
-    is(&bench.raw(two_hosts).receive(false).unwrap(), 400, malformed);
+    is(
+        &bench.raw(two_hosts).receive(false).unwrap(),
+        400,
+        r#"{"badRequest":{"code":400,"message":"The request has more than one Host header."}}"#,
+    );
+    let not_served = r#"{"forbidden":{"code":403,"message":"Protocol upgrades, and https URLs without TLS, are not served here."}}"#;
+    for refused in [
+        "GET /v2/x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        "GET https://a/v2/x HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        is(&bench.raw(refused).receive(false).unwrap(), 403, not_served);
+    }
     let coding = "GET /v2/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
     let not_implemented =
         r#"{"notImplemented":{"code":501,"message":"This transfer coding is not implemented."}}"#;
