@@ -189,6 +189,32 @@ fn envoys_own_errors_keep_their_words_beside_other_filters() {
     production.envoy.stop().unwrap();
 }
 
+/// Filters may answer without details. Envoy itself does so where it lacks a filter's configuration.
+#[test]
+fn an_answer_without_details_passes() {
+    let filter = r#"          - name: missing
+            config_discovery:
+              config_source: {initial_fetch_timeout: 0.1s, api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: nobody}}]}}
+              type_urls: [type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC]
+"#;
+    let nobody = r#"  clusters:
+  - name: nobody
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+"#;
+    let before = format!("{BEFORE}{filter}");
+    let node = "node: {id: edge, cluster: edge}\nstatic_resources:\n";
+    let changes =
+        [(BEFORE, before.as_str()), ("  clusters:\n", nobody), ("static_resources:\n", node)];
+    let production = Production::start(&changes).unwrap();
+    let response = get(&production, COUNT);
+    assert_eq!((response.status, response.text().as_str()), (500, ""));
+    assert_eq!(production.access_log(1).unwrap()[0]["answered_by"], "");
+    production.envoy.stop().unwrap();
+}
+
 #[test]
 fn a_failed_vm_answers_in_the_apis_words() {
     // A filter that may not answer fails as soon as it has to.
