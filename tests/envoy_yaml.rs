@@ -2,59 +2,39 @@
 
 #![cfg(test)]
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use testkit::count_store::{self, CountStore};
-use testkit::envoy::Envoy;
 use testkit::http::{Connection, Response, request};
-use testkit::production::{Places, envoy_yaml, wait_for_store};
+use testkit::production::{Production, start_before};
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::{Progress, wait_for, workspace};
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 const COUNT: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count";
 
-struct Bench {
-    envoy: Envoy,
-    listener: SocketAddr,
-    store: ScriptedStore,
-    backend: ScriptedStore,
-}
+/// With times short enough to wait for.
+const SHORT: (&str, &str) = ("cluster: backend, timeout: 15s", "cluster: backend, timeout: 0.3s");
 
-fn local(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-}
+struct Bench(Production);
 
-fn start(store: SocketAddr, backend: SocketAddr, change: &[(&str, &str)]) -> (Envoy, SocketAddr) {
-    let module = workspace::filter_module().unwrap();
-    let (listener, admin) = (local(0), local(0));
-    let mut yaml =
-        envoy_yaml(Places { listener, admin, stores: &[store], backend, module: &module }).unwrap();
-    for (from, to) in change {
-        assert!(yaml.contains(from), "envoy.yaml has no `{from}`");
-        yaml = yaml.replace(from, to);
+impl Deref for Bench {
+    type Target = Production;
+
+    fn deref(&self) -> &Production {
+        &self.0
     }
-    let options = Envoy::options().arg("--file-flush-interval-msec").arg("50");
-    let envoy = options.start(&yaml).unwrap();
-    wait_for_store(&envoy).unwrap();
-    let listener = envoy.listener_address("edge").unwrap();
-    (envoy, listener)
 }
 
 impl Bench {
-    /// With times short enough to wait for.
     fn start() -> Bench {
-        Bench::with(&[("cluster: backend, timeout: 15s", "cluster: backend, timeout: 0.3s")])
+        Bench::with(&[SHORT])
     }
 
     fn with(change: &[(&str, &str)]) -> Bench {
-        let (store, backend) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
-        store.set(Behaviour::json(200, r#"{"count":2}"#));
-        backend.set(Behaviour::json(404, r#"{"theirs":true}"#));
-        let (envoy, listener) = start(store.address(), backend.address(), change);
-        Bench { envoy, listener, store, backend }
+        Bench(Production::start(change).unwrap())
     }
 
     fn get(&self, path: &str) -> Response {
@@ -80,8 +60,8 @@ fn a_request_is_counted_in_a_real_database() {
     let database: PathBuf = folder.path().join("sharings.sqlite");
     let rows = workspace::root().join("demo/sharings.csv");
     count_store::load(&database, &rows, Progress::Quiet).unwrap();
-    let store = CountStore::start(&database, local(0)).unwrap();
-    let (envoy, listener) = start(store.address(), store.address(), &[]);
+    let store = CountStore::start(&database, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let (envoy, listener) = start_before(store.address(), store.address(), &[]).unwrap();
 
     let text = std::fs::read_to_string(rows).unwrap();
     let project = "17fbda95add24720a4038ba4b1c705ed";
@@ -106,7 +86,22 @@ fn envoys_own_errors_carry_the_contracts_body() {
     let control = request(bench.listener, "GET", COUNT, &[("x-auth-token", b"a\x01")]).unwrap();
     is(&control, 400, malformed);
     let two_hosts = "GET /v2/x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n";
-    is(&bench.raw(two_hosts).receive(false).unwrap(), 400, malformed);
+    is(
+        &bench.raw(two_hosts).receive(false).unwrap(),
+        400,
+        r#"{"badRequest":{"code":400,"message":"The request has more than one Host header."}}"#,
+    );
+    let not_served = r#"{"forbidden":{"code":403,"message":"Protocol upgrades, and https URLs without TLS, are not served here."}}"#;
+    for refused in [
+        "GET /v2/x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        "GET https://a/v2/x HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        is(&bench.raw(refused).receive(false).unwrap(), 403, not_served);
+    }
+    let coding = "GET /v2/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
+    let not_implemented =
+        r#"{"notImplemented":{"code":501,"message":"This transfer coding is not implemented."}}"#;
+    is(&bench.raw(coding).receive(false).unwrap(), 501, not_implemented);
     let too_large = r#"{"computeFault":{"code":431,"message":"The request line and headers are too large or too many."}}"#;
     is(&bench.get(&format!("{COUNT}?name={}", "a".repeat(62_000))), 431, too_large);
     let old = r#"{"computeFault":{"code":426,"message":"This HTTP version is not served here: use HTTP/1.1 or HTTP/2."}}"#;
@@ -115,10 +110,14 @@ fn envoys_own_errors_carry_the_contracts_body() {
     bench.backend.set(Behaviour::Hang);
     let late = r#"{"computeFault":{"code":504,"message":"The backend did not answer in time."}}"#;
     is(&bench.get("/v2/x"), 504, late);
-    drop(bench.backend);
+    bench.backend.set(Behaviour::Garbage(b"nonsense\r\n\r\n".to_vec()));
+    let invalid = r#"{"computeFault":{"code":502,"message":"The backend gave no valid answer."}}"#;
+    is(&bench.get("/v2/x"), 502, invalid);
+    let Production { envoy, listener, backend, .. } = bench.0;
+    drop(backend);
     let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The service is unavailable. Try again later."}}"#;
-    is(&request(bench.listener, "GET", "/v2/x", &[]).unwrap(), 503, unavailable);
-    bench.envoy.stop().unwrap();
+    is(&request(listener, "GET", "/v2/x", &[]).unwrap(), 503, unavailable);
+    envoy.stop().unwrap();
 }
 
 #[test]
@@ -167,25 +166,15 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
         "store_fault",
         "store_unavailable",
     ];
-    let answered = wait_for("the access log", Duration::from_secs(5), || {
-        let log = bench.envoy.log();
-        let lines = log.lines().filter(|line| line.starts_with('{'));
-        let entries: Vec<serde_json::Value> =
-            lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
-        (entries.len() >= expected.len()).then_some(entries)
-    });
-    let answered: Vec<String> = answered
-        .unwrap()
-        .iter()
-        .map(|entry| entry["answered_by"].as_str().unwrap().to_owned())
-        .collect();
+    let log = bench.access_log(expected.len()).unwrap();
+    let answered: Vec<_> = log.iter().map(|entry| entry["answered_by"].as_str().unwrap()).collect();
     assert_eq!(answered, expected);
-    bench.envoy.stop().unwrap();
+    bench.0.envoy.stop().unwrap();
 }
 
 #[test]
 fn a_store_that_fails_its_health_check_is_not_asked() {
-    let Bench { envoy, listener, store, backend: _backend } = Bench::start();
+    let Production { envoy, listener, store, backend: _backend } = Bench::start().0;
     let address = store.address();
     drop(store);
     let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The count store is unavailable. Try again later."}}"#;

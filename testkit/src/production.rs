@@ -1,12 +1,13 @@
 //! `envoy.yaml` as it ships, with other addresses, ports and another place of the module, and
-//! nothing else changed.
+//! nothing else changed but what a test says.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::envoy::Envoy;
+use crate::store::{Behaviour, ScriptedStore};
 use crate::{Error, Result, wait_for, workspace};
 
 /// What stands in for the file's own addresses.
@@ -57,4 +58,69 @@ pub fn wait_for_store(envoy: &Envoy) -> Result<()> {
         let healthy = envoy.stat("cluster.count_store.membership_healthy").ok()?;
         (healthy > 0).then_some(())
     })
+}
+
+/// A running Envoy with `envoy.yaml`, between clients and a scripted store and backend.
+#[derive(Debug)]
+pub struct Production {
+    /// The Envoy.
+    pub envoy: Envoy,
+    /// Where clients connect.
+    pub listener: SocketAddr,
+    /// The count store. It starts by answering `{"count":2}`.
+    pub store: ScriptedStore,
+    /// Where other requests go. It starts by answering 404 `{"theirs":true}`.
+    pub backend: ScriptedStore,
+}
+
+// === impl Production ===
+
+impl Production {
+    /// Starts Envoy with these parts of the file replaced, and nothing else.
+    pub fn start(changes: &[(&str, &str)]) -> Result<Self> {
+        let (store, backend) = (ScriptedStore::start()?, ScriptedStore::start()?);
+        store.set(Behaviour::json(200, r#"{"count":2}"#));
+        backend.set(Behaviour::json(404, r#"{"theirs":true}"#));
+        let (envoy, listener) = start_before(store.address(), backend.address(), changes)?;
+        Ok(Self { envoy, listener, store, backend })
+    }
+
+    /// Waits until the access log has so many lines, then reads all of them.
+    pub fn access_log(&self, lines: usize) -> Result<Vec<serde_json::Value>> {
+        wait_for(&format!("{lines} lines in the access log"), Duration::from_secs(5), || {
+            let log = self.envoy.log();
+            let entries = log.lines().filter(|line| line.starts_with('{'));
+            let entries: Vec<_> =
+                entries.filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (entries.len() >= lines).then_some(entries)
+        })
+    }
+}
+
+/// An Envoy with `envoy.yaml` before such a store and backend, and where its clients connect.
+pub fn start_before(
+    store: SocketAddr,
+    backend: SocketAddr,
+    changes: &[(&str, &str)],
+) -> Result<(Envoy, SocketAddr)> {
+    let module = workspace::filter_module()?;
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut yaml = envoy_yaml(Places {
+        listener: any,
+        admin: any,
+        stores: &[store],
+        backend,
+        module: &module,
+    })?;
+    for (from, to) in changes {
+        if !yaml.contains(from) {
+            return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));
+        }
+        yaml = yaml.replace(from, to);
+    }
+    // The access log is written when a buffer is full, or after this time.
+    let envoy = Envoy::options().arg("--file-flush-interval-msec").arg("50").start(&yaml)?;
+    wait_for_store(&envoy)?;
+    let listener = envoy.listener_address("edge")?;
+    Ok((envoy, listener))
 }
