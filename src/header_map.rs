@@ -58,7 +58,7 @@ fn take_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// Header fields in the host's form.
 pub fn serialize<'a>(fields: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
+    let mut bytes = Vec::with_capacity(200);
     let mut push = |size: usize| {
         // On wasm32 no size is larger.
         bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());

@@ -1,5 +1,8 @@
 //! The values a valid call is made of. Each is checked once, when it is parsed.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::bytes;
 
 /// Declares a value that is a checked string.
@@ -33,10 +36,10 @@ checked_string! {
     Text
 }
 
-checked_string! {
-    /// A backup status: a lower-case word of `a-z 0-9 _ -` that begins with a letter.
-    StatusWord
-}
+/// A backup status: a lower-case word of `a-z 0-9 _ -` that begins with a letter. Each request that names one
+/// shares it with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusWord(Arc<str>);
 
 impl Uuid {
     /// Parses a UUID in either case.
@@ -63,12 +66,12 @@ impl ProjectId {
 
 impl Text {
     /// Parses a name.
-    pub fn parse(text: &str) -> Option<Text> {
+    pub fn parse(text: Cow<str>) -> Option<Text> {
         let plain = || text.len() <= 255 && bytes::are_printable(text.as_bytes());
         let well_formed = !text.is_empty()
             && (plain()
                 || (text.chars().nth(255).is_none() && !text.chars().any(char::is_control)));
-        well_formed.then(|| Text(text.to_owned()))
+        well_formed.then(|| Text(text.into_owned()))
     }
 }
 
@@ -77,7 +80,12 @@ impl StatusWord {
     pub fn parse(text: &str) -> Option<StatusWord> {
         let well_formed = text.starts_with(|first: char| first.is_ascii_lowercase())
             && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-        well_formed.then(|| StatusWord(text.to_owned()))
+        well_formed.then(|| StatusWord(text.into()))
+    }
+
+    /// The value as the store receives it.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -129,10 +137,10 @@ mod tests {
 
     #[test]
     fn text_counts_characters_and_refuses_controls() {
-        assert!(Text::parse(&"é".repeat(255)).is_some());
-        assert!(Text::parse("\u{200B}").is_some(), "Cf is not Cc");
+        assert!(Text::parse("é".repeat(255).into()).is_some());
+        assert!(Text::parse("\u{200B}".into()).is_some(), "Cf is not Cc");
         for bad in ["", "a\tb", "\u{7f}", "\u{85}", &"é".repeat(256)] {
-            assert_eq!(Text::parse(bad), None, "{bad:?}");
+            assert_eq!(Text::parse(bad.into()), None, "{bad:?}");
         }
     }
 

@@ -316,7 +316,8 @@ fn a_request_is_not_let_through_unchecked_before_there_is_a_configuration() {
     host.poke("proxy_on_context_create", &[90, 0]).unwrap();
     host.poke("proxy_on_context_create", &[91, 90]).unwrap();
     let step = host.poke("proxy_on_request_headers", &[91, 2, 1]).unwrap().unwrap();
-    assert_eq!(step.calls, ["proxy_get_log_level", "proxy_send_local_response"]);
+    let calls = step.calls.iter().filter(|call| **call == "proxy_send_local_response");
+    assert_eq!(calls.count(), 1);
 }
 
 #[test]

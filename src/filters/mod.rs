@@ -135,14 +135,14 @@ impl Value {
 }
 
 impl Domain {
-    fn parse(self, text: &str, rules: &FilterRules) -> Option<Value> {
+    fn parse(self, text: Cow<str>, rules: &FilterRules) -> Option<Value> {
         match self {
-            Domain::Boolean => parse_boolean(text).map(Value::Boolean),
-            Domain::Uuid => Uuid::parse(text).map(Value::Uuid),
+            Domain::Boolean => parse_boolean(&text).map(Value::Boolean),
+            Domain::Uuid => Uuid::parse(&text).map(Value::Uuid),
             Domain::Text => Text::parse(text).map(Value::Text),
-            Domain::Project => ProjectId::parse(text).map(Value::Project),
+            Domain::Project => ProjectId::parse(&text).map(Value::Project),
             Domain::Status => {
-                let is = |status: &&StatusWord| status.as_str().eq_ignore_ascii_case(text);
+                let is = |status: &&StatusWord| status.as_str().eq_ignore_ascii_case(&text);
                 rules.statuses.iter().find(is).cloned().map(Value::Status)
             }
         }

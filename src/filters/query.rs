@@ -45,8 +45,9 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
         });
     }
     let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
-    let Some(valid) = filter.domain.parse(&value, rules) else {
+    let Some(valid) = filter.domain.parse(value, rules) else {
         let expected = filter.domain.expected(rules);
+        let value = decode(raw_value).unwrap_or_default();
         return Err(bad(&name, &expected, value.as_bytes()));
     };
     *slot = Some(valid);

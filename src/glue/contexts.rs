@@ -9,13 +9,14 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
 use super::imports;
-use super::turn::{Pauses, Turn, carry_out, hear, now};
+use super::ticks::Ticks;
+use super::turn::{Turn, carry_out, hear, log, now};
 use crate::edge::{self, Edge, Step};
 use crate::waiting::Waiting;
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
-        Box::new(Root { edge: None, pauses: Rc::default(), callouts: VecDeque::new() })
+        Box::new(Root { edge: None, ticks: Rc::default(), callouts: VecDeque::new() })
     });
 }}
 
@@ -23,7 +24,7 @@ proxy_wasm::main! {{
 struct Root {
     /// `None` until a plugin configuration was taken.
     edge: Option<Rc<Edge>>,
-    pauses: Rc<Pauses>,
+    ticks: Rc<Ticks>,
     /// The callouts that were sent after a pause: token and request. The SDK hands their outcome to the
     /// context that sent them.
     callouts: VecDeque<(u32, u32, Waiting)>,
@@ -34,7 +35,7 @@ struct Request {
     id: u32,
     /// The plugin as it was when the request came: a later configuration is for later requests.
     edge: Option<Rc<Edge>>,
-    pauses: Rc<Pauses>,
+    ticks: Rc<Ticks>,
     state: State,
 }
 
@@ -58,8 +59,7 @@ impl RootContext for Root {
                 true
             }
             Err(error) => {
-                // It is `Ok`, or a panic of the SDK.
-                let _ = hostcalls::log(LogLevel::Error, &format!("configuration refused: {error}"));
+                log(LogLevel::Error, &format!("configuration refused: {error}"));
                 false
             }
         }
@@ -70,13 +70,13 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let (edge, pauses) = (self.edge.clone(), Rc::clone(&self.pauses));
-        Some(Box::new(Request { id, edge, pauses, state: State::Held }))
+        let (edge, ticks) = (self.edge.clone(), Rc::clone(&self.ticks));
+        Some(Box::new(Request { id, edge, ticks, state: State::Held }))
     }
 
     fn on_tick(&mut self) {
         let now = now();
-        for (request, paused) in self.pauses.ended(now) {
+        for (request, paused) in self.ticks.tick(now) {
             self.carry_on(request, |_| paused.over(now));
         }
     }
@@ -97,7 +97,7 @@ impl Root {
         if hostcalls::set_effective_context(request).is_err() {
             return;
         }
-        if let Turn::Sent(token, waiting) = carry_out(request, step(self), &self.pauses) {
+        if let Turn::Sent(token, waiting) = carry_out(request, step(self), &self.ticks) {
             self.callouts.push_back((token, request, waiting));
         }
     }
@@ -147,7 +147,7 @@ impl Request {
     }
 
     fn carry_out(&mut self, step: Step) {
-        self.state = match carry_out(self.id, step, &self.pauses) {
+        self.state = match carry_out(self.id, step, &self.ticks) {
             Turn::Continues => State::Passed,
             Turn::Sent(_, waiting) => State::Waiting(waiting),
             Turn::Held => State::Held,

@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `contexts` | the SDK's contexts: what Envoy calls |
-//! | `turn` | a step carried out by the host: callouts, pauses, answers, log lines |
+//! | `turn` | a step carried out by the host: callouts, answers, log lines |
+//! | `ticks` | pauses, and how often Envoy is asked for its log level |
 //! | `imports` | three host calls that the SDK does not make as they are needed here |
 //! | `exports.txt` | what of the SDK's exports the module that is handed out keeps |
 //!
@@ -13,4 +14,5 @@
 
 mod contexts;
 mod imports;
+mod ticks;
 mod turn;

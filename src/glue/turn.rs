@@ -1,20 +1,19 @@
 //! A step carried out by the host.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::Context;
 use proxy_wasm::types::{LogLevel, MapType, Status};
 
 use super::imports;
+use super::ticks::Ticks;
 use crate::alarm;
 use crate::edge::Step;
 use crate::header_map::HeaderMap;
 use crate::reply::{Notes, Reply};
 use crate::store::{MAX_BODY, NotSent, Outcome, reads_headers};
-use crate::waiting::{Paused, Waiting};
+use crate::waiting::Waiting;
 
 /// What has become of a request.
 pub enum Turn {
@@ -28,9 +27,11 @@ pub enum Turn {
 
 /// Carries out a request's next step, and those that follow from it at once. The request is the effective
 /// context.
-pub fn carry_out(request: u32, mut step: Step, pauses: &Pauses) -> Turn {
+pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks) -> Turn {
     loop {
-        log(request, &step);
+        if ticks.logs_debug() {
+            log(LogLevel::Debug, &format!("request {request} {step}"));
+        }
         step = match step {
             Step::Continue => return Turn::Continues,
             Step::Reply(reply) => {
@@ -38,7 +39,7 @@ pub fn carry_out(request: u32, mut step: Step, pauses: &Pauses) -> Turn {
                 return Turn::Held;
             }
             Step::Pause(paused) => {
-                pauses.push(request, paused);
+                ticks.pause(request, paused);
                 return Turn::Held;
             }
             Step::Callout(waiting) => {
@@ -105,66 +106,18 @@ fn log_alarm(line: &str) {
     let Ok((last, version)) = hostcalls::get_shared_data(line) else { return };
     let due = alarm::is_due(last.as_deref(), now);
     if due && hostcalls::set_shared_data(line, Some(&alarm::stamp(now)), version).is_ok() {
-        // It is `Ok`, or a panic of the SDK.
-        let _ = hostcalls::log(LogLevel::Error, line);
+        log(LogLevel::Error, line);
     }
 }
 
-/// Writes a line about a request to Envoy's debug log.
-fn log(request: u32, step: &Step) {
-    if imports::logs_debug() {
-        // It is `Ok`, or a panic of the SDK.
-        let _ = hostcalls::log(LogLevel::Debug, &format!("request {request} {step}"));
-    }
+/// Writes a line to Envoy's log.
+pub fn log(level: LogLevel, line: &str) {
+    // It is `Ok`, or a panic of the SDK.
+    let _ = hostcalls::log(level, line);
 }
 
 /// The host's clock.
 pub fn now() -> SystemTime {
     // It is `Ok`, or a panic of the SDK.
     hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// The requests that pause, in the order in which their pauses end. While there are any, their root context
-/// has ticks.
-#[derive(Default)]
-pub struct Pauses(Cell<VecDeque<(u32, Box<Paused>)>>);
-
-/// How often ended pauses are looked for.
-const TICK: Duration = Duration::from_millis(2);
-
-/// Envoy sends the answers of a callback after it, each within the one before: some 300 exhaust the stack
-/// of the VM.
-const MOST_IN_A_TICK: usize = 100;
-
-impl Pauses {
-    fn push(&self, request: u32, paused: Box<Paused>) {
-        let mut queue = self.0.take();
-        if queue.is_empty() {
-            set_tick_period(TICK);
-        }
-        queue.push_back((request, paused));
-        self.0.set(queue);
-    }
-
-    /// Those whose pauses have ended, or some of them: the others' turn is at the next tick.
-    pub fn ended(&self, now: SystemTime) -> Vec<(u32, Box<Paused>)> {
-        let mut queue = self.0.take();
-        let mut ended = Vec::new();
-        while ended.len() < MOST_IN_A_TICK
-            && queue.front().is_some_and(|(_, paused)| paused.is_over(now))
-        {
-            ended.extend(queue.pop_front());
-        }
-        if queue.is_empty() {
-            set_tick_period(Duration::ZERO);
-        }
-        self.0.set(queue);
-        ended
-    }
-}
-
-/// Zero ends the ticks.
-fn set_tick_period(period: Duration) {
-    // It is `Ok`, or a panic of the SDK.
-    let _ = hostcalls::set_tick_period(period);
 }

@@ -1,0 +1,93 @@
+//! What a root context does from time to time: it lets pauses end, and looks whether Envoy writes debug lines.
+//!
+//! A tick costs more than it is worth while nobody needs it, so it is started by requests and ends with them.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use proxy_wasm::hostcalls;
+
+use super::imports;
+use crate::waiting::Paused;
+
+/// How often it is looked for pauses that have ended.
+const SHORT: Duration = Duration::from_millis(2);
+
+/// How often Envoy is asked for its log level while requests come. To ask for each request would cost a
+/// rejection 1,160 of 134,000 instructions.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Envoy sends the answers of a callback after it, each within the one before: some 300 exhaust the stack
+/// of the VM.
+const MOST_IN_A_TICK: usize = 100;
+
+/// A root context's ticks. Its requests share them.
+#[derive(Default)]
+pub struct Ticks {
+    /// Requests, in the order in which their pauses end.
+    paused: Cell<VecDeque<(u32, Box<Paused>)>>,
+    /// Whether Envoy writes debug lines; `None` if nobody has asked for a while.
+    debug: Cell<Option<bool>>,
+    /// Whether that was asked since the last tick.
+    asked: Cell<bool>,
+    period: Cell<Duration>,
+}
+
+impl Ticks {
+    /// Holds a request until its pause has ended.
+    pub fn pause(&self, request: u32, paused: Box<Paused>) {
+        let mut queue = self.paused.take();
+        queue.push_back((request, paused));
+        self.paused.set(queue);
+        self.set_period(SHORT);
+    }
+
+    /// Whether Envoy writes lines of its debug level, or did less than some seconds ago.
+    pub fn logs_debug(&self) -> bool {
+        self.asked.set(true);
+        self.debug.get().unwrap_or_else(|| {
+            if self.period.get().is_zero() {
+                self.set_period(LONG);
+            }
+            self.look()
+        })
+    }
+
+    /// A tick. The requests whose pauses have ended, or some of them: the others' turn is at the next.
+    pub fn tick(&self, now: SystemTime) -> Vec<(u32, Box<Paused>)> {
+        let mut queue = self.paused.take();
+        let mut ended = Vec::new();
+        while ended.len() < MOST_IN_A_TICK
+            && queue.front().is_some_and(|(_, paused)| paused.is_over(now))
+        {
+            ended.extend(queue.pop_front());
+        }
+        let requests_come = self.asked.replace(false);
+        match requests_come {
+            true => drop(self.look()),
+            false => self.debug.set(None),
+        }
+        self.set_period(match (queue.is_empty(), requests_come) {
+            (false, _) => SHORT,
+            (true, true) => LONG,
+            (true, false) => Duration::ZERO,
+        });
+        self.paused.set(queue);
+        ended
+    }
+
+    fn look(&self) -> bool {
+        let debug = imports::logs_debug();
+        self.debug.set(Some(debug));
+        debug
+    }
+
+    /// Zero ends the ticks.
+    fn set_period(&self, period: Duration) {
+        if self.period.replace(period) != period {
+            // It is `Ok`, or a panic of the SDK.
+            let _ = hostcalls::set_tick_period(period);
+        }
+    }
+}
