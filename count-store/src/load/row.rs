@@ -45,7 +45,7 @@ impl Column {
             Domain::Project => ProjectId::parse(value).map(|id| id.as_str().to_owned()),
             Domain::Status => StatusWord::parse(value).map(|word| word.as_str().to_owned()),
             Domain::OptionalText if value.is_empty() => Some(String::new()),
-            Domain::OptionalText => Text::parse(value).map(|text| text.as_str().to_owned()),
+            Domain::OptionalText => Text::parse(value.into()).map(|text| text.as_str().to_owned()),
         };
         stored.ok_or_else(|| {
             let got = match value {

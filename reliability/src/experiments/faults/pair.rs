@@ -123,14 +123,12 @@ fn observe(bench: &Bench, fault: &str, trouble: impl FnOnce() -> Result<()>) -> 
     let before = running.run_for(bench.calm());
     row.healthy = before.latency(Kind::Rejection);
     row.all.merge(&before);
-    let retried = bench.edge.envoy.stat("cluster.store.upstream_rq_total")?;
     trouble()?;
     row.during = running.run_for(bench.trouble());
     row.all.merge(&row.during);
     let after = running.run_for(bench.calm());
     row.all.merge(&after);
     row.all.merge(&running.stop());
-    let _ = retried;
     let counted = row.all.statuses(Kind::Count);
     row.expect(
         counted.keys().all(|status| *status == 200) && !counted.is_empty(),

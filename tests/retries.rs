@@ -1,0 +1,250 @@
+//! Callouts sent again, through a real Envoy: what it ejects and what not, how little a dead or busy store is
+//! asked, and what becomes of callouts whose cluster goes. Under load: `cargo xtask reliability faults`.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::edge::{Edge, clusters, listener};
+use testkit::envoy::Envoy;
+use testkit::http::{Connection, request};
+use testkit::production::{Places, envoy_yaml};
+use testkit::store::{Behaviour, ScriptedStore};
+use testkit::{wait_for, workspace};
+
+const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+
+/// `envoy.yaml` in front of two stores.
+struct Pair {
+    envoy: Envoy,
+    listener: SocketAddr,
+    stores: [ScriptedStore; 2],
+}
+
+impl Pair {
+    fn start() -> Pair {
+        let stores = [ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap()];
+        let addresses = stores.each_ref().map(ScriptedStore::address);
+        let (envoy, listener) = start(&addresses, "timeout: 0.2s");
+        stores.iter().for_each(|store| store.set(Behaviour::json(200, r#"{"count":2}"#)));
+        Pair { envoy, listener, stores }
+    }
+
+    fn ask(&self) -> u16 {
+        request(self.listener, "GET", PATH, &[]).unwrap().status
+    }
+
+    /// Asks until the first store was asked so often.
+    fn ask_the_first(&self, times: usize) -> Vec<u16> {
+        let mut answers = Vec::new();
+        let mut asked = 0;
+        while asked < times {
+            answers.push(self.ask());
+            asked += self.stores[0].take_requests().len();
+        }
+        answers
+    }
+
+    /// How many hosts Envoy has ejected so far, and how many are out now.
+    fn ejections(&self) -> (u64, u64) {
+        let stat = |name: &str| {
+            self.envoy.stat(&format!("cluster.count_store.outlier_detection.{name}")).unwrap()
+        };
+        (stat("ejections_enforced_total"), stat("ejections_active"))
+    }
+}
+
+fn start(stores: &[SocketAddr], timeout: &str) -> (Envoy, SocketAddr) {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let module = workspace::filter_module().unwrap();
+    let places = Places { listener: any, admin: any, stores, backend: any, module: &module };
+    let yaml = envoy_yaml(places).unwrap();
+    let own = "authority: count-store, timeout: 1s";
+    assert!(yaml.contains(own));
+    // The health check would take a store out for reasons of its own.
+    let yaml = yaml.replace(own, &format!("authority: count-store, {timeout}"));
+    let yaml = yaml.replace("unhealthy_threshold: 2", "unhealthy_threshold: 100");
+    let envoy = Envoy::start(&yaml).unwrap();
+    wait_for("the stores to be healthy", Duration::from_secs(10), || {
+        let healthy = envoy.stat("cluster.count_store.membership_healthy").unwrap();
+        (healthy == stores.len() as u64).then_some(())
+    })
+    .unwrap();
+    let listener = envoy.listener_address("edge").unwrap();
+    (envoy, listener)
+}
+
+/// A connection that was made ends Envoy's count of failures, and before each timeout one was made.
+#[test]
+fn slow_searches_one_after_the_other_eject_nobody_and_two_at_once_do() {
+    let pair = Pair::start();
+    pair.stores[0].set(Behaviour::Hang);
+    let answers = pair.ask_the_first(5);
+    assert_eq!(answers.iter().filter(|status| **status == 504).count(), 5, "none is repeated");
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(pair.ejections(), (0, 0));
+    thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(|| pair.ask()))));
+    wait_for("the ejection", Duration::from_secs(1), || (pair.ejections().0 == 1).then_some(()))
+        .unwrap();
+    assert_eq!(pair.ask(), 200, "the other store answers");
+    pair.envoy.stop().unwrap();
+}
+
+#[test]
+fn a_stores_own_errors_eject_nobody() {
+    let pair = Pair::start();
+    for status in [500, 503] {
+        pair.stores[0].set(Behaviour::status(status));
+        let answers = pair.ask_the_first(30);
+        // A 503 of its own is asked for once more, and the other store answers.
+        let failed = answers.iter().filter(|answer| **answer == status).count();
+        assert_eq!(failed > 0, status == 500, "{answers:?}");
+    }
+    assert_eq!(pair.ejections(), (0, 0));
+    pair.envoy.stop().unwrap();
+}
+
+#[test]
+fn a_dead_store_costs_no_count_and_one_that_is_back_is_asked_within_two_seconds() {
+    let Pair { envoy, listener, stores: [dead, other] } = Pair::start();
+    let address = dead.address();
+    drop(dead);
+    let asked = || assert_eq!(request(listener, "GET", PATH, &[]).unwrap().status, 200);
+    let ejected = || envoy.stat("cluster.count_store.outlier_detection.ejections_active").unwrap();
+    wait_for("the ejection", Duration::from_secs(2), || {
+        asked();
+        (ejected() == 1).then_some(())
+    })
+    .unwrap();
+    let out = Instant::now();
+    let back = ScriptedStore::start_at(address).unwrap();
+    back.set(Behaviour::json(200, r#"{"count":2}"#));
+    wait_for("the store to be asked again", Duration::from_secs(5), || {
+        asked();
+        thread::sleep(Duration::from_millis(10));
+        (!back.take_requests().is_empty()).then_some(())
+    })
+    .unwrap();
+    println!("asked again {:?} after its ejection was seen", out.elapsed());
+    assert!(out.elapsed() < Duration::from_millis(2_300), "{:?}", out.elapsed());
+    drop(other);
+    envoy.stop().unwrap();
+}
+
+#[test]
+fn the_only_store_is_never_ejected_and_costs_three_callouts_when_it_is_dead() {
+    let store = ScriptedStore::start().unwrap();
+    let (envoy, listener) = start(&[store.address()], "timeout: 1s");
+    drop(store);
+    let asked = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(request(listener, "GET", PATH, &[]).unwrap().status, 503);
+    }
+    let each = asked.elapsed() / 10;
+    println!("{each:?} for each");
+    assert!((Duration::from_millis(10)..Duration::from_millis(200)).contains(&each), "{each:?}");
+    let stat = |name: &str| envoy.stat(&format!("cluster.count_store.{name}")).unwrap();
+    assert_eq!(stat("outlier_detection.ejections_enforced_total"), 0);
+    assert_eq!(stat("upstream_rq_pending_failure_eject"), 30);
+    envoy.stop().unwrap();
+}
+
+#[test]
+fn an_open_breaker_is_not_hammered() {
+    const CLIENTS: u64 = 20;
+    let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
+    store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(300)));
+    let configuration = r#"{"store": {"cluster": "store"}}"#;
+    let clusters = clusters(store.address(), upstream.address()).replacen(
+        "connect_timeout: 1s",
+        "connect_timeout: 1s
+    circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 1}]}",
+        1,
+    );
+    let listener = listener("count", configuration).unwrap();
+    let yaml = format!("static_resources:\n  listeners:\n{listener}{clusters}");
+    let edge = Edge::around(Envoy::start(&yaml).unwrap(), ["count"]).unwrap();
+    let address = edge.listeners["count"];
+    let ask = || request(address, "GET", PATH, &[]).unwrap().status;
+    let answers: Vec<u16> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    let refused = answers.iter().filter(|status| **status == 503).count() as u64;
+    assert_eq!(answers.iter().filter(|status| **status == 200).count() as u64 + refused, CLIENTS);
+    let overflow = edge.envoy.stat("cluster.store.upstream_rq_pending_overflow").unwrap();
+    println!("{refused} refused");
+    assert!(refused > 0 && overflow == refused, "{overflow}, {refused}");
+    edge.check_vms().unwrap();
+    edge.envoy.stop().unwrap();
+}
+
+/// Puts the cluster of the store into a file that Envoy watches, or takes it out.
+fn publish(folder: &Path, store: Option<SocketAddr>) {
+    let resource = store.map(|at| {
+        format!(
+            "resources:
+- '@type': type.googleapis.com/envoy.config.cluster.v3.Cluster
+  name: store
+  connect_timeout: 1s
+  load_assignment:
+    cluster_name: store
+    endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: '{}', port_value: {}}}}}}}}}]}}]
+",
+            at.ip(),
+            at.port()
+        )
+    });
+    let (new, place) = (folder.join("new.yaml"), folder.join("clusters.yaml"));
+    fs::write(&new, resource.as_deref().unwrap_or("resources: []\n")).unwrap();
+    fs::rename(new, place).unwrap();
+}
+
+/// Envoy says of such a callout only that it broke off. The next one tells why.
+#[test]
+fn callouts_whose_cluster_is_removed_are_answered_with_the_cause() {
+    const CLIENTS: usize = 20;
+    let store = ScriptedStore::start().unwrap();
+    store.set(Behaviour::Hang);
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), Some(store.address()));
+    let listener = listener("count", r#"{"store": {"cluster": "store"}}"#).unwrap();
+    // A route to a cluster that is not there is a 503 of Envoy's, for requests that nobody sends here.
+    let listener = listener.replace("route: {cluster: upstream}", "direct_response: {status: 200}");
+    let folder_name = folder.path().display();
+    let yaml = format!(
+        "node: {{id: edge, cluster: edge}}
+dynamic_resources:
+  cds_config:
+    resource_api_version: V3
+    path_config_source:
+      path: {folder_name}/clusters.yaml
+      watched_directory: {{path: {folder_name}}}
+static_resources:
+  listeners:
+{listener}"
+    );
+    let edge = Edge::around(Envoy::start(&yaml).unwrap(), ["count"]).unwrap();
+    let address = edge.listeners["count"];
+    let mut clients: Vec<Connection> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = Connection::open(address).unwrap();
+            client.send(format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    store.wait_for_requests(CLIENTS).unwrap();
+    publish(folder.path(), None);
+    for client in &mut clients {
+        let answer = client.receive(false).unwrap();
+        assert_eq!(answer.status, 500, "{}", answer.text());
+    }
+    edge.envoy.wait_for_log("Envoy has no cluster \"store\"").unwrap();
+    edge.check_vms().unwrap();
+    edge.envoy.stop().unwrap();
+}
