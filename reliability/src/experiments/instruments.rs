@@ -21,9 +21,9 @@ const PLANTS: [Plant; 4] = [
     Plant {
         what: "a panic on an answer that broke off",
         replacement: Replacement {
-            file: "src/glue/contexts.rs",
-            from: "        if fields == 0 {\n",
-            to: "        if fields == 0 {\n            panic!(\"planted\");\n",
+            file: "src/glue/turn.rs",
+            from: "    if fields == 0 {\n",
+            to: "    if fields == 0 {\n        panic!(\"planted\");\n",
         },
         seen_by: &[("vm", "trapped"), ("faults", "trapped")],
     },
@@ -31,8 +31,8 @@ const PLANTS: [Plant; 4] = [
         what: "a leak of every path",
         replacement: Replacement {
             file: "src/glue/contexts.rs",
-            from: "        let Some(target) = edge.locate(map.path())",
-            to: "        std::mem::forget(std::hint::black_box(map.path().to_vec()));\n        let Some(target) = edge.locate(map.path())",
+            from: "        let target = edge.locate(map.path())?",
+            to: "        std::mem::forget(std::hint::black_box(map.path().to_vec()));\n        let target = edge.locate(map.path())?",
         },
         seen_by: &[("vm", "grew")],
     },
@@ -49,8 +49,8 @@ const PLANTS: [Plant; 4] = [
         what: "a count that is one too high",
         replacement: Replacement {
             file: "src/store/outcome.rs",
-            from: "Ok(Reply::count(count))",
-            to: "Ok(Reply::count(count + 1))",
+            from: "=> Reply::count(count),",
+            to: "=> Reply::count(count + 1),",
         },
         seen_by: &[("faults", "wrong counts"), ("overload", "gave 200")],
     },
