@@ -57,7 +57,7 @@ pub mod cause {
     pub const RESET: &str = "reset";
     /// No connection was made within the cluster's `connect_timeout`.
     pub const CONNECT_TIMEOUT: &str = "connect_timeout";
-    /// The TLS handshake failed. Envoy 1.40 no longer tells the filter that: there it is
+    /// The TLS handshake failed. Envoy 1.39 and later do not tell the filter that: there it is
     /// [`CONNECT_FAILURE`].
     pub const TLS: &str = "tls";
     /// Envoy had no host that it could ask, or a circuit breaker was open: it does not tell the filter which.

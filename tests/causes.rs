@@ -15,7 +15,7 @@ use testkit::envoy::Envoy;
 use testkit::http::{Connection, request};
 use testkit::ports::dead_address;
 use testkit::store::{Behaviour, ScriptedStore};
-use testkit::wait_for;
+use testkit::{wait_for, workspace};
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
@@ -210,7 +210,7 @@ fn each_cause_is_in_the_access_log() {
     ] {
         let (found, said) = bench.ask(name, "GET", PATH);
         let (details, says) = match name {
-            // Envoy 1.40 does not say why a connection failed.
+            // Envoy 1.39 and later do not say why a connection failed.
             "tls" if !said.contains(says) => ("store_unavailable:connect_failure", FAILED),
             _ => (details, says),
         };
@@ -238,6 +238,18 @@ fn each_cause_is_in_the_access_log() {
     assert_eq!(missing, unseen);
     bench.edge.check_vms().unwrap();
     bench.edge.envoy.stop().unwrap();
+}
+
+#[test]
+fn the_readme_tells_each_name_and_each_cause() {
+    let readme = std::fs::read_to_string(workspace::root().join("README.md")).unwrap();
+    for row in details::ALL {
+        assert!(readme.contains(&format!("`{}`", row.name)), "{}", row.name);
+        for cause in row.causes {
+            let name = format!("`{}:{}`", row.name, cause.replace("STATUS", "410"));
+            assert!(readme.contains(&name), "{name}");
+        }
+    }
 }
 
 #[test]
