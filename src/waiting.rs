@@ -147,7 +147,8 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_millis(100);
 
     fn at(millis: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(9) + Duration::from_millis(millis)
+        let since_epoch = Duration::from_secs(9).saturating_add(Duration::from_millis(millis));
+        SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap()
     }
 
     /// A request whose first callout was sent at 0.

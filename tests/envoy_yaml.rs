@@ -164,7 +164,7 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
         "store_count",
         "via_upstream",
         "store_fault",
-        "store_unavailable",
+        "store_unavailable:503",
     ];
     let log = bench.access_log(expected.len()).unwrap();
     let answered: Vec<_> = log.iter().map(|entry| entry["answered_by"].as_str().unwrap()).collect();

@@ -1,6 +1,6 @@
 //! Two stores behind `envoy.yaml` as it ships: what becomes of one, no count may notice.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -61,18 +61,17 @@ fn real(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
     let database = folder.path().join("sharings.sqlite");
     load(folder.path(), &database)?;
     let one = || CountStore::start(&database, any());
-    let stores = RefCell::new([Some(one()?), Some(one()?)]);
-    let addresses = stores.borrow().each_ref().map(|store| store.as_ref().map(CountStore::address));
-    let [Some(first), Some(second)] = addresses else { unreachable!("both were started") };
-    let addresses = [first, second];
+    let stores = [one()?, one()?];
+    let addresses = stores.each_ref().map(CountStore::address);
+    let stores = stores.map(|store| Cell::new(Some(store)));
     let bench = start(options(envoy), scale, &addresses)?;
 
-    let kill = |number: usize| drop(stores.borrow_mut()[number].take());
+    let kill = |number: usize| drop(stores[number].take());
     let restart = |number: usize| -> Result<()> {
         let started = wait_for("the count store's port", Duration::from_secs(5), || {
             CountStore::start(&database, addresses[number]).ok()
         });
-        stores.borrow_mut()[number] = Some(started?);
+        stores[number].set(Some(started?));
         Ok(())
     };
     let wait = || std::thread::sleep(APART);
