@@ -1,7 +1,8 @@
 //! The release module in the wasm host: a million requests of every kind, clients that hang up in
-//! mid-callout, filters that are replaced. What leaks shows as linear memory, which never shrinks.
+//! mid-callout or in a pause, filters that are replaced. What leaks shows as linear memory, which never shrinks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use testkit::wasm::{End, Host, Module, Stream};
 use testkit::{Error, Result, workspace};
@@ -19,7 +20,8 @@ const REPLACED_EVERY: u64 = 10_000;
 pub fn run(scale: Scale) -> Result<Section> {
     let requests = scale.pick(20_000, 1_000_000);
     let module = Module::load(&workspace::filter_module()?)?;
-    let mut vm = Vm { host: Host::start(&module, CONFIGURATION)?, ends: BTreeMap::new() };
+    let (host, time) = (Host::start(&module, CONFIGURATION)?, Duration::ZERO);
+    let mut vm = Vm { host, time, ends: BTreeMap::new() };
     let traffic = Traffic::new();
     let warm_up = requests / 10;
     let mut after_warm_up = 0;
@@ -54,6 +56,8 @@ pub fn run(scale: Scale) -> Result<Section> {
 
 struct Vm {
     host: Host,
+    /// What its clock shows.
+    time: Duration,
     /// How often a request ended in each way.
     ends: BTreeMap<&'static str, u64>,
 }
@@ -103,7 +107,11 @@ impl Vm {
     fn ask(&mut self, n: u64, stream: Stream) -> Result<()> {
         let (end, headers, body) = match n % 7 {
             0 => ("counted after its client hung up", STATUS_200, r#"{"count":1}"#.into()),
-            2 => ("the answer broke off", &[][..], String::new()),
+            2 => (
+                "three answers broke off, or two and then the client hung up",
+                &[][..],
+                String::new(),
+            ),
             3 if n % 21 == 3 => ("too long an answer", STATUS_200, "[".repeat(70_000)),
             3 => ("no count in the answer", STATUS_200, "[".repeat(50)),
             _ => ("counted", STATUS_200, r#"{"count":2}"#.into()),
@@ -117,11 +125,33 @@ impl Vm {
                 end => Err(Error::new(format!("A client that has gone got {end:?}."))),
             };
         }
-        let step = self.host.callout_response(stream, headers, body.as_bytes())?;
-        match step.end {
-            End::Reply(_) => self.host.finish(stream).map(drop),
-            end => Err(Error::new(format!("An answer ended as {end:?}."))),
+        let mut end = self.host.callout_response(stream, headers, body.as_bytes())?.end;
+        loop {
+            end = match end {
+                End::Reply(_) => return self.host.finish(stream).map(drop),
+                // It broke off, and is asked again.
+                End::Callout(_) => {
+                    self.host.callout_response(stream, headers, body.as_bytes())?.end
+                }
+                // Some clients do not wait for the end of the pause.
+                End::Pause if n % 35 == 2 => {
+                    self.host.finish(stream)?;
+                    return self.pass_time().map(drop);
+                }
+                End::Pause => match self.pass_time()?.pop() {
+                    Some((_, end)) => end,
+                    None => return Err(Error::new("A pause has no end.")),
+                },
+                end => return Err(Error::new(format!("An answer ended as {end:?}."))),
+            };
         }
+    }
+
+    /// As long as a pause takes.
+    fn pass_time(&mut self) -> Result<Vec<(Stream, End)>> {
+        self.time += Duration::from_millis(10);
+        self.host.set_clock(self.time);
+        self.host.tick()
     }
 
     fn count(&mut self, end: &'static str) {
