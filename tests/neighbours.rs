@@ -365,3 +365,40 @@ typed_config:
     }
     bench.stop();
 }
+
+/// Says on the way back that it was there, and on the way out who asks.
+const WHO: &str = r#"- name: who
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+    default_source_code:
+      inline_string: |
+        function envoy_on_request(handle)
+          handle:headers():replace("x-project-id", "p1")
+        end
+        function envoy_on_response(handle)
+          handle:headers():replace("x-was-there", "yes")
+        end
+"#;
+
+#[test]
+fn what_a_filter_before_it_adds_reaches_the_store_if_the_configuration_names_it() {
+    const NAMED: &str = r#"{"store": {"cluster": "store", "forward_headers": ["x-project-id"]}}"#;
+    let bench =
+        Bench::start(&[("named", before("named", NAMED, WHO)), ("not", before("not", COUNT, WHO))]);
+    let forged: [(&str, &[u8]); 1] = [("x-project-id", b"p2")];
+    for (listener, expected) in [("named", &[&b"p1"[..]][..]), ("not", &[])] {
+        assert_eq!(bench.ask(listener, "GET", CALL, &forged).text(), COUNTED);
+        assert_eq!(bench.callout().header_values("x-project-id"), expected, "{listener}");
+    }
+    bench.stop();
+}
+
+#[test]
+fn the_response_side_of_a_filter_behind_it_runs_for_its_answers() {
+    let bench = Bench::start(&[("behind", behind("behind", COUNT, WHO))]);
+    for path in [CALL.to_owned(), format!("{CALL}?x=1")] {
+        let answer = bench.ask("behind", "GET", &path, &[]);
+        assert_eq!(answer.header("x-was-there"), Some("yes"), "{path}");
+    }
+    bench.stop();
+}
