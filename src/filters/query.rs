@@ -47,6 +47,7 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
     let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
     let Some(valid) = filter.domain.parse(value, rules) else {
         let expected = filter.domain.expected(rules);
+        // Once more, for a value that is in its domain is not copied.
         let value = decode(raw_value).unwrap_or_default();
         return Err(bad(&name, &expected, value.as_bytes()));
     };

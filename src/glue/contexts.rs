@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
 use super::imports;
-use super::ticks::Ticks;
+use super::ticks::{Alive, Ticks};
 use super::turn::{Turn, carry_out, hear, log, now};
 use crate::edge::{self, Edge, Step};
 use crate::waiting::Waiting;
@@ -25,9 +25,9 @@ struct Root {
     /// `None` until a plugin configuration was taken.
     edge: Option<Rc<Edge>>,
     ticks: Rc<Ticks>,
-    /// The callouts that were sent after a pause: token and request. The SDK hands their outcome to the
-    /// context that sent them.
-    callouts: VecDeque<(u32, u32, Waiting)>,
+    /// The callouts that were sent after a pause, by token. The SDK hands their outcome to the context that
+    /// sent them.
+    callouts: VecDeque<(u32, Alive, Waiting)>,
 }
 
 /// One request.
@@ -40,8 +40,10 @@ struct Request {
 }
 
 enum State {
-    /// It is held: its headers have not arrived, it is answered, or the root context sees to it.
+    /// It is held: its headers have not arrived, or it is answered.
     Held,
+    /// It is held, and the root context sees to it for as long as this is there.
+    Paused(#[expect(dead_code, reason = "that it is dropped tells the root context")] Rc<u32>),
     /// It continues to the next filter.
     Passed,
     /// It is held until its callout ends.
@@ -77,7 +79,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let now = now();
         for (request, paused) in self.ticks.tick(now) {
-            self.carry_on(request, |_| paused.over(now));
+            self.carry_on(&request, |_| paused.over(now));
         }
     }
 }
@@ -86,19 +88,25 @@ impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, fields: usize, _body: usize, _trailers: usize) {
         let place = self.callouts.iter().position(|(sent, ..)| *sent == token);
         if let Some((_, request, waiting)) = place.and_then(|at| self.callouts.remove(at)) {
-            self.carry_on(request, |root| hear(root, fields, waiting));
+            self.carry_on(&request, |root| hear(root, fields, waiting));
         }
     }
 }
 
 impl Root {
-    /// Carries out the next step of a request that has had a pause, unless its client has gone.
-    fn carry_on(&mut self, request: u32, step: impl FnOnce(&Root) -> Step) {
-        if hostcalls::set_effective_context(request).is_err() {
+    /// Carries out the next step of a request that has had a pause, unless its client has gone. The host does
+    /// not tell: it knows the context for some time after, and to answer it then ends the whole Envoy.
+    fn carry_on(&mut self, request: &Alive, step: impl FnOnce(&Root) -> Step) {
+        let Some(id) = request.upgrade() else { return };
+        if hostcalls::set_effective_context(*id).is_err() {
             return;
         }
-        if let Turn::Sent(token, waiting) = carry_out(request, step(self), &self.ticks) {
-            self.callouts.push_back((token, request, waiting));
+        match carry_out(*id, step(self), &self.ticks) {
+            Turn::Sent(token, waiting) => {
+                self.callouts.push_back((token, Alive::clone(request), waiting));
+            }
+            Turn::Pause(paused) => self.ticks.pause(Alive::clone(request), paused),
+            Turn::Continues | Turn::Answered => {}
         }
     }
 }
@@ -150,14 +158,19 @@ impl Request {
         self.state = match carry_out(self.id, step, &self.ticks) {
             Turn::Continues => State::Passed,
             Turn::Sent(_, waiting) => State::Waiting(waiting),
-            Turn::Held => State::Held,
+            Turn::Pause(paused) => {
+                let alive = Rc::new(self.id);
+                self.ticks.pause(Rc::downgrade(&alive), paused);
+                State::Paused(alive)
+            }
+            Turn::Answered => State::Held,
         };
     }
 
     fn action(&self) -> Action {
         match self.state {
             State::Passed => Action::Continue,
-            State::Held | State::Waiting(_) => Action::Pause,
+            State::Held | State::Paused(_) | State::Waiting(_) => Action::Pause,
         }
     }
 }

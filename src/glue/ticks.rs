@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Weak;
 use std::time::{Duration, SystemTime};
 
 use proxy_wasm::hostcalls;
@@ -22,11 +23,14 @@ const LONG: Duration = Duration::from_secs(1);
 /// of the VM.
 const MOST_IN_A_TICK: usize = 100;
 
+/// A request's number, for as long as its context is there.
+pub type Alive = Weak<u32>;
+
 /// A root context's ticks. Its requests share them.
 #[derive(Default)]
 pub struct Ticks {
     /// Requests, in the order in which their pauses end.
-    paused: Cell<VecDeque<(u32, Box<Paused>)>>,
+    paused: Cell<VecDeque<(Alive, Box<Paused>)>>,
     /// Whether Envoy writes debug lines; `None` if nobody has asked for a while.
     debug: Cell<Option<bool>>,
     /// Whether that was asked since the last tick.
@@ -36,7 +40,7 @@ pub struct Ticks {
 
 impl Ticks {
     /// Holds a request until its pause has ended.
-    pub fn pause(&self, request: u32, paused: Box<Paused>) {
+    pub fn pause(&self, request: Alive, paused: Box<Paused>) {
         let mut queue = self.paused.take();
         queue.push_back((request, paused));
         self.paused.set(queue);
@@ -55,7 +59,7 @@ impl Ticks {
     }
 
     /// A tick. The requests whose pauses have ended, or some of them: the others' turn is at the next.
-    pub fn tick(&self, now: SystemTime) -> Vec<(u32, Box<Paused>)> {
+    pub fn tick(&self, now: SystemTime) -> Vec<(Alive, Box<Paused>)> {
         let mut queue = self.paused.take();
         let mut ended = Vec::new();
         while ended.len() < MOST_IN_A_TICK

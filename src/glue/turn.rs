@@ -13,14 +13,16 @@ use crate::edge::Step;
 use crate::header_map::HeaderMap;
 use crate::reply::{Notes, Reply};
 use crate::store::{MAX_BODY, NotSent, Outcome, reads_headers};
-use crate::waiting::Waiting;
+use crate::waiting::{Paused, Waiting};
 
 /// What has become of a request.
 pub enum Turn {
     /// It continues to the next filter.
     Continues,
-    /// It is answered, or it pauses.
-    Held,
+    /// It is answered.
+    Answered,
+    /// It is to pause.
+    Pause(Box<Paused>),
     /// A callout was sent under this token.
     Sent(u32, Waiting),
 }
@@ -36,12 +38,9 @@ pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks) -> Turn {
             Step::Continue => return Turn::Continues,
             Step::Reply(reply) => {
                 answer(&reply);
-                return Turn::Held;
+                return Turn::Answered;
             }
-            Step::Pause(paused) => {
-                ticks.pause(request, paused);
-                return Turn::Held;
-            }
+            Step::Pause(paused) => return Turn::Pause(paused),
             Step::Callout(waiting) => {
                 let (callout, timeout) = (waiting.callout(), waiting.timeout());
                 let (cluster, headers) = (&callout.store().cluster, callout.headers());

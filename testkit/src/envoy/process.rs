@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::http::{self, Response};
@@ -129,6 +130,21 @@ impl Envoy {
     /// The operating system's number for the process, for measuring it.
     pub fn pid(&self) -> u32 {
         self.child().id()
+    }
+
+    /// Stops it in its tracks (SIGSTOP): what arrives meanwhile is there all at once when it goes on.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let sent = kill_process(Pid::from_child(&self.child()), signal);
+        sent.map_err(Error::while_doing("signal Envoy"))
     }
 
     /// Whether the process is still there: false after a crash.
