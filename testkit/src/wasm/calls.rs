@@ -3,7 +3,7 @@
 use super::guest::{Guest, Out, Refusal, Span, Status};
 use super::map::{self, Headers};
 use super::state::Serving;
-use super::step::{Callout, DispatchResult, LocalReply};
+use super::step::{Callout, DispatchResult, LocalReply, Stream};
 
 type Answer = Result<(), Refusal>;
 
@@ -92,6 +92,10 @@ pub(super) fn send_local_response(
     let state = guest.state();
     if state.replies_refused {
         return Err(Status::InternalFailure.into());
+    }
+    let context = Stream(state.effective.unwrap_or(state.context));
+    if state.ended.contains(&context) {
+        return Err(Refusal::trap(format!("the filter answers {context}, whose client has gone")));
     }
     let Some(stream) = state.stream() else {
         return Ok(());

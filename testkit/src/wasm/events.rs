@@ -8,6 +8,9 @@ use super::state::{Request, Serving};
 use super::step::{End, Step, Stream};
 use crate::{Error, Result};
 
+/// So many streams that ended are remembered.
+const ENDED: usize = 1000;
+
 impl Host {
     /// A request's head arrives, and all of the request with it: there is no body.
     pub fn request(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step> {
@@ -113,6 +116,10 @@ impl Host {
         self.end_context(stream.0)?;
         let state = self.store.data_mut();
         state.streams.remove(&stream);
+        state.ended.insert(stream);
+        if state.ended.len() > ENDED {
+            state.ended.pop_first();
+        }
         Ok(state.end_step(stream, End::Finished))
     }
 

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub filters: BTreeSet<u32>,
     /// The streams the module knows.
     pub streams: BTreeMap<Stream, Request>,
+    /// The last streams that ended. Envoy knows their contexts for some time, and crashes if one is answered.
+    pub ended: BTreeSet<Stream>,
     /// The tokens of callouts in flight. They outlive their streams: Envoy's root context owns
     /// them, and a client that hangs up does not cancel them.
     pub callouts: BTreeMap<Stream, u32>,
@@ -115,7 +117,10 @@ impl State {
 
     /// Whether there is such a context.
     pub fn has_context(&self, id: u32) -> bool {
-        self.filters.contains(&id) || self.streams.contains_key(&Stream(id))
+        let stream = Stream(id);
+        self.filters.contains(&id)
+            || self.streams.contains_key(&stream)
+            || self.ended.contains(&stream)
     }
 
     /// Ends the step. `otherwise` is what became of a request that was neither answered nor sent on
