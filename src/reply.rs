@@ -18,7 +18,7 @@ pub struct Reply {
     pub headers: Cow<'static, [ReplyHeader]>,
     /// The JSON body.
     pub body: Cow<'static, str>,
-    /// Why this answer was given: a name of [`details`](crate::details), and after a colon the cause where
+    /// Why this answer was given: a name of [`details`], and after a colon the cause where
     /// it is known.
     pub details: Cow<'static, str>,
     /// What the operator is told besides.
@@ -64,7 +64,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault with the status's own message, without an allocation. `details`
-    /// is a name of [`details`](crate::details).
+    /// is a name of [`details`].
     pub fn new(status: &'static Status, details: &'static str) -> Fault {
         let allows = status.code == status::METHOD_NOT_ALLOWED.code;
         let reply = Reply {

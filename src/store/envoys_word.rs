@@ -1,7 +1,7 @@
 //! What Envoy answers to a callout when no store does.
 //!
 //! Envoy's texts, as 1.36.2 to 1.40.0 have them, are held by the tests with a real Envoy
-//! (`tests/outcomes.rs`, `tests/retries.rs`).
+//! (`tests/causes.rs`).
 
 use crate::call::{Header, values_of};
 use crate::details::cause;
