@@ -178,7 +178,7 @@ local VALUE = "^(" .. TOKEN .. ")[ \t]*()"
 
 -- In thousandths; nil if it is no qvalue.
 local function weigh(value)
-  if not (find(value, "^[01]$") or find(value, "^[01]%.%d?%d?%d?$")) then return nil end
+  if not (find(value, "^[01]$") or find(value, "^[01]%.%d?%d?%d?$") or find(value, "^%.%d%d?%d?$")) then return nil end
   local weight = tonumber(value) * 1000
   return weight <= 1000 and weight or nil
 end
@@ -186,7 +186,13 @@ end
 -- How specifically a range names application/json (0: not at all) and its weight; nil if it is none.
 local function read_range(element)
   local kind, subtype, at = match(element, RANGE)
-  if not kind or (kind == "*" and subtype ~= "*") then return nil end
+  if not kind then
+    -- Java's own client before version 19 sends `*` for `*/*`, and `.2` for `0.2`.
+    at = match(element, "^[ \t]*%*[ \t]*()")
+    if not at then return nil end
+    kind, subtype = "*", "*"
+  end
+  if kind == "*" and subtype ~= "*" then return nil end
   local weight, narrowed
   while byte(element, at) == 59 do
     local name, from = match(element, PARAMETER, at)
