@@ -94,7 +94,10 @@ impl Reading {
         for quoted in [parameter, value] {
             let (cut, long) = (start(quoted, 64), quoted.chars().nth(64).is_some());
             let ends = message.contains(&format!("{cut}\"…"));
-            assert!(!long || ends || !message.contains(&cut), "{message:?} quotes too much");
+            // A name may be as long as a value's beginning, and the same.
+            let by_name = quoted == value && parameter.contains(&cut);
+            let quotes = message.contains(&cut) && !by_name;
+            assert!(!long || ends || !quotes, "{message:?} quotes too much");
         }
     }
 }
