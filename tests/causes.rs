@@ -219,7 +219,7 @@ fn each_cause_is_in_the_access_log() {
         seen.insert(details.to_owned());
     }
 
-    // All that the table has, but for what Envoy keeps to itself (`overflow`) and what a host without the
+    // All that the table has, but for what Envoy seldom tells (`overflow`) and what a host without the
     // headers gets (`tests/hostile.rs`).
     let expected = details::ALL.iter().flat_map(|row| {
         let causes = row.causes.iter().map(|cause| format!("{}:{cause}", row.name));
