@@ -8,6 +8,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use testkit::http::frames::{
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS,
+    frame,
+};
 use testkit::http::{Connection, Response, request};
 use testkit::production::Production;
 use testkit::store::Behaviour;
@@ -26,44 +30,10 @@ enum Stream {
 /// One request over HTTP/2 by prior knowledge, with no body (RFC 9113). Its fields are spelled out
 /// (RFC 7541, section 6.2.2), and the answer's are not read.
 fn http2(address: SocketAddr, method: &str, path: &str, fields: &[(String, String)]) -> Stream {
-    const DATA: u8 = 0;
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const SETTINGS: u8 = 4;
-    const CONTINUATION: u8 = 9;
-    const END_STREAM: u8 = 1;
-    const END_HEADERS: u8 = 4;
-
-    fn text(block: &mut Vec<u8>, text: &str) {
-        let mut left = text.len();
-        if left < 127 {
-            block.push(left as u8);
-        } else {
-            block.push(127);
-            left -= 127;
-            while left >= 128 {
-                block.push((left % 128) as u8 | 128);
-                left /= 128;
-            }
-            block.push(left as u8);
-        }
-        block.extend_from_slice(text.as_bytes());
-    }
-    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-        let length = (payload.len() as u32).to_be_bytes();
-        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
-    }
-
-    let mut block = Vec::new();
     let pseudo = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "a")];
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in pseudo.into_iter().chain(fields) {
-        block.push(0);
-        text(&mut block, name);
-        text(&mut block, value);
-    }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
+    let block = frames::fields(pseudo.into_iter().chain(fields));
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     let pieces: Vec<&[u8]> = block.chunks(16_000).collect();
     for (number, piece) in pieces.iter().enumerate() {
         let kind = if number == 0 { HEADERS } else { CONTINUATION };

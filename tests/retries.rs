@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use testkit::edge::{Edge, clusters, listener};
 use testkit::envoy::Envoy;
+use testkit::http::frames::{
+    self, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
+};
 use testkit::http::{Connection, request};
 use testkit::production::{Places, envoy_yaml};
 use testkit::store::{Behaviour, ScriptedStore};
@@ -252,20 +255,11 @@ static_resources:
     edge.envoy.stop().unwrap();
 }
 
-/// An HTTP/2 frame (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
 /// A stream that ends in the same turn of Envoy's event loop in which the store's answer comes is destroyed
 /// but not yet deleted: who answers it then ends the process. The answer to a third callout comes to the
 /// root context, which no SDK tells that its request has gone.
 #[test]
 fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const SETTINGS: u8 = 4;
     const STREAMS: u8 = 20;
     let store = ScriptedStore::start().unwrap();
     let (envoy, listener) = start(&[store.address()], "timeout: 10s");
@@ -279,20 +273,17 @@ fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
             _ => Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(200)),
         }
     }));
-    // Literals without indexing, of less than 127 bytes (RFC 7541, section 6.2.2).
-    let literal = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     for round in 0..5 {
         let mut client = TcpStream::connect(listener).unwrap();
-        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        client.write_all(PREFACE).unwrap();
         client.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
         let streams = (0..STREAMS).map(|number| 2 * number + 1);
         for stream in streams.clone() {
             let path = format!("{PATH}?name={round}-{stream}");
-            let head = [(":method", "GET"), (":path", &path), (":scheme", "http")];
-            let fields =
-                head.map(|(name, value)| [vec![0], literal(name), literal(value)].concat());
-            let fields = [fields.concat(), vec![0], literal(":authority"), literal("a")].concat();
-            client.write_all(&frame(HEADERS, 5, stream, &fields)).unwrap();
+            let head =
+                [(":method", "GET"), (":path", &path), (":scheme", "http"), (":authority", "a")];
+            let fields = frames::fields(head);
+            client.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &fields)).unwrap();
         }
         store.wait_for_requests(3 * usize::from(STREAMS)).unwrap();
         envoy.pause().unwrap();

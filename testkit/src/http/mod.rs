@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
+pub mod frames;
 mod message;
 pub(crate) mod wire;
 
