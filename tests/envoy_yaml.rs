@@ -61,7 +61,7 @@ fn a_request_is_counted_in_a_real_database() {
     let rows = workspace::root().join("demo/sharings.csv");
     count_store::load(&database, &rows, Progress::Quiet).unwrap();
     let store = CountStore::start(&database, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    let (envoy, listener) = start_before(store.address(), store.address(), &[]).unwrap();
+    let (envoy, listener) = start_before(&[store.address()], store.address(), &[]).unwrap();
 
     let text = std::fs::read_to_string(rows).unwrap();
     let project = "17fbda95add24720a4038ba4b1c705ed";

@@ -19,9 +19,9 @@ use testkit::http::frames::{
     self, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
 };
 use testkit::http::{Connection, request};
-use testkit::production::{Places, envoy_yaml};
+use testkit::production::start_before;
 use testkit::store::{Behaviour, ScriptedStore};
-use testkit::{wait_for, workspace};
+use testkit::wait_for;
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
@@ -67,21 +67,17 @@ impl Pair {
 
 fn start(stores: &[SocketAddr], timeout: &str) -> (Envoy, SocketAddr) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let module = workspace::filter_module().unwrap();
-    let places = Places { listener: any, admin: any, stores, backend: any, module: &module };
-    let yaml = envoy_yaml(places).unwrap();
-    let own = "authority: count-store, timeout: 1s";
-    assert!(yaml.contains(own));
     // The health check would take a store out for reasons of its own.
-    let yaml = yaml.replace(own, &format!("authority: count-store, {timeout}"));
-    let yaml = yaml.replace("unhealthy_threshold: 2", "unhealthy_threshold: 100");
-    let envoy = Envoy::start(&yaml).unwrap();
+    let changes = [
+        ("authority: count-store, timeout: 1s", &*format!("authority: count-store, {timeout}")),
+        ("unhealthy_threshold: 2", "unhealthy_threshold: 100"),
+    ];
+    let (envoy, listener) = start_before(stores, any, &changes).unwrap();
     wait_for("the stores to be healthy", Duration::from_secs(10), || {
         let healthy = envoy.stat("cluster.count_store.membership_healthy").unwrap();
         (healthy == stores.len() as u64).then_some(())
     })
     .unwrap();
-    let listener = envoy.listener_address("edge").unwrap();
     (envoy, listener)
 }
 

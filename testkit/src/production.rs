@@ -81,7 +81,7 @@ impl Production {
         let (store, backend) = (ScriptedStore::start()?, ScriptedStore::start()?);
         store.set(Behaviour::json(200, r#"{"count":2}"#));
         backend.set(Behaviour::json(404, r#"{"theirs":true}"#));
-        let (envoy, listener) = start_before(store.address(), backend.address(), changes)?;
+        let (envoy, listener) = start_before(&[store.address()], backend.address(), changes)?;
         Ok(Self { envoy, listener, store, backend })
     }
 
@@ -97,21 +97,16 @@ impl Production {
     }
 }
 
-/// An Envoy with `envoy.yaml` before such a store and backend, and where its clients connect.
+/// An Envoy with `envoy.yaml` before such stores and backend, and where its clients connect.
 pub fn start_before(
-    store: SocketAddr,
+    stores: &[SocketAddr],
     backend: SocketAddr,
     changes: &[(&str, &str)],
 ) -> Result<(Envoy, SocketAddr)> {
     let module = workspace::filter_module()?;
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut yaml = envoy_yaml(Places {
-        listener: any,
-        admin: any,
-        stores: &[store],
-        backend,
-        module: &module,
-    })?;
+    let mut yaml =
+        envoy_yaml(Places { listener: any, admin: any, stores, backend, module: &module })?;
     for (from, to) in changes {
         if !yaml.contains(from) {
             return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));
