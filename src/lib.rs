@@ -67,8 +67,6 @@ pub mod header_map;
 pub mod percent;
 pub mod reply;
 pub mod route;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod sql;
 pub mod status;
 pub mod store;
 pub mod values;

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use backup_sharing_count::values::ProjectId;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+
+use crate::columns::names;
 
 /// Counts backup sharings in an SQLite database.
 ///
 /// `load` fills the database from a file; `serve` answers
 /// GET /v2/{project_id}/os-vendor-backup-sharing/count from it.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_long_help = example())]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -26,41 +29,77 @@ pub enum Command {
 /// Answer the call over HTTP/1.1 until SIGTERM or SIGINT
 ///
 /// Prints `listening on ADDR` when ready. GET /healthz answers 200 while the
-/// database can be read, else 503. On SIGTERM or SIGINT, requests in flight
-/// are answered before the program ends.
+/// database can be read, else 503. The database is never written to.
+///
+/// A client has 10 s to send a request's head, may let its connection rest as
+/// long, and has 10 s to take what it is sent. There are as many connections as
+/// the limit of open files allows (`ulimit -n`), 4000 at most; when all are
+/// taken, a client that connects has 1 s to ask and gets one answer. On SIGTERM
+/// or SIGINT, requests in flight are answered, for 7 s at most.
 #[derive(Args)]
 pub struct Serve {
     /// The SQLite file that `count-store load` made
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = database())]
     pub database: PathBuf,
-    /// Where to listen, such as 127.0.0.1:8080; port 0 takes any free port
+    /// Where to listen, such as 127.0.0.1:8080; :8080 is every address of this
+    /// machine, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
-    /// Let TOKEN in x-auth-token ask about PROJECT; may be repeated
+    /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # are none
     ///
-    /// With at least one of these, a request without a known token is answered
-    /// 401, and one for the project of another token 403. Without any,
-    /// everybody may ask about every project.
+    /// A TOKEN in x-auth-token may ask about PROJECT. With tokens, a request
+    /// without a known one is answered 401, and one for the project of another
+    /// token 403. Without any, everybody may ask about every project. The
+    /// variable COUNT_STORE_TOKENS holds tokens in the same form, with spaces or
+    /// line ends between them. What is given in several ways adds up.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// One more token; may be repeated. Every user of this machine can see it in `ps`
     #[arg(long, value_name = "TOKEN=PROJECT")]
     pub token: Vec<Token>,
 }
 
 /// Add the rows of a file to the database, all of them or none
 ///
-/// The columns are id, backup_id, from_project_id, to_project_id, name,
-/// status, volume_id and availability_zone, in any order. A .csv file begins
-/// with a line of their names; a .json file is an array of objects. Only name
-/// and availability_zone may be empty. The first bad row stops the load, and
-/// nothing of the file is kept. `serve` may go on meanwhile: it counts the old
-/// rows until the load is complete.
+/// A CSV file begins with a line of the columns' names, in any order; a JSON file
+/// is an array of objects. Only name and availability_zone may be empty. The first
+/// bad row stops the load, and nothing of the file is kept. `serve` may go on
+/// meanwhile: it counts the old rows until the load is complete.
 #[derive(Args)]
+#[command(after_long_help = example())]
 pub struct Load {
     /// The SQLite file; made if it does not exist
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = database())]
     pub database: PathBuf,
-    /// The rows: a .csv or .json file
+    /// The rows: a .csv or .json file, or - for either on standard input
     #[arg(value_name = "SHARINGS")]
     pub sharings: PathBuf,
+}
+
+/// Two rows that can be pasted into a shell, and what counts them.
+fn example() -> String {
+    const ROWS: &str = "\
+4d3a6a1c-1a7f-4b1e-9a52-0c2f5a6b7c01,b5b7a0de-5f0c-4b7a-8d0e-6c1f2a3b4c01,p1,p2,db daily,available,0f1e2d3c-4b5a-4678-8796-a5b4c3d2e101,eu-de-01
+4d3a6a1c-1a7f-4b1e-9a52-0c2f5a6b7c02,b5b7a0de-5f0c-4b7a-8d0e-6c1f2a3b4c02,p1,p3,,error,0f1e2d3c-4b5a-4678-8796-a5b4c3d2e102,";
+    let names = names().replace(", ", ",");
+    format!(
+        "Example:\n\ncount-store load --database sharings.db - <<END\n{names}\n{ROWS}\nEND\n\
+         count-store serve --database sharings.db --listen 127.0.0.1:8080 &\n\
+         curl 'http://127.0.0.1:8080/v2/p1/os-vendor-backup-sharing/count?status=available'"
+    )
+}
+
+/// The path of a file, and not a name that means something else to SQLite
+/// (<https://sqlite.org/uri.html>, <https://sqlite.org/inmemorydb.html>).
+fn database() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str().as_encoded_bytes() {
+        [b':', ..] | [b'f', b'i', b'l', b'e', b':', ..] => Err(format!(
+            "expected the path of a file, and this is no path to SQLite; ./{} is one",
+            path.display()
+        )),
+        _ if path.exists() && !path.is_file() => Err("expected a file".to_owned()),
+        _ => Ok(path),
+    })
 }
 
 /// Who may ask about what.

@@ -9,8 +9,8 @@ mod common;
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::sql;
 use common::{PATH, uuid};
+use count_store::{sql, sqlite};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 /// `p1` shares so many backups, and so many are shared to it.
@@ -50,7 +50,7 @@ fn queries() -> Vec<String> {
 
 fn database(size: Size) -> Connection {
     let database = Connection::open_in_memory().unwrap();
-    database.execute_batch(sql::SCHEMA).unwrap();
+    database.execute_batch(&sqlite::schema()).unwrap();
     let mut number = 0;
     let mut insert = |from: &str, to: &str, is_match: bool| {
         number += 1;

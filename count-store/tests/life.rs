@@ -1,4 +1,4 @@
-//! What happens around a count: loads that run, stop or die meanwhile, and signals.
+//! What happens around a count: loads that run, stop or die meanwhile, and locks.
 
 // clippy.toml lets tests do so; it does not know that helpers of tests are tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -8,12 +8,11 @@ mod common;
 
 use std::fs::File;
 use std::io::Write;
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Folder, PATH, Server, count_in, csv, line};
+use common::{Folder, PATH, count_in, csv, line};
 use rusqlite::Connection;
 use testkit::http::{self, Connection as Http};
 use testkit::wait_for;
@@ -104,58 +103,4 @@ fn only_counts_wait_for_a_lock() {
     for waiting in &mut waiting {
         assert_eq!(count_in(&waiting.receive(false).unwrap()), 3);
     }
-}
-
-/// A query that is slow for an honest reason: many rows, and a name that
-/// almost matches everywhere in each.
-fn slow_query(folder: &Folder) -> String {
-    let database = Connection::open(folder.database()).unwrap();
-    let rows = "INSERT INTO backup_sharing
-        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT 300000)
-        SELECT format('%08x-0000-4000-8000-000000000000', n), 'b', 'p1', 'p2', ?1, 'available',
-               'v', 'z' FROM numbers";
-    database.execute(rows, ["a".repeat(255)]).unwrap();
-    format!("{PATH}?name={}b", "a".repeat(127))
-}
-
-/// Sends the slow query, and a signal once it is being counted: the answer comes
-/// all the same, and the end is a success.
-fn answered_before_the_end(signal: &str) {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
-    let query = slow_query(&folder);
-    let server = folder.serve(&[]);
-    let start = Instant::now();
-    assert_eq!(count_in(&server.get(&query, &[])), 0);
-    let takes = start.elapsed();
-    assert!(takes > Duration::from_millis(100), "only {takes:?}: too fast to interrupt");
-
-    let mut idle = Http::open(server.address).unwrap();
-    assert_eq!(idle.request("GET", PATH, &[]).unwrap().status, 200);
-    let mut busy = Http::open(server.address).unwrap();
-    let host: [(&str, &[u8]); 1] = [("host", b"a")];
-    busy.send(&http::encode_request("GET", &query, &host, b"")).unwrap();
-    thread::sleep(takes / 4);
-    server.signal(signal);
-    assert_no_longer_listening(&server);
-    let response = busy.receive(false).unwrap();
-    assert_eq!(count_in(&response), 0);
-    assert!(idle.is_closed() && busy.is_closed());
-    let (status, stderr) = server.end();
-    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
-}
-
-fn assert_no_longer_listening(server: &Server) {
-    let refused = || TcpStream::connect(server.address).is_err().then_some(());
-    wait_for("the port to close", Duration::from_secs(2), refused).unwrap();
-}
-
-#[test]
-fn sigterm_lets_a_request_in_flight_finish() {
-    answered_before_the_end("TERM");
-}
-
-#[test]
-fn sigint_does_so_too() {
-    answered_before_the_end("INT");
 }

@@ -6,7 +6,12 @@
 
 mod common;
 
-use common::{Folder, HEADER, count_store, csv, line, said, uuid};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Folder, HEADER, Server, count_store, csv, line, said, uuid};
 use rusqlite::Connection;
 
 const COLUMNS: &str = "id, backup_id, from_project_id, to_project_id, name, status, volume_id, \
@@ -82,6 +87,71 @@ fn json_rows_are_added() {
 }
 
 #[test]
+fn json_may_begin_with_a_byte_order_mark() {
+    let folder = Folder::new();
+    let output = folder.load("a.json", format!("\u{FEFF}\n[{}]", object(0)));
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(rows(&folder), [line(0)]);
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let folder = Folder::new();
+    let load = |input: Stdio| {
+        let mut command = folder.loading(Path::new("-"));
+        command.stdin(input).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    // Of either format, from a pipe.
+    for (number, rows) in [(0, csv(0, 1)), (1, format!("\u{FEFF}\n [{}]", object(1)))] {
+        let mut child = load(Stdio::piped());
+        child.stdin.take().unwrap().write_all(rows.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{number}");
+    }
+    // From a file, which is read again for the line of an id that is there twice.
+    let file = |content: String| Stdio::from(File::open(folder.write("a", content)).unwrap());
+    assert!(load(file(csv(2, 3))).wait().unwrap().success());
+    assert_eq!(rows(&folder), [line(0), line(1), line(2)]);
+    let output = load(file(csv(3, 5) + &line(4))).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let id = uuid(4);
+    let why = format!("line 4: id: expected one that no other row has, got \"{id}\"");
+    assert_eq!(said(&output), format!("count-store: standard input, {why}. Nothing was loaded.\n"));
+    assert_eq!(rows(&folder).len(), 3);
+    let output = load(Stdio::null()).wait_with_output().unwrap();
+    assert!(said(&output).contains("standard input, line 1: expected a header line"));
+}
+
+#[test]
+fn a_database_is_a_file_and_the_same_one_to_load_and_serve() {
+    let folder = Folder::new();
+    let rows = folder.write("a.csv", csv(0, 3));
+    let run = |arguments: &[&str]| {
+        let mut command = count_store();
+        command.args(arguments).current_dir(folder.path("")).stdout(Stdio::piped());
+        command
+    };
+    for name in [":memory:", "file:a.db", "file:a?mode=memory", "", "/dev/null", "."] {
+        for arguments in [
+            &["load", "--database", name, "a.csv"][..],
+            &["serve", "--listen", "127.0.0.1:0", "--database", name],
+        ] {
+            let output = run(arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name:?}: {}", said(&output));
+            assert!(!said(&output).contains("panicked"));
+        }
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path("")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    // Written as a path, any name is one.
+    let rows = rows.to_str().unwrap();
+    assert!(run(&["load", "--database", "./file:a.db", rows]).status().unwrap().success());
+    assert!(folder.path("file:a.db").is_file());
+    let server = run(&["serve", "--database", "./file:a.db", "--listen", "127.0.0.1:0"]);
+    assert_eq!(Server::start(server).count(), 3);
+}
+
+#[test]
 fn a_bad_csv_row_is_named_by_its_line() {
     let bad = |text: &str| line(2).replacen(&uuid(2), text, 1);
     for (content, error) in [
@@ -133,44 +203,52 @@ fn a_bad_json_row_is_named_by_its_line() {
     for (content, error) in [
         (
             format!("[\n{good},\n{}]", object(1).replace("p2", "p/2")),
-            "line 6: to_project_id: expected 1 to 64 of 0-9 A-Z a-z _ -, got \"p/2\"",
+            "row 2, line 6: to_project_id: expected 1 to 64 of 0-9 A-Z a-z _ -, got \"p/2\"",
         ),
         (
             format!("[{}]", good.replace("\"p2\"", "2")),
-            "line 2: invalid type: integer `2`, expected to_project_id to be 1 to 64 of 0-9 A-Z a-z _ -",
+            "row 1, line 2: invalid type: integer `2`, expected to_project_id to be 1 to 64 of 0-9 A-Z a-z _ -",
         ),
         (
             format!("[{}]", good.replace("\"available\"", "null")),
-            "line 2: status: expected a lower-case word, got nothing",
+            "row 1, line 2: status: expected a lower-case word, got nothing",
         ),
         (
             format!("[{}]", good.replace("\"status\": \"available\",", "")),
-            "line 3: status is missing",
+            "row 1, line 3: status is missing",
         ),
-        (format!("[{}]", good.replace("{", "{\"name\": \"\", ")), "line 2: name is given twice"),
-        (format!("[\n{good}\n{good}]"), "line 5: expected `,` or `]`"),
-        (format!("[{good},\n"), "line 4: the file ends before its array does"),
+        (
+            format!("[{}]", good.replace("{", "{\"name\": \"\", ")),
+            "row 1, line 2: name is given twice",
+        ),
+        (format!("[\n{good}\n{good}]"), "row 2, line 5: expected `,` or `]`"),
+        (format!("[{good},\n"), "row 2, line 4: the file ends before its array does"),
         (format!("[{good}]\n{{}}"), "line 4: trailing characters"),
+        // All in one line, where "line 1" would say nothing.
+        (
+            format!("[{},{}]", good, object(1).replace("p2", "p/2")).replace('\n', ""),
+            "row 2, line 1: to_project_id: expected 1 to 64 of 0-9 A-Z a-z _ -, got \"p/2\"",
+        ),
         (String::new(), "line 1: the file ends before its array does"),
         ("{}".to_owned(), "line 1: invalid type: map, expected an array of rows"),
     ] {
         assert_eq!(refused("bad.json", &content), error, "{content}");
     }
     let unknown = format!("[\n{}]", good.replace("status", "state"));
-    let error = format!("line 3: expected the members {COLUMNS}, got \"state\"");
+    let error = format!("row 1, line 3: expected the members {COLUMNS}, got \"state\"");
     assert_eq!(refused("bad.json", unknown), error);
 }
 
 #[test]
 fn an_id_is_there_once_in_the_file_and_in_the_database() {
-    let error = |line, number| {
+    let error = |place, number| {
         let id = uuid(number);
-        format!("line {line}: id: expected one that no other row has, got \"{id}\"")
+        format!("{place}: id: expected one that no other row has, got \"{id}\"")
     };
-    assert_eq!(refused("twice.csv", csv(0, 2) + &line(0)), error(4, 0));
-    assert_eq!(refused("again.csv", csv(0, 2) + &line(1000)), error(4, 1000));
+    assert_eq!(refused("twice.csv", csv(0, 2) + &line(0)), error("line 4", 0));
+    assert_eq!(refused("again.csv", csv(0, 2) + &line(1000)), error("line 4", 1000));
     let twice = format!("[\n{},\n{}]", object(7), object(7));
-    assert_eq!(refused("twice.json", twice), error(7, 7));
+    assert_eq!(refused("twice.json", twice), error("row 2, line 7", 7));
 }
 
 /// What a database was before the indexes that each filter has now.
@@ -221,12 +299,85 @@ fn a_database_of_an_earlier_release_counts_and_is_renewed_by_a_load() {
     assert_eq!(server.end().1, "");
 }
 
+/// A database of another release: its columns, and a row of p1 unless they are none.
+fn of_another_release(columns: &[&str], rows: u32) -> Folder {
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    let list = columns.join(", ");
+    database.execute_batch(&format!("CREATE TABLE backup_sharing ({list})")).unwrap();
+    for number in 0..rows {
+        let values = columns.iter().map(|column| match *column {
+            "id" | "backup_id" | "volume_id" => format!("'{}'", uuid(number)),
+            column => format!("'{}'", if column == "from_project_id" { "p1" } else { "x" }),
+        });
+        let values = values.collect::<Vec<_>>().join(", ");
+        database.execute(&format!("INSERT INTO backup_sharing VALUES ({values})"), []).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_column_that_is_missing_is_named_and_added_if_rows_may_lack_it() {
+    let all: Vec<&str> = COLUMNS.split(", ").collect();
+    for missing in &all {
+        let columns: Vec<&str> = all.iter().copied().filter(|column| column != missing).collect();
+        let folder = of_another_release(&columns, 2);
+        let database = folder.database().display().to_string();
+        let served = folder.serving().output().unwrap();
+        assert_eq!(served.status.code(), Some(1));
+        let sentence = format!(
+            "count-store: {database} is of another release: its table backup_sharing lacks {missing}. \
+             `count-store load --database {database} SHARINGS` brings it up to date, "
+        );
+        assert!(said(&served).starts_with(&sentence), "{}", said(&served));
+
+        let loaded = folder.load("a.csv", csv(7, 8));
+        if ["name", "availability_zone"].contains(missing) {
+            assert!(loaded.status.success(), "{}", said(&loaded));
+            assert_eq!(folder.serve(&[]).count(), 3);
+            let is_empty = |row: &String| row.contains(",,") || row.contains(",\n");
+            assert_eq!(rows(&folder).into_iter().filter(is_empty).count(), 2, "{missing}");
+            continue;
+        }
+        assert_eq!(loaded.status.code(), Some(1));
+        let sentence = format!(
+            "count-store: {database} is of another release, and cannot be brought up to date: its \
+             rows lack the column {missing}, which no row may be without. Nothing was loaded. Load \
+             into another database.\n"
+        );
+        assert_eq!(said(&loaded), sentence);
+        // Without rows there is nothing that could lack anything.
+        let folder = of_another_release(&columns, 0);
+        folder.fill(&csv(7, 8));
+        assert_eq!(folder.serve(&[]).count(), 1, "{missing}");
+    }
+}
+
+#[test]
+fn a_column_that_is_not_known_is_kept() {
+    let mut columns: Vec<&str> = COLUMNS.split(", ").chain(["note"]).collect();
+    let folder = of_another_release(&columns, 2);
+    assert_eq!(folder.serve(&[]).count(), 2);
+    folder.fill(&csv(7, 8));
+    let notes = |folder: &Folder| -> u32 {
+        let database = Connection::open(folder.database()).unwrap();
+        database.query_row("SELECT count(note) FROM backup_sharing", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((folder.serve(&[]).count(), notes(&folder)), (3, 2));
+
+    columns.retain(|column| *column != "name");
+    let folder = of_another_release(&columns, 2);
+    let loaded = folder.load("a.csv", csv(7, 8));
+    assert!(said(&loaded).contains("its column note is not known here, and would be lost"));
+    assert_eq!(notes(&folder), 2);
+}
+
 #[test]
 fn a_file_that_cannot_be_read_makes_no_database() {
     let folder = Folder::new();
     for (name, sentence) in [
         ("missing.csv", "Could not open {}: No such file or directory (os error 2)."),
-        ("rows.xml", "{} should have a name that ends in .csv or .json."),
+        (".", "{} is a folder, not a file."),
     ] {
         let file = folder.path(name);
         let output = folder.loading(&file).output().unwrap();
@@ -258,8 +409,33 @@ fn help_is_for_a_person_and_wrong_usage_is_2() {
     };
     assert!(help(&["--help"]).contains("Add the rows of a file to the database"));
     assert!(help(&["load", "--help"]).contains("nothing of the file is kept"));
-    assert!(help(&["serve", "--help"]).contains("--token <TOKEN=PROJECT>"));
+    assert!(help(&["serve", "--help"]).contains("--token-file <FILE>"));
     for wrong in [&[][..], &["count"], &["load", "a.csv"], &["serve", "--database", "a.db"]] {
         assert_eq!(count_store().args(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+/// As somebody would paste it, but for the server, which is started by the test.
+#[test]
+fn the_example_in_the_help_works() {
+    for arguments in [&["--help"][..], &["load", "--help"]] {
+        let help =
+            String::from_utf8(count_store().args(arguments).output().unwrap().stdout).unwrap();
+        let (_, example) = help.split_once("Example:\n\n").expect(&help);
+        let (load, serve) = example.split_once("count-store serve").expect(example);
+        let folder = Folder::new();
+        let program = Path::new(env!("CARGO_BIN_EXE_count-store")).parent().unwrap();
+        let output = Command::new("/bin/sh")
+            .args(["-euc", load])
+            .env("PATH", program)
+            .current_dir(folder.path(""))
+            .output()
+            .unwrap();
+        assert!(output.stdout.starts_with(b"loaded 2 rows in "), "{}", said(&output));
+
+        std::fs::rename(folder.path("sharings.db"), folder.database()).unwrap();
+        let (_, target) = serve.split_once("http://127.0.0.1:8080").expect(serve);
+        let target = target.trim().trim_end_matches('\'');
+        assert_eq!(folder.serve(&[]).get(target, &[]).text(), "{\"count\":1}");
     }
 }

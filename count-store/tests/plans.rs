@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::{Domain, FILTERS, FilterRules};
-use backup_sharing_count::sql::{self, Statement};
 use common::{Folder, PATH, csv, uuid};
+use count_store::sql::{self, Statement};
 use rusqlite::{Connection, params_from_iter};
 
 /// The statements of every side with every set of filters.

@@ -6,7 +6,10 @@
 
 mod common;
 
-use common::{Folder, HEADER, PATH, count_in, count_store, csv, said, uuid};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use common::{Folder, HEADER, PATH, Server, count_in, count_store, csv, said, uuid};
 use rusqlite::Connection;
 use testkit::http::{self, Response};
 
@@ -135,6 +138,53 @@ fn tokens_open_their_own_project() {
 }
 
 #[test]
+fn tokens_come_from_a_file_and_the_environment_too() {
+    let folder = folder();
+    let file = folder.write("tokens", "# one line each\n\none=p1\n");
+    let serve = |file: &Path, variable: &str| {
+        let mut command = folder.serving();
+        command.arg("--token-file").arg(file).env("COUNT_STORE_TOKENS", variable);
+        command
+    };
+    let server = Server::start(serve(&file, "two=p1\nthree=p2"));
+    for (token, status) in [("one", 200), ("two", 200), ("three", 403), ("four", 401)] {
+        assert_eq!(
+            server.get(PATH, &[("x-auth-token", token.as_bytes())]).status,
+            status,
+            "{token}"
+        );
+    }
+    // Where tokens were meant and there are none, no project is opened to everybody.
+    let empty = folder.write("empty", "# none yet\n");
+    for (file, variable, sentence) in [
+        (
+            &empty,
+            "two=p2",
+            format!("{}, line 1: expected TOKEN=PROJECT, got nothing.", empty.display()),
+        ),
+        (&file, "", "COUNT_STORE_TOKENS, token 1: expected TOKEN=PROJECT, got nothing.".to_owned()),
+        (&file, "a=p1 secret", "COUNT_STORE_TOKENS, token 2: expected TOKEN=PROJECT.".to_owned()),
+    ] {
+        let output = serve(file, variable).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(said(&output), format!("count-store: {sentence}\n"));
+    }
+    let output = serve(&folder.path("none"), "a=p1").output().unwrap();
+    assert!(said(&output).starts_with("count-store: Could not read the tokens in "));
+}
+
+#[test]
+fn a_port_alone_is_every_address() {
+    let folder = folder();
+    let mut command = count_store();
+    command.arg("serve").arg("--database").arg(folder.database()).args(["--listen", ":0"]);
+    let server = Server::start(command);
+    assert!(server.address.ip().is_unspecified());
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, server.address.port()));
+    assert_eq!(count_in(&http::request(local, "GET", PATH, &[]).unwrap()), 3);
+}
+
+#[test]
 fn a_database_that_breaks_is_an_error_and_never_a_count() {
     let folder = folder();
     let server = folder.serve(&[]);
@@ -198,7 +248,7 @@ fn serve_says_what_is_missing_and_ends() {
     assert!(said.starts_with("count-store: Could not listen at 127.0.0.1:http: "), "{said}");
     let (code, said) = refused(&["--listen", "127.0.0.1:0", "--token", "a=p1", "--token", "a=p2"]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("the same token"), "{said}");
+    assert!(said.contains("One token is there twice, for the projects p1 and p2"), "{said}");
     let (code, _) = refused(&["--listen", "127.0.0.1:0", "--token", "p1"]);
     assert_eq!(code, Some(2));
 }

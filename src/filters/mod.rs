@@ -1,7 +1,7 @@
 //! The eight filters: one table, and what a query makes of it.
 //!
 //! A new filter is a row in [`FILTERS`]. Only this folder knows how a query is
-//! split and judged; what the filters mean to a database is in [`crate::sql`].
+//! split and judged; what the filters mean to a database is the count store's business.
 
 mod query;
 

@@ -39,7 +39,7 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Alone {
     connection: Connection,
-    statement: backup_sharing_count::sql::Statement,
+    statement: ::count_store::sql::Statement,
 }
 
 impl Table {

@@ -2,7 +2,7 @@
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::sql::{self, Statement};
+use count_store::sql::{self, Statement};
 use testkit::{Error, Result};
 
 use super::rows::{Side, Watched};

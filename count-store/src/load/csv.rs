@@ -8,8 +8,9 @@ use std::io::Read;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
-use super::Refusal;
-use super::row::{COLUMNS, Row, Rows, names};
+use super::rows::Rows;
+use super::{Place, Refusal};
+use crate::columns::{COLUMNS, Row, names};
 
 /// Reads all rows of a file.
 pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
@@ -22,7 +23,7 @@ pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
     let mut bytes = ByteRecord::new();
     let mut header = None;
     while let Some(line) = next_line(&mut reader, &mut bytes)? {
-        let refusal = |why| Refusal { line, why };
+        let refusal = |why| Refusal { place: Place::Line(line), why };
         let fields = fields(&bytes).map_err(refusal)?;
         match &header {
             _ if fields == [""] => {}
@@ -34,7 +35,7 @@ pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
         }
     }
     let why = || format!("expected a header line with the columns {}, got nothing", names());
-    header.map(|_| ()).ok_or_else(|| Refusal { line: 1, why: why() })
+    header.map(|_| ()).ok_or_else(|| Refusal { place: Place::Line(1), why: why() })
 }
 
 /// Reads a record and says in which line it begins.
@@ -46,7 +47,9 @@ fn next_line(
     match reader.read_byte_record(record) {
         Ok(false) => return Ok(None),
         Ok(true) => {}
-        Err(error) => return Err(Refusal { line: before, why: error.to_string() }),
+        Err(error) => {
+            return Err(Refusal { place: Place::Line(before), why: error.to_string() });
+        }
     }
     // Blank lines may have come before the record, so its line is told from its
     // end; a quotation that is never closed, though, takes the file's end for its own.

@@ -8,16 +8,20 @@ use std::io::Read;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::Refusal;
-use super::row::{COLUMNS, Column, Row, Rows, names};
+use super::rows::Rows;
+use super::{Place, Refusal};
+use crate::columns::{COLUMNS, Column, Row, names};
 
 /// Reads all rows of a file.
 pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
     let mut json = serde_json::Deserializer::from_reader(file);
-    json.deserialize_seq(Array(rows)).and_then(|()| json.end()).map_err(refusal)
+    let mut row = None;
+    let read = json.deserialize_seq(Array { rows, row: &mut row });
+    read.and_then(|()| json.end()).map_err(|error| refusal(&error, row))
 }
 
-fn refusal(error: serde_json::Error) -> Refusal {
+/// `row` is the one that was being read, if one was.
+fn refusal(error: &serde_json::Error, row: Option<u64>) -> Refusal {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     let why = match text.strip_suffix(&position) {
@@ -25,10 +29,16 @@ fn refusal(error: serde_json::Error) -> Refusal {
         Some(why) => why,
         None => &text,
     };
-    Refusal { line: error.line().try_into().unwrap_or(u64::MAX), why: why.to_owned() }
+    let line = error.line().try_into().unwrap_or(u64::MAX);
+    let place = row.map_or(Place::Line(line), |row| Place::Row { row, line });
+    Refusal { place, why: why.to_owned() }
 }
 
-struct Array<'r, 't>(&'r mut Rows<'t>);
+struct Array<'r, 't> {
+    rows: &'r mut Rows<'t>,
+    /// The number of the row that is being read, from 1.
+    row: &'r mut Option<u64>,
+}
 
 impl<'de> Visitor<'de> for Array<'_, '_> {
     type Value = ();
@@ -38,7 +48,13 @@ impl<'de> Visitor<'de> for Array<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        while array.next_element_seed(Object(self.0))?.is_some() {}
+        for number in 1.. {
+            *self.row = Some(number);
+            if array.next_element_seed(Object(self.rows))?.is_none() {
+                break;
+            }
+        }
+        *self.row = None;
         Ok(())
     }
 }

@@ -1,26 +1,24 @@
 //! `count-store load`: from a file of sharings to rows, all of them or none.
 //!
-//! The formats ([`csv`], [`json`]) know where in the file a value stands; what
-//! a value must be is in [`row`]; [`schema`] makes many rows go fast.
+//! [`source`] opens the file and tells its format; the formats ([`csv`], [`json`])
+//! know where in it a value stands; [`rows`] stores what they read.
 
 mod csv;
 mod json;
-mod row;
-mod schema;
+mod rows;
+mod source;
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, Write};
-use std::path::Path;
+use std::fmt;
+use std::io::{self, BufReader, Write};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::cli;
-use crate::database;
 use crate::error::{Error, Result};
-use row::Rows;
-use schema::Ids;
+use crate::sqlite::{self, Ids};
+use rows::{Rows, is_id_twice};
+use source::{Format, Source};
 
 /// What a row takes in a file, about: three UUIDs, two projects, three words.
 const BYTES_OF_A_ROW: u64 = 200;
@@ -28,57 +26,54 @@ const BYTES_OF_A_ROW: u64 = 200;
 /// Why a file was refused, and where.
 #[derive(Debug)]
 struct Refusal {
-    line: u64,
+    place: Place,
     why: String,
 }
 
-#[derive(Clone, Copy)]
-enum Format {
-    Csv,
-    Json,
+/// Where in a file something stands, each number from 1.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Line(u64),
+    /// For JSON, which may be all in one line.
+    Row {
+        row: u64,
+        line: u64,
+    },
 }
 
 /// Loads a file and says how many rows it had.
 pub fn run(arguments: &cli::Load) -> Result<()> {
     let start = Instant::now();
-    let sharings = &arguments.sharings;
     // Before the database: a mistyped name shall not leave an empty one behind.
-    let format = format(sharings)?;
-    let file =
-        File::open(sharings).map_err(Error::while_doing(format!("open {}", sharings.display())))?;
-    let metadata = file.metadata();
-    let size = metadata.as_ref().map(fs::Metadata::len).unwrap_or_default();
-    let twice_readable = metadata.is_ok_and(|metadata| metadata.is_file());
+    let mut source = Source::open(&arguments.sharings)?;
+    let database = &arguments.database;
+    let mut connection = sqlite::open_to_load(database)?;
 
-    let mut connection = database::open_to_load(&arguments.database)?;
-    let mut read = |ids| {
-        let bar = progress(size);
-        let loaded = load(&mut connection, format, bar.wrap_read(&file), size, ids);
-        bar.finish_and_clear();
-        loaded
-    };
-    let loaded = match read(if twice_readable { Ids::Later } else { Ids::AtOnce }) {
+    let ids = if source.is_readable_again() { Ids::Later } else { Ids::AtOnce };
+    let loaded = match load(&mut connection, &mut source, ids) {
         // Rare enough to read the file again for the line.
-        Err(Failure::IdTwice) => {
-            (&file).rewind().map_err(Error::while_doing(format!("read {}", sharings.display())))?;
-            read(Ids::AtOnce)
-        }
+        Err(Failure::IdTwice) => load(&mut connection, &mut source, Ids::AtOnce),
         loaded => loaded,
     };
-    if loaded.is_ok() {
-        database::let_read(&connection, &arguments.database)?;
-    }
-    let rows = loaded.map_err(|error| match error {
-        Failure::Refused(Refusal { line, why }) => {
-            Error::new(format!("{}, line {line}: {why}. Nothing was loaded.", sharings.display()))
+    sqlite::put_log_away(&connection, database);
+    let name = database.display();
+    let rows = loaded.map_err(|failure| match failure {
+        Failure::Unread(error) => error,
+        Failure::Refused(Refusal { place, why }) => {
+            Error::new(format!("{}, {place}: {why}. Nothing was loaded.", source.name()))
         }
-        Failure::IdTwice => Error::new(format!(
-            "The database {} has an id twice. Nothing was loaded.",
-            arguments.database.display()
+        Failure::IdTwice => {
+            Error::new(format!("The database {name} has an id twice. Nothing was loaded."))
+        }
+        Failure::Foreign(why) => Error::new(format!(
+            "{name} is of another release, and cannot be brought up to date: {why}. Nothing was \
+             loaded. Load into another database."
         )),
         Failure::Database(error) => {
-            let what = format!("write to the database {}", arguments.database.display());
-            Error::while_doing(what)(database::sentence(&error))
+            let why = sqlite::sentence(&error, database);
+            Error::new(format!(
+                "Could not write to the database {name}: {why}. Nothing was loaded."
+            ))
         }
     })?;
 
@@ -89,31 +84,51 @@ pub fn run(arguments: &cli::Load) -> Result<()> {
     Ok(())
 }
 
-fn format(sharings: &Path) -> Result<Format> {
-    let extension = sharings.extension().unwrap_or_default();
-    if extension.eq_ignore_ascii_case("csv") {
-        Ok(Format::Csv)
-    } else if extension.eq_ignore_ascii_case("json") {
-        Ok(Format::Json)
-    } else {
-        let name = sharings.display();
-        Err(Error::new(format!("{name} should have a name that ends in .csv or .json.")))
-    }
-}
-
-/// Drawn on standard error, and only if that is a terminal.
-fn progress(size: u64) -> ProgressBar {
-    let template = "{wide_bar} {binary_bytes} of {binary_total_bytes}, {eta} left";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(size).with_style(style)
-}
-
 enum Failure {
+    /// The file could not be read.
+    Unread(Error),
     Refused(Refusal),
     /// Some row has the id of another.
     IdTwice,
+    /// The table there is none that rows can be added to.
+    Foreign(String),
     Database(rusqlite::Error),
+}
+
+/// One transaction, from the schema to the last row.
+fn load(
+    connection: &mut Connection,
+    source: &mut Source,
+    ids: Ids,
+) -> std::result::Result<u64, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let rows = source.size().unwrap_or_default().div_euclid(BYTES_OF_A_ROW);
+    sqlite::open(&transaction, i64::try_from(rows).unwrap_or(i64::MAX), ids)?;
+    let mut rows = Rows::new(&transaction)?;
+    let (format, bar, file) = source.read().map_err(Failure::Unread)?;
+    let file = BufReader::new(file);
+    let read = match format {
+        Format::Csv => csv::read(file, &mut rows),
+        Format::Json => json::read(file, &mut rows),
+    };
+    bar.finish_and_clear();
+    read.map_err(Failure::Refused)?;
+    let count = rows.finish();
+    sqlite::close(&transaction).map_err(|error| match is_id_twice(&error) {
+        true => Failure::IdTwice,
+        false => error.into(),
+    })?;
+    transaction.commit()?;
+    Ok(count)
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Place::Line(line) => write!(f, "line {line}"),
+            Place::Row { row, line } => write!(f, "row {row}, line {line}"),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -122,29 +137,11 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-/// One transaction, from the schema to the last row.
-fn load(
-    connection: &mut Connection,
-    format: Format,
-    file: impl Read,
-    size: u64,
-    ids: Ids,
-) -> std::result::Result<u64, Failure> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let rows = i64::try_from(size.div_euclid(BYTES_OF_A_ROW)).unwrap_or(i64::MAX);
-    schema::open(&transaction, rows, ids)?;
-    let mut rows = Rows::new(&transaction)?;
-    let file = BufReader::new(file);
-    match format {
-        Format::Csv => csv::read(file, &mut rows),
-        Format::Json => json::read(file, &mut rows),
+impl From<sqlite::Failure> for Failure {
+    fn from(failure: sqlite::Failure) -> Failure {
+        match failure {
+            sqlite::Failure::Foreign(why) => Failure::Foreign(why),
+            sqlite::Failure::Database(error) => Failure::Database(error),
+        }
     }
-    .map_err(Failure::Refused)?;
-    let count = rows.finish();
-    schema::close(&transaction).map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation) => Failure::IdTwice,
-        _ => error.into(),
-    })?;
-    transaction.commit()?;
-    Ok(count)
 }

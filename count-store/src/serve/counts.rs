@@ -7,12 +7,11 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use backup_sharing_count::call::CountRequest;
-use backup_sharing_count::sql;
 use deadpool::Runtime;
 use deadpool::managed::{
     Manager, Metrics, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
@@ -20,8 +19,8 @@ use deadpool::managed::{
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
 use tokio::task;
 
-use crate::database;
 use crate::error::{Error, Result};
+use crate::{sql, sqlite};
 
 /// How long a request waits for a connection. Longer than this, its client has
 /// most likely given up, and Envoy's health check should hear of it.
@@ -48,11 +47,8 @@ pub enum Failure {
 
 impl Counts {
     pub fn new(file: PathBuf) -> Result<Counts> {
-        // A count is all computing, so more connections than cores gain little;
-        // twice as many fill the gaps when one waits for the disk.
-        let cores = thread::available_parallelism().map_or(4, usize::from);
         let pool = Pool::builder(File(file))
-            .max_size(cores.saturating_mul(2))
+            .max_size(connections())
             // The one used last has its pages and statements at hand.
             .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(WAIT))
@@ -60,6 +56,12 @@ impl Counts {
             .build()
             .map_err(Error::while_doing("make the connection pool"))?;
         Ok(Counts { pool })
+    }
+
+    /// How many files are open at most.
+    pub fn files() -> usize {
+        // The database, its log, and the log's index.
+        connections().saturating_mul(3)
     }
 
     /// The answer to a call, from one snapshot of the rows.
@@ -89,23 +91,32 @@ impl Counts {
         work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> std::result::Result<T, Failure> {
         let mut reader = self.pool.get().await?;
-        if let Some(done) = reader.at_once(&work)? {
-            return Ok(done);
+        let file = &self.pool.manager().0;
+        match reader.at_once(&work) {
+            Ok(Some(done)) => Ok(done),
+            // The reader goes along: a client that goes away does not end its count, and
+            // the next request must not be given a connection that is still counting.
+            Ok(None) => may_block(file, move || work(&reader.connection)).await,
+            Err(error) => Err(Failure::of(&error, file)),
         }
-        // The reader goes along: a client that goes away does not end its count, and
-        // the next request must not be given a connection that is still counting.
-        may_block(move || work(&reader.connection)).await
     }
+}
+
+/// A count is all computing, so more connections than cores gain little; twice as
+/// many fill the gaps when one waits for the disk.
+fn connections() -> usize {
+    thread::available_parallelism().map_or(4, usize::from).saturating_mul(2)
 }
 
 /// Does something on a thread made for waiting.
 async fn may_block<T: Send + 'static>(
+    file: &Path,
     work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
 ) -> std::result::Result<T, Failure> {
     let done = task::spawn_blocking(work).await;
     let done =
         done.map_err(|error| Failure::Broken(format!("The database thread failed: {error}.")))?;
-    done.map_err(Failure::from)
+    done.map_err(|error| Failure::of(&error, file))
 }
 
 impl fmt::Display for Failure {
@@ -115,9 +126,9 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Failure {
-        let sentence = format!("Could not read the database: {}.", database::sentence(&error));
+impl Failure {
+    fn of(error: &rusqlite::Error, file: &Path) -> Failure {
+        let sentence = format!("Could not read the database: {}.", sqlite::sentence(error, file));
         match error.sqlite_error_code() {
             Some(
                 ErrorCode::DatabaseBusy
@@ -171,7 +182,7 @@ impl Reader {
         let done = work(connection);
         // As it was opened, for work that may take its time.
         connection.progress_handler(0, None::<fn() -> bool>)?;
-        connection.busy_timeout(database::BUSY)?;
+        connection.busy_timeout(sqlite::BUSY)?;
         match done {
             Err(error) if is_too_slow(&error) => Ok(None),
             done => done.map(Some),
@@ -200,7 +211,7 @@ impl Manager for File {
         // Before it is opened: a file replaced in between is noticed at the next use.
         let identity = self.identity().unwrap_or_default();
         let path = self.0.clone();
-        let connection = may_block(move || database::open_to_read(&path)).await?;
+        let connection = may_block(&self.0, move || sqlite::open_to_read(&path)).await?;
         Ok(Reader { connection, identity })
     }
 
@@ -220,7 +231,6 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::thread::ThreadId;
 
-    use backup_sharing_count::sql::SCHEMA;
     use tempfile::TempDir;
     use tokio::time;
 
@@ -229,7 +239,7 @@ mod tests {
     fn counts() -> (TempDir, Counts) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("count.db");
-        Connection::open(&file).unwrap().execute_batch(SCHEMA).unwrap();
+        Connection::open(&file).unwrap().execute_batch(&sqlite::schema()).unwrap();
         (folder, Counts::new(file).unwrap())
     }
 

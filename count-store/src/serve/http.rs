@@ -1,19 +1,16 @@
 //! The paths of this server, and replies as HTTP.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
-use axum::routing::get;
 use backup_sharing_count::call::{Call, Header};
 use backup_sharing_count::reply::{Fault, Reply};
 use backup_sharing_count::route::Target;
 use backup_sharing_count::status;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 
 use super::counts::{Counts, Failure};
 use super::tokens::Tokens;
@@ -25,27 +22,30 @@ pub struct Service {
     pub counts: Counts,
 }
 
-/// Every path but one goes to the library, which tells the call from the rest.
-pub fn router(service: Service) -> Router {
-    Router::new().route("/healthz", get(health)).fallback(count).with_state(Arc::new(service))
-}
-
-async fn count(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let (head, _body) = request.into_parts();
-    response(service.answer(&head).await.unwrap_or_else(Reply::from))
-}
-
-async fn health(State(service): State<Arc<Service>>) -> Response {
-    response(match service.counts.check().await {
-        Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::count(0) },
-        Err(failure) => {
-            report(&failure);
-            Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable").into()
-        }
-    })
-}
-
 impl Service {
+    /// The response to a request, of which only the head is read.
+    pub async fn respond(&self, head: &Parts) -> Response<Full<Bytes>> {
+        // Every path but one goes to the library, which tells the call from the rest.
+        response(match head.uri.path() {
+            "/healthz" => self.health(&head.method).await,
+            _ => self.answer(head).await.unwrap_or_else(Reply::from),
+        })
+    }
+
+    async fn health(&self, method: &Method) -> Reply {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let fault = Fault::new(status::METHOD_NOT_ALLOWED, "store_method");
+            return fault.message(&["Only GET asks for health."]).into();
+        }
+        match self.counts.check().await {
+            Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::count(0) },
+            Err(failure) => {
+                report(&failure);
+                Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable").into()
+            }
+        }
+    }
+
     async fn answer(&self, head: &Parts) -> Result<Reply, Fault> {
         let path = head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
         let headers = headers(head, path);
@@ -81,11 +81,11 @@ fn report(failure: &Failure) {
     eprintln!("count-store: {failure}");
 }
 
-fn response(reply: Reply) -> Response {
-    let mut response = Response::new(match reply.body {
-        Cow::Borrowed(body) => Body::from(body),
-        Cow::Owned(body) => Body::from(body),
-    });
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(match reply.body {
+        Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
+        Cow::Owned(body) => Bytes::from(body),
+    }));
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers.iter() {

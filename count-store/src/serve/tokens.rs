@@ -1,31 +1,73 @@
 //! Who may ask about which project.
 
 use std::collections::HashMap;
+use std::env;
+use std::fs;
 
 use backup_sharing_count::call::{Header, values_of};
 use backup_sharing_count::reply::Fault;
 use backup_sharing_count::status;
 
-use crate::cli::Token;
+use crate::cli::{Serve, Token};
 use crate::error::{Error, Result};
 
 /// Where a client gets a token, in the form of keystonemiddleware. There is no
 /// such service behind a reference store, so its name is one that never resolves.
 const CHALLENGE: &str = "Keystone uri=\"https://keystone.example/v3\"";
 
+/// The environment's tokens, out of sight of `ps`.
+const VARIABLE: &str = "COUNT_STORE_TOKENS";
+
 /// The tokens we know, each scoped to one project. None: everybody may ask.
+#[derive(Default)]
 pub struct Tokens(HashMap<Vec<u8>, String>);
 
 impl Tokens {
-    pub fn new(tokens: Vec<Token>) -> Result<Tokens> {
-        let mut known = HashMap::new();
-        for Token { secret, project } in tokens {
-            if known.insert(secret.into_bytes(), project.as_str().to_owned()).is_some() {
-                let why = "Two of the --token have the same token; a token is for one project.";
-                return Err(Error::new(why));
-            }
+    /// Those of the file, the environment and the command line. Where one of them is
+    /// named and holds none, that is an error: it must not open every project.
+    pub fn gather(arguments: &Serve) -> Result<Tokens> {
+        let mut tokens = Tokens::default();
+        if let Some(file) = &arguments.token_file {
+            let name = file.display();
+            let reading = Error::while_doing(format!("read the tokens in {name}"));
+            tokens.read(
+                &format!("{name}, line"),
+                fs::read_to_string(file).map_err(reading)?.lines(),
+            )?;
         }
-        Ok(Tokens(known))
+        if let Some(value) = env::var_os(VARIABLE) {
+            let value = value.into_string();
+            let value = value.map_err(|_| Error::new(format!("{VARIABLE} is not UTF-8.")))?;
+            tokens.read(&format!("{VARIABLE}, token"), value.split_whitespace())?;
+        }
+        arguments.token.iter().try_for_each(|token| tokens.add(token.clone()))?;
+        Ok(tokens)
+    }
+
+    /// What is wrong is named by its number, for a secret shall not be printed.
+    fn read<'a>(&mut self, place: &str, lines: impl Iterator<Item = &'a str>) -> Result<()> {
+        let had = self.0.len();
+        for (line, number) in lines.map(str::trim).zip(1_u64..) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let token = line.parse::<Token>();
+            self.add(token.map_err(|why| Error::new(format!("{place} {number}: {why}.")))?)?;
+        }
+        match self.0.len() == had {
+            true => Err(Error::new(format!("{place} 1: expected TOKEN=PROJECT, got nothing."))),
+            false => Ok(()),
+        }
+    }
+
+    fn add(&mut self, Token { secret, project }: Token) -> Result<()> {
+        match self.0.insert(secret.into_bytes(), project.as_str().to_owned()) {
+            Some(other) => Err(Error::new(format!(
+                "One token is there twice, for the projects {other} and {}; a token is for one.",
+                project.as_str()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether a request may ask about the project that its path names.
@@ -56,33 +98,44 @@ mod tests {
 
     use super::*;
 
-    fn admit(tokens: &[&str], headers: &[(&str, &str)]) -> u16 {
-        let tokens = tokens.iter().map(|token| token.parse().unwrap()).collect();
+    fn admit(lines: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut tokens = Tokens::default();
+        if !lines.is_empty() {
+            tokens.read("file, line", lines.lines()).unwrap();
+        }
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let admitted = Tokens::new(tokens).unwrap().admit("p1", &headers);
+        let admitted = tokens.admit("p1", &headers);
         admitted.map_or_else(|fault| Reply::from(fault).status, |()| 200)
     }
 
     #[test]
     fn without_tokens_everybody_may_ask() {
-        assert_eq!(admit(&[], &[]), 200);
-        assert_eq!(admit(&[], &[("x-auth-token", "whatever")]), 200);
+        assert_eq!(admit("", &[]), 200);
+        assert_eq!(admit("", &[("x-auth-token", "whatever")]), 200);
     }
 
     #[test]
     fn a_token_opens_its_project_only() {
-        let tokens = ["one=p1", "two=p2"];
-        assert_eq!(admit(&tokens, &[("x-auth-token", "one")]), 200);
-        assert_eq!(admit(&tokens, &[("x-auth-token", "two")]), 403);
-        assert_eq!(admit(&tokens, &[("x-auth-token", "One")]), 401);
-        assert_eq!(admit(&tokens, &[]), 401);
-        assert_eq!(admit(&tokens, &[("x-auth-token", "one"), ("x-auth-token", "one")]), 401);
+        let tokens = "# who may ask\none=p1\r\n\n  two=p2";
+        assert_eq!(admit(tokens, &[("x-auth-token", "one")]), 200);
+        assert_eq!(admit(tokens, &[("x-auth-token", "two")]), 403);
+        assert_eq!(admit(tokens, &[("x-auth-token", "One")]), 401);
+        assert_eq!(admit(tokens, &[]), 401);
+        assert_eq!(admit(tokens, &[("x-auth-token", "one"), ("x-auth-token", "one")]), 401);
     }
 
     #[test]
-    fn a_token_is_for_one_project() {
-        let tokens = ["one=p1", "one=p2"].map(|token| token.parse().unwrap());
-        assert!(Tokens::new(tokens.into()).is_err());
+    fn a_bad_list_is_refused_by_number_and_no_secret_is_shown() {
+        for (lines, why) in [
+            ("secret=p1\nsecret=p2", "One token is there twice, for the projects p1 and p2; "),
+            ("a=p1\n\nsecret=p.1", "file, line 3: expected a project id after the ="),
+            ("secret", "file, line 1: expected TOKEN=PROJECT."),
+            ("# none\n", "file, line 1: expected TOKEN=PROJECT, got nothing."),
+        ] {
+            let error =
+                Tokens::default().read("file, line", lines.lines()).unwrap_err().to_string();
+            assert!(error.starts_with(why) && !error.contains("secret"), "{error}");
+        }
     }
 }

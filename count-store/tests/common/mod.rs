@@ -16,6 +16,9 @@ use testkit::wait_for;
 pub const HEADER: &str =
     "id,backup_id,from_project_id,to_project_id,name,status,volume_id,availability_zone\n";
 
+/// Ten times the longest that the server waits for anybody.
+pub const LONG: Duration = Duration::from_secs(100);
+
 /// The path that counts what `p1` shares.
 pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
@@ -82,14 +85,17 @@ impl Folder {
 
     /// Starts a server on any free port.
     pub fn serve(&self, arguments: &[&str]) -> Server {
+        let mut command = self.serving();
+        command.args(arguments);
+        Server::start(command)
+    }
+
+    /// The command that serves on any free port.
+    pub fn serving(&self) -> Command {
         let mut command = count_store();
         command.arg("serve").arg("--database").arg(self.database());
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("listening on ").expect("the server says where it is");
-        Server { address: address.trim().parse().unwrap(), child }
+        command.args(["--listen", "127.0.0.1:0"]);
+        command
     }
 }
 
@@ -105,6 +111,15 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a command that serves, and waits until it listens.
+    pub fn start(mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("listening on ").expect("the server says where it is");
+        Server { address: address.trim().parse().unwrap(), child }
+    }
+
     pub fn get(&self, target: impl AsRef<[u8]>, headers: &[(&str, &[u8])]) -> Response {
         http::request(self.address, "GET", target, headers).unwrap()
     }
@@ -123,7 +138,7 @@ impl Server {
     /// Waits for the end: how it ended, and what was said on standard error.
     pub fn end(mut self) -> (ExitStatus, String) {
         let ended = || self.child.try_wait().unwrap();
-        let status = wait_for("the server to end", Duration::from_secs(10), ended).unwrap();
+        let status = wait_for("the server to end", LONG, ended).unwrap();
         let stderr = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
         (status, stderr)
     }

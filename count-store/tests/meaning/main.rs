@@ -12,8 +12,8 @@ mod proof;
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::sql;
 use common::{Folder, Server, count_in, said};
+use count_store::{sql, sqlite};
 use proof::{Row, Store, prove};
 use rusqlite::{Connection, params_from_iter};
 use testkit::http;
@@ -27,7 +27,7 @@ struct Library {
 impl Store for Library {
     fn load(&mut self, rows: &[Row]) {
         let transaction = self.database.transaction().unwrap();
-        transaction.execute_batch(sql::SCHEMA).unwrap();
+        transaction.execute_batch(&sqlite::schema()).unwrap();
         for row in rows {
             let insert = "INSERT INTO backup_sharing VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             transaction.prepare_cached(insert).unwrap().execute(values(row)).unwrap();

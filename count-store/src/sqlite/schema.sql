@@ -1,15 +1,6 @@
--- One row for each project that a backup is shared to. The columns after
--- to_project_id are those of the shared backup.
-CREATE TABLE IF NOT EXISTS backup_sharing (
-    id                TEXT NOT NULL,
-    backup_id         TEXT NOT NULL,
-    from_project_id   TEXT NOT NULL,
-    to_project_id     TEXT NOT NULL,
-    name              TEXT NOT NULL,
-    status            TEXT NOT NULL,
-    volume_id         TEXT NOT NULL,
-    availability_zone TEXT NOT NULL
-);
+-- One row for each project that a backup is shared to. The list of its columns is
+-- COLUMNS in ../columns.rs; those after to_project_id are the shared backup's.
+CREATE TABLE IF NOT EXISTS backup_sharing ({columns});
 
 -- Not the primary key: an index can be made once all rows are there, which is
 -- faster, and the table is in the order of its rows, which makes entries of the

@@ -1,14 +1,15 @@
-//! What a row must be, column by column, and how it is stored.
+//! The one list of columns. The schema, the CSV header, the loader, the renewal of
+//! an older database and what is said about any of them are made from it.
 
 use std::fmt;
 
 use backup_sharing_count::filters::quote;
 use backup_sharing_count::values::{ProjectId, StatusWord, Text, Uuid};
-use rusqlite::{ErrorCode, Statement, Transaction, params_from_iter};
 
-/// One column of `backup_sharing`.
+/// One column of `backup_sharing`. All of them are text, and none is ever null.
 #[derive(Debug)]
 pub struct Column {
+    /// Its name, in the database and in the files that `load` reads.
     pub name: &'static str,
     domain: Domain,
 }
@@ -22,7 +23,7 @@ enum Domain {
     OptionalText,
 }
 
-/// The columns in the order of the schema.
+/// The columns in order.
 pub static COLUMNS: [Column; 8] = [
     Column { name: "id", domain: Domain::Uuid },
     Column { name: "backup_id", domain: Domain::Uuid },
@@ -38,7 +39,10 @@ pub static COLUMNS: [Column; 8] = [
 pub type Row = [String; COLUMNS.len()];
 
 impl Column {
-    /// The value as it is stored, or what was expected instead.
+    /// The value as it is stored.
+    ///
+    /// # Errors
+    /// The column, what it takes, and what was there instead.
     pub fn parse(&self, value: &str) -> Result<String, String> {
         let stored = match self.domain {
             Domain::Uuid => Uuid::parse(value).map(|uuid| uuid.as_str().to_owned()),
@@ -61,6 +65,11 @@ impl Column {
     pub fn expected(&self) -> impl fmt::Display {
         self.domain
     }
+
+    /// Whether a row may have nothing here.
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self.domain, Domain::OptionalText)
+    }
 }
 
 impl fmt::Display for Domain {
@@ -79,60 +88,12 @@ pub fn names() -> String {
     COLUMNS.each_ref().map(|column| column.name).join(", ")
 }
 
-/// Where rows go.
-pub struct Rows<'t> {
-    insert: Statement<'t>,
-    count: u64,
-}
-
-impl<'t> Rows<'t> {
-    pub fn new(transaction: &'t Transaction) -> rusqlite::Result<Rows<'t>> {
-        let insert = transaction.prepare(&format!(
-            "INSERT INTO backup_sharing ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            names()
-        ))?;
-        Ok(Rows { insert, count: 0 })
-    }
-
-    /// Stores a row, or says why not.
-    pub fn add(&mut self, row: &Row) -> Result<(), String> {
-        self.insert.execute(params_from_iter(row)).map_err(|error| {
-            let [id, ..] = row;
-            match error.sqlite_error_code() {
-                // The only constraint a checked row can break is that of the id.
-                Some(ErrorCode::ConstraintViolation) => {
-                    format!("id: expected one that no other row has, got \"{id}\"")
-                }
-                _ => format!("the row could not be stored: {error}"),
-            }
-        })?;
-        self.count = self.count.saturating_add(1);
-        Ok(())
-    }
-
-    /// How many rows were stored.
-    pub fn finish(self) -> u64 {
-        self.count
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use backup_sharing_count::sql::SCHEMA;
-    use rusqlite::Connection;
-
     use super::*;
 
     fn column(name: &str) -> &'static Column {
         COLUMNS.iter().find(|column| column.name == name).unwrap()
-    }
-
-    #[test]
-    fn the_columns_are_those_of_the_schema() {
-        let database = Connection::open_in_memory().unwrap();
-        database.execute_batch(SCHEMA).unwrap();
-        let query = database.prepare("SELECT * FROM backup_sharing").unwrap();
-        assert_eq!(query.column_names().collect::<Vec<_>>().join(", "), names());
     }
 
     #[test]
@@ -149,6 +110,7 @@ mod tests {
         for column in &COLUMNS {
             let optional = ["name", "availability_zone"].contains(&column.name);
             assert_eq!(column.parse("").is_ok(), optional, "{}", column.name);
+            assert_eq!(column.may_be_empty(), optional, "{}", column.name);
         }
     }
 

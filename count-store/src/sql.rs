@@ -1,10 +1,7 @@
 //! What a call means to a database with the one relation `backup_sharing`.
 
-use crate::call::CountRequest;
-use crate::filters::Meaning;
-
-/// The relation and its indexes.
-pub const SCHEMA: &str = include_str!("../schema.sql");
+use backup_sharing_count::call::CountRequest;
+use backup_sharing_count::filters::Meaning;
 
 /// A statement, and the values of `?1`, `?2`, … in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +56,10 @@ pub fn count(request: &CountRequest) -> Statement {
 
 #[cfg(test)]
 mod tests {
+    use backup_sharing_count::call::Call;
+    use backup_sharing_count::filters::FilterRules;
+
     use super::*;
-    use crate::call::Call;
-    use crate::filters::FilterRules;
 
     fn statement(query: &str) -> Statement {
         let call = Call::new(FilterRules::default()).unwrap();

@@ -1,0 +1,59 @@
+//! The reference count store: the documented call, answered from SQLite.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `cli` | the arguments |
+//! | [`columns`] | the one list of columns |
+//! | [`sql`] | what a call means to a database |
+//! | [`sqlite`] | the schema, and how the file is opened, to load and to read |
+//! | `load` | from a file of sharings to rows |
+//! | `serve` | from a request to a count |
+//!
+//! What a request or a value means is not decided here: both come from the
+//! library that the filter is made of. It is a library for its tests and
+//! benchmarks, which count without the service:
+//!
+//! ```
+//! use backup_sharing_count::call::Call;
+//! use backup_sharing_count::filters::FilterRules;
+//! use count_store::sql;
+//!
+//! let call = Call::new(FilterRules::default())?;
+//! let target = call.locate(b"/v2/p1/os-vendor-backup-sharing/count?name=prod").ok_or("no call")?;
+//! let request = call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).map_err(|_| "bad")?;
+//! let statement = sql::count(&request);
+//! assert_eq!(statement.parameters, ["p1", "prod"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![deny(missing_docs)]
+
+mod cli;
+pub mod columns;
+mod error;
+mod load;
+mod serve;
+pub mod sql;
+pub mod sqlite;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// What the program does: reads its arguments, does as they say, and reports a
+/// failure as a sentence on standard error.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Load(arguments) => load::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("count-store: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

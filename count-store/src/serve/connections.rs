@@ -1,0 +1,180 @@
+//! Clients' connections: how many at once, how long each may take, and how all end.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+
+use super::counts::Counts;
+use super::http::Service;
+
+/// For a request's head, from the connection's beginning or the answer before it. So
+/// long may a connection rest too.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// For a client to take more of what it is sent.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// Connections at once, if the process may open as many files. Each takes 64 KiB at most.
+const MOST: usize = 4_000;
+
+/// The most of a head that is kept; Envoy sends 60 KiB at most, if not told otherwise.
+const HEAD_BYTES: usize = 65_536;
+
+/// Connections beyond all others, so that `/healthz` and a few counts are answered still.
+const SPARE: usize = 32;
+
+/// As [`HEAD`], on a spare connection.
+const SPARE_HEAD: Duration = Duration::from_secs(1);
+
+/// Standard streams, the listener, the runtime's own, and some to be safe.
+const OTHER_FILES: usize = 24;
+
+/// For a head that was on its way when the signal came.
+const LAST_HEAD: Duration = Duration::from_secs(1);
+
+/// For all answers in flight when the signal came. Process managers that kill wait for
+/// 10 s or more.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// How often the same trouble is told.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Who may connect, and since when one has been told that nobody may.
+pub struct Connections {
+    service: Arc<Service>,
+    most: usize,
+    usual: Arc<Semaphore>,
+    spare: Arc<Semaphore>,
+    told: Option<Instant>,
+    ending: watch::Sender<bool>,
+}
+
+/// A place among the connections, until it is dropped.
+struct Place {
+    is_spare: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connections {
+    pub fn new(service: Service) -> Connections {
+        let most = most();
+        Connections {
+            service: Arc::new(service),
+            most,
+            usual: Arc::new(Semaphore::new(most)),
+            spare: Arc::new(Semaphore::new(SPARE)),
+            told: None,
+            ending: watch::Sender::new(false),
+        }
+    }
+
+    /// Takes and serves connections; to be dropped when there shall be no more.
+    pub async fn accept(&mut self, listener: TcpListener) {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                // It was gone before it was taken.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => {
+                    self.tell(&format!("Could not take a connection: {error}."));
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Some(place) = self.place().await else { return };
+            let service = Arc::clone(&self.service);
+            tokio::spawn(serve(stream, service, place, self.ending.subscribe()));
+        }
+    }
+
+    async fn place(&mut self) -> Option<Place> {
+        if let Ok(_permit) = Arc::clone(&self.usual).try_acquire_owned() {
+            return Some(Place { is_spare: false, _permit });
+        }
+        self.tell(&format!(
+            "All {} connections are taken. Until some end, each new one gets one answer.",
+            self.most
+        ));
+        // Neither semaphore is ever closed.
+        let _permit = Arc::clone(&self.spare).acquire_owned().await.ok()?;
+        Some(Place { is_spare: true, _permit })
+    }
+
+    fn tell(&mut self, trouble: &str) {
+        if self.told.is_none_or(|told| told.elapsed() >= AGAIN) {
+            self.told = Some(Instant::now());
+            eprintln!("count-store: {trouble}");
+        }
+    }
+
+    /// Lets the answers in flight finish and ends all connections.
+    pub async fn end(self) {
+        self.ending.send_replace(true);
+        // Each connection holds a receiver.
+        if timeout(GRACE, self.ending.closed()).await.is_err() {
+            eprintln!(
+                "count-store: Answers that were not ready {} s after the signal: {}.",
+                GRACE.as_secs(),
+                self.ending.receiver_count()
+            );
+        }
+    }
+}
+
+/// As many as the limit of open files leaves, which is raised as far as this process may.
+fn most() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
+    let files =
+        limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let others = Counts::files().saturating_add(SPARE).saturating_add(OTHER_FILES);
+    files.saturating_sub(others).clamp(1, MOST)
+}
+
+/// Answers the requests on a connection, one after the other.
+async fn serve(
+    stream: TcpStream,
+    service: Arc<Service>,
+    place: Place,
+    mut ending: watch::Receiver<bool>,
+) {
+    // Answers are small, and somebody waits for each of them.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
+    let is_counting = AtomicBool::new(false);
+    let respond = service_fn(async |request: hyper::Request<_>| {
+        is_counting.store(true, Ordering::Relaxed);
+        let response = service.respond(&request.into_parts().0).await;
+        is_counting.store(false, Ordering::Relaxed);
+        Ok::<_, std::convert::Infallible>(response)
+    });
+    let connection = Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(if place.is_spare { SPARE_HEAD } else { HEAD })
+        .keep_alive(!place.is_spare)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(Box::pin(stream)), respond);
+    let mut connection = pin!(connection);
+    // A connection that fails is its client's affair.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = ending.wait_for(|ending| *ending) => connection.as_mut().graceful_shutdown(),
+    }
+    let is_over = timeout(LAST_HEAD, connection.as_mut()).await.is_ok();
+    if !is_over && is_counting.load(Ordering::Relaxed) {
+        let _ = connection.await;
+    }
+}

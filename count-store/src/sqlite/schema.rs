@@ -1,0 +1,147 @@
+//! The schema: what this release makes, what an older one has made, and what is
+//! done around a load, so that many rows go fast.
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use crate::columns::{COLUMNS, Column, names};
+
+/// What an older table is called until its rows have moved.
+const OLD: &str = "backup_sharing_of_another_release";
+
+/// When it is seen that an id is there twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// At its row, which can then be named. Costs a look into an index for each row.
+    AtOnce,
+    /// After all rows, when all ids are sorted.
+    Later,
+}
+
+/// The table `backup_sharing` that a database has.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: Vec<String>,
+    /// Until November 2026, the id was the table's key.
+    is_without_rowid: bool,
+}
+
+/// Why a load could not make the table ready.
+pub(crate) enum Failure {
+    /// It is of another release, and this is why it cannot become one of ours.
+    Foreign(String),
+    Database(rusqlite::Error),
+}
+
+/// The statements that make the table and its indexes, those that are not there yet.
+pub fn schema() -> String {
+    let columns = COLUMNS.each_ref().map(|column| format!("{} TEXT NOT NULL", column.name));
+    include_str!("schema.sql").replace("{columns}", &columns.join(", "))
+}
+
+/// Makes the table ready for about `rows` more rows.
+pub(crate) fn open(transaction: &Transaction, rows: i64, ids: Ids) -> Result<(), Failure> {
+    let old = Table::of(transaction)?.filter(|table| !table.is_ours());
+    if let Some(old) = &old {
+        old.can_move(transaction)?;
+        transaction.execute_batch(&format!("ALTER TABLE backup_sharing RENAME TO {OLD}"))?;
+    }
+    transaction.execute_batch(&schema())?;
+    // To sort all entries at the end takes 16 µs for each row there will be; to put
+    // each in its place, 100 µs for each that is added.
+    if old.is_some() || rows >= rows_there(transaction)? / 5 {
+        drop_indexes(transaction, ids)?;
+    }
+    if let Some(old) = old {
+        let value = |column: &Column| if old.has(column) { column.name } else { "''" };
+        let values = COLUMNS.each_ref().map(value).join(", ");
+        transaction.execute_batch(&format!(
+            "INSERT INTO backup_sharing ({}) SELECT {values} FROM {OLD}; DROP TABLE {OLD}",
+            names()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Makes the indexes that are not there. A constraint is violated if an id is there twice.
+pub(crate) fn close(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction.execute_batch(&schema())
+}
+
+/// No row is ever deleted, so the last number is as good as a count, which takes longer.
+fn rows_there(connection: &Connection) -> rusqlite::Result<i64> {
+    let query = "SELECT ifnull(max(rowid), 0) FROM backup_sharing";
+    connection.query_row(query, [], |row| row.get(0))
+}
+
+fn drop_indexes(connection: &Connection, ids: Ids) -> rusqlite::Result<()> {
+    let query = "SELECT name FROM sqlite_schema WHERE type = 'index' AND
+                 tbl_name = 'backup_sharing' AND sql IS NOT NULL AND NOT (?1 AND
+                 name = 'backup_sharing_by_id')";
+    let mut query = connection.prepare(query)?;
+    let names = query.query_map([ids == Ids::AtOnce], |row| row.get(0))?;
+    let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+    names.iter().try_for_each(|name| connection.execute_batch(&format!("DROP INDEX \"{name}\"")))
+}
+
+/// The names of the indexes of `backup_sharing`, sorted.
+pub(crate) fn indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    strings(connection, "SELECT name FROM pragma_index_list('backup_sharing') ORDER BY name")
+}
+
+fn strings(connection: &Connection, query: &str) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(query)?.query_map([], |row| row.get(0))?.collect()
+}
+
+// === impl Table ===
+
+impl Table {
+    /// Nothing if the database has no such table.
+    pub(crate) fn of(connection: &Connection) -> rusqlite::Result<Option<Table>> {
+        let query = "SELECT wr FROM pragma_table_list('backup_sharing') WHERE schema = 'main'";
+        let is_without_rowid = connection.query_row(query, [], |row| row.get(0)).optional()?;
+        let Some(is_without_rowid) = is_without_rowid else { return Ok(None) };
+        let columns = strings(connection, "SELECT name FROM pragma_table_info('backup_sharing')")?;
+        Ok(Some(Table { columns, is_without_rowid }))
+    }
+
+    fn has(&self, column: &Column) -> bool {
+        self.columns.iter().any(|name| name == column.name)
+    }
+
+    /// The columns that it would need and does not have.
+    pub(crate) fn lacks(&self) -> impl Iterator<Item = &'static Column> {
+        COLUMNS.iter().filter(|column| !self.has(column))
+    }
+
+    /// Whether rows can be added to it as it is.
+    fn is_ours(&self) -> bool {
+        !self.is_without_rowid && self.lacks().next().is_none()
+    }
+
+    /// Whether its rows can move into a table of ours and nothing be lost.
+    fn can_move(&self, connection: &Connection) -> Result<(), Failure> {
+        let query = "SELECT EXISTS (SELECT 1 FROM backup_sharing)";
+        if !connection.query_row(query, [], |row| row.get(0))? {
+            return Ok(());
+        }
+        let is_known = |name: &String| COLUMNS.iter().any(|column| column.name == *name);
+        let missing = self.lacks().find(|column| !column.may_be_empty());
+        let unknown = self.columns.iter().find(|name| !is_known(name));
+        let why = match (missing, unknown) {
+            (Some(column), _) => {
+                format!("its rows lack the column {}, which no row may be without", column.name)
+            }
+            (None, Some(name)) => {
+                format!("its column {name} is not known here, and would be lost")
+            }
+            (None, None) => return Ok(()),
+        };
+        Err(Failure::Foreign(why))
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        Failure::Database(error)
+    }
+}

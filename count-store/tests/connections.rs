@@ -1,0 +1,179 @@
+//! What clients may do to their connections, and what becomes of them: none is waited for
+//! for ever. Limits of 1 to 10 s are waited for here, for as long as a slow machine may need.
+
+// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Folder, LONG, PATH, Server, count_in, csv};
+use rusqlite::Connection as Database;
+use testkit::http::{Connection, encode_request};
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    folder
+}
+
+/// Opens a connection and sends some bytes.
+fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream.set_write_timeout(Some(LONG)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
+/// All that comes until the server closes.
+fn until_closed(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("the server closes the connection");
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn an_unfinished_head_and_a_resting_connection_are_closed() {
+    let folder = folder();
+    let server = folder.serve(&[]);
+    let request = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let (head, _) = request.split_once("host").unwrap();
+    let start = Instant::now();
+    let waiting =
+        [&b""[..], head.as_bytes(), request.as_bytes(), format!("{request}{head}").as_bytes()]
+            .map(|bytes| open(server.address, bytes));
+    // A head that comes in small pieces has no more time than one that does not come.
+    let mut slow = open(server.address, b"GET / HTTP/1.1\r\n");
+    let slow = thread::spawn(move || {
+        while slow.write_all(b"a: b\r\n").is_ok() {
+            thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let [silent, half, resting, again] = waiting.map(until_closed);
+    assert_eq!((silent.as_str(), half.as_str()), ("", ""));
+    assert_eq!(resting.matches("{\"count\":3}").count(), 1, "{resting}");
+    assert_eq!(again.matches("{\"count\":3}").count(), 1, "{again}");
+    slow.join().unwrap();
+    assert!(
+        start.elapsed() >= Duration::from_secs(9),
+        "Envoy rests for 4 s: {:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn who_does_not_read_is_not_written_to_for_ever() {
+    let folder = folder();
+    let server = folder.serve(&[]);
+    let mut stream = open(server.address, b"");
+    // The answers of 400 bytes each fill what is buffered on the way.
+    let requests = format!("GET {PATH}?not=a+filter HTTP/1.1\r\nhost: a\r\n\r\n").repeat(1000);
+    let error = loop {
+        if let Err(error) = stream.write_all(requests.as_bytes()) {
+            break error;
+        }
+    };
+    // And not the time limit of this side, which is WouldBlock.
+    let kinds = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe];
+    assert!(kinds.contains(&error.kind()), "{error}");
+    assert_eq!(server.count(), 3);
+}
+
+#[test]
+fn when_all_connections_are_taken_each_new_one_gets_an_answer() {
+    const FILES: usize = 300;
+    let folder = folder();
+    let serve = folder.serving();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {FILES}; exec \"$@\""), "sh"]);
+    limited.arg(serve.get_program()).args(serve.get_args());
+    let server = Server::start(limited);
+    let mut first = Connection::open(server.address).unwrap();
+    assert_eq!(count_in(&first.request("GET", PATH, &[]).unwrap()), 3);
+
+    // More than the server may open files, and all of them silent.
+    let silent: Vec<_> = (0..FILES).map(|_| open(server.address, b"")).collect();
+    for path in ["/healthz", PATH] {
+        let mut connection = Connection::open(server.address).unwrap();
+        connection.set_timeout(LONG).unwrap();
+        let response = connection.request("GET", path, &[]).unwrap();
+        assert_eq!(
+            (response.status, response.header("connection")),
+            (200, Some("close")),
+            "{path}"
+        );
+    }
+    // Who was there before has its place.
+    let response = first.request("GET", PATH, &[]).unwrap();
+    assert_eq!((count_in(&response), response.header("connection")), (3, None));
+
+    drop(silent);
+    let has_room = || server.get(PATH, &[]).header("connection").is_none().then_some(());
+    testkit::wait_for("room", LONG, has_room).unwrap();
+    server.signal("TERM");
+    let (status, stderr) = server.end();
+    assert!(status.success());
+    let (before, after) = stderr.split_once(" connections are taken. ").expect(&stderr);
+    assert!(before.starts_with("count-store: All ") && after.lines().count() == 1, "{stderr}");
+}
+
+/// Answers that are being counted come, and nobody else is waited for.
+fn answered_before_the_end(signal: &str) {
+    let folder = folder();
+    let server = folder.serve(&[]);
+    // The count waits for a lock.
+    let lock = Database::open(folder.database()).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut resting = Connection::open(server.address).unwrap();
+    assert_eq!(resting.request("GET", "/", &[]).unwrap().status, 404);
+    let mut busy = Connection::open(server.address).unwrap();
+    let host: [(&str, &[u8]); 1] = [("host", b"a")];
+    busy.send(&encode_request("GET", PATH, &host, b"")).unwrap();
+    let unfinished = [&b""[..], b"GET / HTTP/1.1\r\n"].map(|bytes| open(server.address, bytes));
+    thread::sleep(Duration::from_millis(200));
+
+    server.signal(signal);
+    let refused = || TcpStream::connect(server.address).is_err().then_some(());
+    testkit::wait_for("the port to close", LONG, refused).unwrap();
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(count_in(&busy.receive(false).unwrap()), 3);
+    assert!(resting.is_closed());
+    let (status, stderr) = server.end();
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+    drop(unfinished);
+}
+
+#[test]
+fn sigterm_lets_a_request_in_flight_finish() {
+    answered_before_the_end("TERM");
+}
+
+#[test]
+fn sigint_does_so_too() {
+    answered_before_the_end("INT");
+}
+
+#[test]
+fn a_count_without_end_is_left_after_a_signal() {
+    let folder = folder();
+    let database = Database::open(folder.database()).unwrap();
+    let endless = "ALTER TABLE backup_sharing RENAME TO rows;
+        CREATE VIEW backup_sharing AS SELECT rows.* FROM rows, (WITH RECURSIVE numbers(n) AS
+        (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers)";
+    database.execute_batch(endless).unwrap();
+    let server = folder.serve(&[]);
+    let _waits = open(server.address, format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes());
+    thread::sleep(Duration::from_millis(200));
+    server.signal("TERM");
+    let (status, stderr) = server.end();
+    assert_eq!(status.code(), Some(0));
+    let last = stderr.lines().last().unwrap_or_default();
+    assert_eq!(last, "count-store: Answers that were not ready 7 s after the signal: 1.");
+}

@@ -1,0 +1,147 @@
+//! What a load leaves in the folder: one file that whoever may read it can serve, and
+//! no log, whatever went wrong.
+
+// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects)]
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use common::{Folder, HEADER, Server, csv, line, said};
+use rusqlite::Connection;
+
+/// The bytes of the file beside the database whose name ends so, if there is one.
+fn size(folder: &Folder, end: &str) -> Option<u64> {
+    fs::metadata(folder.path(&format!("count.db{end}"))).ok().map(|metadata| metadata.len())
+}
+
+/// A server that has read the database while it had a log, and so keeps the log open.
+fn reader_of_a_log(folder: &Folder) -> Server {
+    folder.fill(&csv(0, 3));
+    let database = Connection::open(folder.database()).unwrap();
+    database.pragma_update(None, "journal_mode", "wal").unwrap();
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 3);
+    server
+}
+
+#[test]
+fn a_load_leaves_one_file() {
+    let folder = Folder::new();
+    let left = || (size(&folder, "-wal"), size(&folder, "-shm"), size(&folder, "-journal"));
+    folder.fill(&csv(0, 3));
+    assert_eq!(left(), (None, None, None));
+    folder.fill(&csv(3, 6));
+    assert_eq!(left(), (None, None, None));
+    assert!(!folder.load("bad.csv", csv(6, 9) + &line(0)).status.success());
+    assert_eq!(left(), (None, None, None));
+}
+
+#[test]
+fn beside_a_server_the_log_is_empty_after_each_load() {
+    let folder = Folder::new();
+    let server = reader_of_a_log(&folder);
+    folder.fill(&csv(10, 5_010));
+    assert_eq!((server.count(), size(&folder, "-wal")), (5_003, Some(0)));
+    assert!(!folder.load("bad.csv", csv(6_000, 11_000) + &line(0)).status.success());
+    assert_eq!((server.count(), size(&folder, "-wal")), (5_003, Some(0)));
+}
+
+#[test]
+fn a_load_that_cannot_be_written_gives_its_space_back() {
+    let folder = Folder::new();
+    let server = reader_of_a_log(&folder);
+    // No file may be larger than 512 KiB, and the rows of these files take more.
+    let rows = folder.write("rows.csv", csv(10, 5_010));
+    let load = folder.loading(&rows);
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$@\"", "sh"])
+        .arg(load.get_program())
+        .args(load.get_args())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert!(said.starts_with("count-store: Could not write to the database "), "{said}");
+    assert!(said.ends_with(". Nothing was loaded.\n"), "{said}");
+    assert_eq!((server.count(), size(&folder, "-wal")), (3, Some(0)));
+    folder.fill(&csv(10, 5_010));
+    assert_eq!(server.count(), 5_003);
+}
+
+/// The command that serves as somebody who may only read in the folder.
+fn serving_as_reader(folder: &Folder) -> Command {
+    fs::set_permissions(folder.database(), Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(folder.path(""), Permissions::from_mode(0o555)).unwrap();
+    let command = folder.serving();
+    if fs::metadata(folder.path("")).unwrap().uid() != 0 {
+        return command;
+    }
+    // Root may write all the same, and only root can become another user. The program is
+    // copied, for the folder it is in may be closed to others; and by another process,
+    // for a file that is open for writing here cannot be run.
+    let program = folder.path("count-store");
+    let copied = program.exists() || {
+        let mut copy = Command::new("cp");
+        copy.arg(command.get_program()).arg(&program).status().unwrap().success()
+    };
+    assert!(copied);
+    let mut other = Command::new(program);
+    other.args(command.get_args()).uid(65534).gid(65534);
+    other
+}
+
+fn let_write(folder: &Folder) {
+    fs::set_permissions(folder.path(""), Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn who_may_only_read_serves_what_was_loaded_and_what_is_loaded_meanwhile() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    let server = Server::start(serving_as_reader(&folder));
+    assert_eq!(server.count(), 3);
+    let_write(&folder);
+    for (from, to) in [(10, 20), (100, 5_100), (6_000, 6_001)] {
+        let before = server.count();
+        folder.fill(&csv(from, to));
+        assert_eq!(server.count(), before + u64::from(to - from));
+    }
+    // The log that the first server keeps open is there for the second.
+    let second = Server::start(serving_as_reader(&folder));
+    assert_eq!(second.count(), server.count());
+    drop((server, second));
+    let third = Server::start(serving_as_reader(&folder));
+    assert_eq!(third.count(), 5_014);
+    let_write(&folder);
+}
+
+#[test]
+fn a_database_with_a_log_that_nobody_may_make_says_what_to_do() {
+    let folder = Folder::new();
+    drop(reader_of_a_log(&folder));
+    // As a copy of the database alone would be.
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(folder.path(&format!("count.db{end}")));
+    }
+    let output = serving_as_reader(&folder).output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let name = folder.database().display().to_string();
+    let sentence = format!(
+        "count-store: Could not read the database {name}: it has a write-ahead log, and this user may \
+         not make the files for it. Whoever may write there can load into it again, even a file \
+         without rows: if nobody serves it meanwhile, {name} alone is left, which any user can serve.\n"
+    );
+    assert_eq!(said, sentence);
+
+    let_write(&folder);
+    folder.fill(HEADER);
+    assert_eq!(Server::start(serving_as_reader(&folder)).count(), 3);
+    let_write(&folder);
+}
