@@ -26,7 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![deny(missing_docs)]
+#![deny(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 
 mod cli;
 pub mod columns;
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("count-store: {error}");
+            error::say(error);
             ExitCode::FAILURE
         }
     }

@@ -218,6 +218,16 @@ fn a_database_that_breaks_is_an_error_and_never_a_count() {
 }
 
 #[test]
+fn that_nobody_reads_its_words_is_no_reason_to_fail() {
+    let folder = folder();
+    let mut server = folder.serve(&[]);
+    server.stop_listening();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch("DROP TABLE backup_sharing").unwrap();
+    assert_eq!(server.get(PATH, &[]).status, 500);
+}
+
+#[test]
 fn serve_says_what_is_missing_and_ends() {
     let folder = Folder::new();
     let refused = |arguments: &[&str]| {

@@ -17,6 +17,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::counts::Counts;
 use super::http::Service;
+use crate::error::say;
 
 /// For a request's head, from the connection's beginning or the answer before it. So
 /// long may a connection rest too.
@@ -114,7 +115,7 @@ impl Connections {
     fn tell(&mut self, trouble: &str) {
         if self.told.is_none_or(|told| told.elapsed() >= AGAIN) {
             self.told = Some(Instant::now());
-            eprintln!("count-store: {trouble}");
+            say(trouble);
         }
     }
 
@@ -123,11 +124,11 @@ impl Connections {
         self.ending.send_replace(true);
         // Each connection holds a receiver.
         if timeout(GRACE, self.ending.closed()).await.is_err() {
-            eprintln!(
-                "count-store: Answers that were not ready {} s after the signal: {}.",
+            say(format_args!(
+                "Answers that were not ready {} s after the signal: {}.",
                 GRACE.as_secs(),
                 self.ending.receiver_count()
-            );
+            ));
         }
     }
 }

@@ -14,6 +14,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::counts::{Counts, Failure};
 use super::tokens::Tokens;
+use crate::error::say;
 
 /// All that a request is judged by and answered from.
 pub struct Service {
@@ -78,7 +79,7 @@ fn headers<'a>(head: &'a Parts, path: &'a [u8]) -> Vec<Header<'a>> {
 }
 
 fn report(failure: &Failure) {
-    eprintln!("count-store: {failure}");
+    say(failure);
 }
 
 fn response(reply: Reply) -> Response<Full<Bytes>> {

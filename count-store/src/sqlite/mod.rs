@@ -16,7 +16,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::ffi::{SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_ROLLBACK};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, say};
 pub use schema::schema;
 pub(crate) use schema::{Failure, Ids, close, open};
 use schema::{Table, indexes};
@@ -75,9 +75,9 @@ pub(crate) fn put_log_away(connection: &Connection, file: &Path) {
         Err(error) => sentence(&error, file),
     };
     let name = file.display();
-    eprintln!(
-        "count-store: The log {name}-wal is as large as it was: {why}. The next load tries again."
-    );
+    say(format_args!(
+        "The log {name}-wal is as large as it was: {why}. The next load tries again."
+    ));
 }
 
 /// Opens `file` to count in.
@@ -126,10 +126,10 @@ pub(crate) fn check(file: &Path) -> Result<()> {
         )));
     }
     if !is_fast {
-        eprintln!(
-            "count-store: {name} has other indexes than this release makes. Its counts are right, \
+        say(format_args!(
+            "{name} has other indexes than this release makes. Its counts are right, \
              but may be slow. The next `count-store load` mends that, even of a file without rows."
-        );
+        ));
     }
     Ok(())
 }

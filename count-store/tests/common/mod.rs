@@ -135,6 +135,11 @@ impl Server {
         assert!(kill.success());
     }
 
+    /// Closes the other end of its standard error.
+    pub fn stop_listening(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
     /// Waits for the end: how it ended, and what was said on standard error.
     pub fn end(mut self) -> (ExitStatus, String) {
         let ended = || self.child.try_wait().unwrap();
