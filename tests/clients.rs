@@ -6,8 +6,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
+use testkit::PATIENCE;
 use testkit::http::frames::{
     self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS,
     frame,
@@ -42,7 +42,7 @@ fn http2(address: SocketAddr, method: &str, path: &str, fields: &[(String, Strin
         bytes.extend(frame(kind, first | last, 1, piece));
     }
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(&bytes).unwrap();
 
     let mut body = Vec::new();

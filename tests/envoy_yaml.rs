@@ -11,12 +11,12 @@ use testkit::count_store::{self, CountStore};
 use testkit::http::{Connection, Response, request};
 use testkit::production::{Production, start_before};
 use testkit::store::{Behaviour, ScriptedStore};
-use testkit::{Progress, wait_for, workspace};
+use testkit::{PATIENCE, Progress, wait_for, workspace};
 
 const COUNT: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-sharing/count";
 
 /// With times short enough to wait for.
-const SHORT: (&str, &str) = ("cluster: backend, timeout: 15s", "cluster: backend, timeout: 0.3s");
+const SHORT: (&str, &str) = ("cluster: backend, timeout: 15s", "cluster: backend, timeout: 1s");
 
 struct Bench(Production);
 
@@ -180,13 +180,12 @@ fn a_store_that_fails_its_health_check_is_not_asked() {
     let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The count store is unavailable. Try again later."}}"#;
     is(&request(listener, "GET", COUNT, &[]).unwrap(), 503, unavailable);
     let healthy = || envoy.stat("cluster.count_store.membership_healthy").unwrap();
-    wait_for("the store to be out", Duration::from_secs(8), || (healthy() == 0).then_some(()))
-        .unwrap();
+    wait_for("the store to be out", PATIENCE, || (healthy() == 0).then_some(())).unwrap();
     is(&request(listener, "GET", COUNT, &[]).unwrap(), 503, unavailable);
 
     let store = ScriptedStore::start_at(address).unwrap();
     store.set(Behaviour::json(200, r#"{"count":3}"#));
-    wait_for("the store to be back", Duration::from_secs(8), || {
+    wait_for("the store to be back", PATIENCE, || {
         (request(listener, "GET", COUNT, &[]).unwrap().status == 200).then_some(())
     })
     .unwrap();

@@ -5,13 +5,14 @@
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use testkit::edge::{Edge, envoy_config};
 use testkit::envoy::Envoy;
 use testkit::http::{Connection, Response, request};
 use testkit::store::{Behaviour, ScriptedStore};
-use testkit::wait_for;
+use testkit::{PATIENCE, wait_for};
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
@@ -25,7 +26,7 @@ impl Bench {
     fn start() -> Bench {
         let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
         let configurations = [
-            ("count", r#"{"store": {"cluster": "store", "timeout": "2s"}}"#),
+            ("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#),
             ("validate", r#"{"mode": "validate"}"#),
         ];
         let edge = Edge::start(configurations, &store, &upstream).unwrap();
@@ -273,7 +274,7 @@ fn a_host_that_does_not_show_the_headers_lets_nothing_past() {
 fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
     let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
     let configurations = [
-        ("count", r#"{"store": {"cluster": "store", "timeout": "0.3s"}}"#),
+        ("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#),
         ("unknown", r#"{"store": {"cluster": "unknown"}}"#),
     ];
     let config = envoy_config(&configurations, store.address(), upstream.address()).unwrap();
@@ -303,7 +304,16 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
 fn clients_that_hang_up_leave_nothing_behind() {
     const CLIENTS: usize = 200;
     let bench = Bench::start();
-    bench.store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(700)));
+    // The store answers when there is nobody left.
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    bench.store.set(Behaviour::by_request({
+        let gate = Arc::clone(&gate);
+        move |_| {
+            drop(gate.lock());
+            Behaviour::json(200, r#"{"count":2}"#)
+        }
+    }));
     let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
     let clients: Vec<Connection> = (0..CLIENTS)
         .map(|_| {
@@ -318,10 +328,12 @@ fn clients_that_hang_up_leave_nothing_behind() {
 
     let gauge = |name: &str| bench.edge.envoy.stat(name).unwrap();
     let none_left = |name: &'static str| {
-        wait_for(name, Duration::from_secs(5), || (gauge(name) == 0).then_some(())).unwrap();
+        wait_for(name, PATIENCE, || (gauge(name) == 0).then_some(())).unwrap();
     };
     none_left("http.count.downstream_rq_active");
     none_left("http.count.downstream_cx_active");
+    assert_eq!(gauge("cluster.store.upstream_rq_active"), CLIENTS as u64);
+    drop(closed);
     none_left("cluster.store.upstream_rq_active");
 
     bench.store.set(Behaviour::json(200, r#"{"count":5}"#));

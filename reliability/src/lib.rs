@@ -24,7 +24,8 @@ use testkit::Result;
 /// How much of an experiment is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Enough to see a regression; all experiments together stay within three minutes.
+    /// Enough to see a regression, on a busy machine too: no time is judged. All experiments together take
+    /// some two minutes.
     Quick,
     /// What `docs/reliability.md` reports.
     Full,

@@ -44,4 +44,4 @@ pub mod workspace;
 
 pub use command::Progress;
 pub use error::{Error, Result};
-pub use wait::wait_for;
+pub use wait::{PATIENCE, wait_for};

@@ -4,11 +4,10 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use crate::envoy::Envoy;
 use crate::store::{Behaviour, ScriptedStore};
-use crate::{Error, Result, wait_for, workspace};
+use crate::{Error, PATIENCE, Result, wait_for, workspace};
 
 /// What stands in for the file's own addresses.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +53,7 @@ pub fn envoy_yaml(places: Places) -> Result<String> {
 /// Waits until Envoy's health check has found the store. It runs before Envoy is ready, but on a
 /// busy machine the first check may time out, and the next comes half a second later.
 pub fn wait_for_store(envoy: &Envoy) -> Result<()> {
-    wait_for("Envoy to find the count store healthy", Duration::from_secs(10), || {
+    wait_for("Envoy to find the count store healthy", PATIENCE, || {
         let healthy = envoy.stat("cluster.count_store.membership_healthy").ok()?;
         (healthy > 0).then_some(())
     })
@@ -87,7 +86,7 @@ impl Production {
 
     /// Waits until the access log has so many lines, then reads all of them.
     pub fn access_log(&self, lines: usize) -> Result<Vec<serde_json::Value>> {
-        wait_for(&format!("{lines} lines in the access log"), Duration::from_secs(5), || {
+        wait_for(&format!("{lines} lines in the access log"), PATIENCE, || {
             let log = self.envoy.log();
             let entries = log.lines().filter(|line| line.starts_with('{'));
             let entries: Vec<_> =

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
+/// How long a test waits for what comes within a second or two, or never. Much more than that: how busy the
+/// machine is must not decide it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Asks `probe` every few milliseconds until it gives a value; after `limit` the error names `what`.
 ///
 /// The probe runs at least once, so a zero limit asks "is it so now?".

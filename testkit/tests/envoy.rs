@@ -1,6 +1,7 @@
 //! A real Envoy is found or downloaded, started, asked and stopped.
 
 use std::net::TcpStream;
+use std::process::Command;
 
 use testkit::envoy::{Envoy, Verdict, envoy_binary, validate};
 use testkit::http::{self, Connection};
@@ -42,7 +43,7 @@ fn in_front_of(store: &ScriptedStore) -> String {
     let assignment =
         format!("{{cluster_name: store, endpoints: [{{lb_endpoints: [{endpoint}]}}]}}");
     config(
-        "[{match: {prefix: /}, route: {cluster: store, timeout: 0.3s}}]",
+        "[{match: {prefix: /}, route: {cluster: store, timeout: 2s}}]",
         &format!("[{{name: store, load_assignment: {assignment}}}]"),
     )
 }
@@ -100,6 +101,22 @@ fn a_refused_configuration_is_explained() {
     let error = Envoy::start(&wrong).unwrap_err().to_string();
     assert!(error.contains("left before it was ready"), "{error}");
     assert!(error.contains("stats_prefix"), "{error}");
+}
+
+#[test]
+fn a_failure_prints_its_cause_last() {
+    const FAILS: &str = "A_FAILURE_PRINTS_ITS_CAUSE_LAST";
+    if std::env::var_os(FAILS).is_some() {
+        let options = Envoy::options().component_log_level("main:info");
+        let _envoy = options.start(&hello()).unwrap();
+        panic!("the cause");
+    }
+    let mut this = Command::new(std::env::current_exe().unwrap());
+    this.args(["--exact", "a_failure_prints_its_cause_last", "--nocapture"]).env(FAILS, "1");
+    let said = String::from_utf8(this.output().unwrap().stderr).unwrap();
+    let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?}: {said}"));
+    assert!(place("Envoy's log ends:") < place("main dispatch loop"), "{said}");
+    assert!(place("main dispatch loop") < place("the cause"), "{said}");
 }
 
 #[test]

@@ -100,8 +100,7 @@ fn borne(version: &str, table: Section, failures: &mut Vec<String>) -> String {
 /// Who answers a QUERY without `content-type`, and what.
 fn query(options: Options) -> Result<String> {
     let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let configuration = [("count", outcomes::CONFIGURATION)];
-    let edge = Edge::start_with(options, configuration, &store, &upstream)?;
+    let edge = Edge::start_with(options, outcomes::CONFIGURATIONS, &store, &upstream)?;
     let answer = http::request(edge.listeners["count"], "QUERY", outcomes::PATH, &[])?;
     Ok(match answer.header("content-type") {
         Some("application/json") => format!("{} from the filter", answer.status),

@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use testkit::Error;
-
-/// Nothing here may take longer: Envoy's and the filter's own limits are far below.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+use testkit::{Error, PATIENCE};
 
 const MAX_HEADERS: usize = 32;
 

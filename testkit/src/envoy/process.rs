@@ -2,32 +2,33 @@
 //! when the value is dropped.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::http::{self, Response};
-use crate::{Error, Result, command, wait_for};
+use crate::{Error, PATIENCE, Result, command, wait_for};
 
+mod last_words;
 mod options;
 
+use last_words::last_words;
 pub use options::Options;
 
-/// How much of the log an error quotes.
-const LAST_LINES: usize = 20;
-
-/// A running Envoy. Dropping it kills it; a test that panics also prints the end of its log.
+/// A running Envoy. Dropping it kills it. Before a panic of the thread that started it is told, the end of its
+/// log is.
 #[derive(Debug)]
 pub struct Envoy {
     child: Mutex<Child>,
     admin: SocketAddr,
-    log: PathBuf,
+    log: Arc<PathBuf>,
     patience: Duration,
     /// Holds the configuration, and the log unless a folder was named for it.
     _folder: TempDir,
@@ -98,10 +99,11 @@ impl Envoy {
         let mut envoy = Self {
             child: Mutex::new(child),
             admin: SocketAddr::from(([0, 0, 0, 0], 0)),
-            log,
+            log: Arc::new(log),
             patience: options.patience,
             _folder: folder,
         };
+        last_words::precede_panics(&envoy.log);
         envoy.admin = envoy.when_ready(&admin_file)?;
         Ok(envoy)
     }
@@ -110,16 +112,14 @@ impl Envoy {
     fn when_ready(&self, admin_file: &Path) -> Result<SocketAddr> {
         let ready = wait_for("Envoy to be ready", self.patience, || {
             if let Some(status) = self.exit_status() {
-                return Some(Err(Error::new(format!(
-                    "Envoy left before it was ready ({status}). Its last words:\n{}",
-                    self.last_words()
-                ))));
+                let why = format!("Envoy left before it was ready ({status}).");
+                return Some(Err(self.after_last_words(why)));
             }
             let admin = fs::read_to_string(admin_file).ok()?.trim().parse().ok()?;
             let answer = http::request(admin, "GET", "/ready", &[]).ok()?;
             (answer.status == 200).then_some(Ok(admin))
         });
-        ready.map_err(|error| Error::new(format!("{error} Its log:\n{}", self.last_words())))?
+        ready.map_err(|error| self.after_last_words(error))?
     }
 
     /// The admin interface's address.
@@ -196,8 +196,7 @@ impl Envoy {
 
     /// Everything Envoy has logged so far, the filter's lines included.
     pub fn log(&self) -> String {
-        let bytes = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        last_words::log(&self.log)
     }
 
     /// Where the log is.
@@ -205,15 +204,15 @@ impl Envoy {
         &self.log
     }
 
-    /// Waits up to five seconds for a log line that contains `text` and returns it.
+    /// Waits for a log line that contains `text` and returns it.
     pub fn wait_for_log(&self, text: &str) -> Result<String> {
         let what = format!("a log line with {text:?}");
-        wait_for(&what, Duration::from_secs(5), || {
+        wait_for(&what, PATIENCE, || {
             let log = self.log();
             let line = log.lines().find(|line| line.contains(text));
             line.map(str::to_owned)
         })
-        .map_err(|error| Error::new(format!("{error} The log ends:\n{}", self.last_words())))
+        .map_err(|error| self.after_last_words(error))
     }
 
     /// Asks Envoy to leave, and waits. An error unless it leaves with success: a crash while it
@@ -224,20 +223,16 @@ impl Envoy {
         if status.success() {
             return Ok(self.log());
         }
-        Err(Error::new(format!(
-            "Envoy did not leave in peace ({status}). Its last words:\n{}",
-            self.last_words()
-        )))
+        Err(self.after_last_words(format!("Envoy did not leave in peace ({status}).")))
     }
 
     fn exit_status(&self) -> Option<ExitStatus> {
         self.child().try_wait().ok().flatten()
     }
 
-    fn last_words(&self) -> String {
-        let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    /// The cause comes last: it is what the reader looks for.
+    fn after_last_words(&self, cause: impl Display) -> Error {
+        Error::new(format!("{}\n{cause}", last_words(&self.log)))
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -250,9 +245,6 @@ impl Drop for Envoy {
         // Both fail only if it has left already. Waiting also spares us a zombie.
         let _ = self.child().kill();
         let _ = self.child().wait();
-        if std::thread::panicking() {
-            eprintln!("Envoy's log ended:\n{}", self.last_words());
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{Error, PATIENCE, Result};
 
 pub mod frames;
 mod message;
@@ -15,11 +15,8 @@ pub(crate) mod wire;
 
 pub use message::{Response, encode_request};
 
-/// How long a read waits before it is an error.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long [`Connection::is_closed`] waits for the peer to close.
-const CLOSING: Duration = Duration::from_millis(500);
+/// How long [`Connection::stays_open`] watches.
+const A_WHILE: Duration = Duration::from_millis(500);
 
 /// One connection to a server; requests and responses may follow each other on it.
 #[derive(Debug)]
@@ -43,14 +40,14 @@ pub fn request(
 // === impl Connection ===
 
 impl Connection {
-    /// Connects; every read gives up after ten seconds ([`set_timeout`](Self::set_timeout)).
+    /// Connects; every read gives up after [`PATIENCE`] ([`set_timeout`](Self::set_timeout)).
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, TIMEOUT)
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)
             .map_err(Error::while_doing(format!("connect to {address}")))?;
         // Small writes are the point of some tests; they must leave at once.
         stream.set_nodelay(true).map_err(Error::while_doing("set TCP_NODELAY"))?;
-        let mut connection = Self { stream: wire::Wire::new(stream), timeout: TIMEOUT };
-        connection.set_timeout(TIMEOUT)?;
+        let mut connection = Self { stream: wire::Wire::new(stream), timeout: PATIENCE };
+        connection.set_timeout(PATIENCE)?;
         Ok(connection)
     }
 
@@ -127,11 +124,20 @@ impl Connection {
         }
     }
 
-    /// Whether the peer closes the connection (FIN or RST) within half a second.
+    /// Whether the peer closes the connection (FIN or RST), which is waited for.
     ///
     /// What it sends before is kept for the next [`receive`](Self::receive).
     pub fn is_closed(&mut self) -> bool {
-        let end = Instant::now() + CLOSING;
+        self.closes_within(PATIENCE)
+    }
+
+    /// Whether the connection is still open after half a second.
+    pub fn stays_open(&mut self) -> bool {
+        !self.closes_within(A_WHILE)
+    }
+
+    fn closes_within(&mut self, time: Duration) -> bool {
+        let end = Instant::now() + time;
         let closed = loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || self.stream.source().set_read_timeout(Some(left)).is_err() {

@@ -14,7 +14,7 @@ use crate::http::wire::Wire;
 const PROMISE: usize = 100;
 
 /// Long enough for the peer to read the head before the reset overtakes it.
-const HEAD_START: Duration = Duration::from_millis(30);
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// How a connection goes on after a request.
 enum Next {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::{Error, Result, wait_for};
+use crate::{Error, PATIENCE, Result, wait_for};
 
 mod behaviour;
 mod connection;
@@ -96,10 +96,10 @@ impl ScriptedStore {
         std::mem::take(&mut self.shared.lock().requests)
     }
 
-    /// Waits up to five seconds until `count` requests have arrived, then takes them all.
+    /// Waits until `count` requests have arrived, then takes them all.
     pub fn wait_for_requests(&self, count: usize) -> Result<Vec<Request>> {
         let what = format!("{count} requests to reach the store");
-        wait_for(&what, Duration::from_secs(5), || {
+        wait_for(&what, PATIENCE, || {
             // One lock for both steps: the guard lives to the end of its statement.
             let requests = &mut self.shared.lock().requests;
             (requests.len() >= count).then(|| std::mem::take(requests))

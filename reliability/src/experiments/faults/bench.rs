@@ -33,8 +33,11 @@ layered_runtime:
 /// Envoy gives up after a second.
 const AFTERMATH: Duration = Duration::from_millis(1500);
 
-/// How long Envoy may take to be rid of the last stream, the store's timeout included.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long Envoy may take to be rid of the last stream, the store's timeout included, or to do what it was
+/// told. The quick form is no judge of that, only of whether it does.
+pub fn patience(scale: Scale) -> Duration {
+    Duration::from_secs(scale.pick(20, 5))
+}
 
 /// An Envoy with two workers, and an upstream.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ pub struct Bench {
     pub edge: Edge,
     pub address: SocketAddr,
     _upstream: ScriptedStore,
-    scale: Scale,
+    pub scale: Scale,
 }
 
 /// Mixed requests, and beside them some that never need the store: they must not notice when
@@ -115,7 +118,7 @@ impl Bench {
         let mut row = Row { fault: fault.to_owned(), ..Row::default() };
         let loads = self.load()?;
         let before = loads.run_for(self.calm());
-        only_counts("before", &before, &mut row.failures);
+        only_counts("before", &before, self.scale, &mut row.failures);
         row.healthy = before.latency(Kind::Rejection);
         row.all.merge(&before);
 
@@ -126,15 +129,29 @@ impl Bench {
         row.peak = Some(memory::peak(self.edge.envoy.pid())? >> 20);
 
         mend()?;
-        row.normal_after = self.normal_again(PATIENCE);
-        row.expect(row.normal_after.is_some(), format!("counts not right {PATIENCE:?} after it"));
+        let patience = patience(self.scale);
+        row.normal_after = self.normal_again(patience);
+        row.expect(row.normal_after.is_some(), format!("counts not right {patience:?} after it"));
         row.all.merge(&loads.run_for(AFTERMATH));
-        let after = loads.run_for(self.calm());
-        only_counts("afterwards", &after, &mut row.failures);
-        row.all.merge(&after);
+        if row.normal_after.is_some() {
+            self.expect_order(&loads, &mut row);
+        }
         row.all.merge(&loads.stop());
         self.finish(&mut row)?;
         Ok(row)
+    }
+
+    /// Only counts again: at once, and in the quick form as soon as a busy machine gets to it.
+    fn expect_order(&self, loads: &Loads, row: &mut Row) {
+        let end = Instant::now() + self.scale.pick(patience(self.scale), Duration::ZERO);
+        loop {
+            let (after, mut failures) = (loads.run_for(self.calm()), Vec::new());
+            only_counts("afterwards", &after, self.scale, &mut failures);
+            row.all.merge(&after);
+            if failures.is_empty() || Instant::now() > end {
+                return row.failures.extend(failures);
+            }
+        }
     }
 
     /// Open streams and trapped VMs.
@@ -160,7 +177,7 @@ impl Bench {
     /// What is still open when Envoy has had time to be rid of all.
     pub fn open_after(&self) -> Result<u64> {
         let streams = format!("http.{LISTENER}.downstream_rq_active");
-        open_after(&self.edge.envoy, &[&streams, "cluster.store.upstream_rq_active"])
+        open_after(&self.edge.envoy, &[&streams, "cluster.store.upstream_rq_active"], self.scale)
     }
 
     /// How long it takes until the first right count comes, and four more after it.
@@ -206,21 +223,22 @@ impl Loads {
     }
 }
 
-/// The sum of these gauges, as soon as it is 0, or after some seconds.
-pub fn open_after(envoy: &Envoy, gauges: &[&str]) -> Result<u64> {
+/// The sum of these gauges, as soon as it is 0, or when [`patience`] ends.
+pub fn open_after(envoy: &Envoy, gauges: &[&str], scale: Scale) -> Result<u64> {
     let open = || gauges.iter().map(|name| envoy.stat(name)).sum::<Result<u64>>();
     let none = || matches!(open(), Ok(0)).then_some(());
-    match wait_for("the last stream to end", PATIENCE, none) {
+    match wait_for("the last stream to end", patience(scale), none) {
         Ok(()) => Ok(0),
         Err(_) => open(),
     }
 }
 
-/// Without a fault, every count is a count; one in a hundred may be late on a busy machine.
-pub fn only_counts(when: &str, tally: &Tally, failures: &mut Vec<String>) {
+/// Without a fault, every count is a count; one in a hundred may be late, and in the quick form any.
+pub fn only_counts(when: &str, tally: &Tally, scale: Scale, failures: &mut Vec<String>) {
     let (counts, late) = (tally.answers(Kind::Count, 200), tally.answers(Kind::Count, 504));
     let answered: u64 = tally.statuses(Kind::Count).values().sum();
-    if counts == 0 || late * 100 > answered || counts + late != answered {
+    let too_late = scale == Scale::Full && late * 100 > answered;
+    if counts == 0 || too_late || counts + late != answered {
         failures.push(format!("{when}, counts were answered {}", statuses(tally)));
     }
 }

@@ -7,7 +7,7 @@ use testkit::edge::envoy_config;
 use testkit::store::ScriptedStore;
 use testkit::{Result, wait_for};
 
-use super::bench::{Bench, LISTENER, only_counts, options, upstream};
+use super::bench::{Bench, LISTENER, only_counts, options, patience, upstream};
 use super::row::Row;
 use crate::Scale;
 use crate::load::{Kind, truth};
@@ -19,7 +19,7 @@ const DRAIN: u64 = 1;
 const STORE: Duration = Duration::from_millis(100);
 
 /// With a timeout that no busy machine reaches.
-const PATIENT: &str = r#"{"store": {"cluster": "store", "timeout": "5s"}}"#;
+const PATIENT: &str = r#"{"store": {"cluster": "store", "timeout": "20s"}}"#;
 
 /// The row.
 pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
@@ -41,7 +41,8 @@ pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
     bench.edge.envoy.admin_post("/healthcheck/fail")?;
     row.during.merge(&loads.run_for(bench.calm()));
     bench.edge.envoy.admin_post("/drain_listeners?graceful")?;
-    let refused = wait_for("the listener to close", Duration::from_secs(DRAIN + 5), || {
+    let limit = Duration::from_secs(DRAIN) + patience(scale);
+    let refused = wait_for("the listener to close", limit, || {
         row.during.merge(&loads.take());
         (row.during.refused > 0).then_some(())
     });
@@ -55,7 +56,7 @@ pub fn row(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
     }
     // From here on connections are refused, so nothing more can be lost.
     row.during.merge(&loads.stop());
-    only_counts("meanwhile", &row.during, &mut row.failures);
+    only_counts("meanwhile", &row.during, scale, &mut row.failures);
     row.all.merge(&row.during);
     let cut = bench.excuse_closes(&mut row)?;
     row.expect(cut == 0, format!("Envoy closed {cut} connections with a request in them"));

@@ -63,7 +63,7 @@ pub fn table(envoy: Option<&Path>, scale: Scale) -> Result<Section> {
     let mut section = Section { text: row::HEAD.to_owned(), failures: Vec::new() };
     for row in &rows {
         section.text.push_str(&row.line());
-        section.failures.extend(row.judge());
+        section.failures.extend(row.judge(scale));
     }
     section.text.push_str(STOPPED);
     section.text.push_str(&notes);

@@ -9,7 +9,7 @@ use testkit::count_store::CountStore;
 use testkit::envoy::Options;
 use testkit::production::{Places, envoy_yaml};
 use testkit::store::ScriptedStore;
-use testkit::{Error, Result, wait_for, workspace};
+use testkit::{Error, PATIENCE, Result, wait_for, workspace};
 
 use super::bench::{Bench, LISTENER, options, upstream};
 use super::real::load;
@@ -49,11 +49,16 @@ fn start(options: Options, scale: Scale, stores: &[SocketAddr]) -> Result<Bench>
         .replace("stat_prefix: edge", &format!("stat_prefix: {LISTENER}"))
         .replace("count_store", "store");
     let bench = Bench::around(options.start(&yaml)?, upstream, scale)?;
-    wait_for("both stores to be healthy", Duration::from_secs(10), || {
-        let healthy = bench.edge.envoy.stat("cluster.store.membership_healthy").ok()?;
-        (healthy == stores.len() as u64).then_some(())
-    })?;
+    healthy(&bench)?;
     Ok(bench)
+}
+
+/// Waits until Envoy asks both stores.
+fn healthy(bench: &Bench) -> Result<()> {
+    wait_for("both stores to be healthy", PATIENCE, || {
+        let healthy = bench.edge.envoy.stat("cluster.store.membership_healthy").ok()?;
+        (healthy == 2).then_some(())
+    })
 }
 
 fn real(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
@@ -68,7 +73,7 @@ fn real(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
 
     let kill = |number: usize| drop(stores[number].take());
     let restart = |number: usize| -> Result<()> {
-        let started = wait_for("the count store's port", Duration::from_secs(5), || {
+        let started = wait_for("the count store's port", PATIENCE, || {
             CountStore::start(&database, addresses[number]).ok()
         });
         stores[number].set(Some(started?));
@@ -85,6 +90,7 @@ fn real(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
             kill(0);
             restart(0)?;
             wait();
+            healthy(&bench)?;
             kill(1);
             restart(1)
         })?,
@@ -101,13 +107,15 @@ fn idle(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
         store.set(truth::store());
     }
     let bench = start(options(envoy), scale, &stores.each_ref().map(ScriptedStore::address))?;
-    let mut row = observe(&bench, "two stores that close idle connections", || {
+    let row = observe(&bench, "two stores that close idle connections", || {
         stores.iter().for_each(|store| store.close_idle_connections_after(IDLE));
-        Ok(())
+        wait_for("a request to meet a connection being closed", PATIENCE, || {
+            let stat = |name: &str| bench.edge.envoy.stat(&format!("cluster.store.{name}"));
+            let resets = stat("upstream_rq_rx_reset").ok()?
+                + stat("upstream_cx_destroy_remote_with_active_rq").ok()?;
+            (resets > 0).then_some(())
+        })
     })?;
-    let resets = bench.edge.envoy.stat("cluster.store.upstream_rq_rx_reset")?
-        + bench.edge.envoy.stat("cluster.store.upstream_cx_destroy_remote_with_active_rq")?;
-    row.expect(resets > 0, "no request met a connection being closed");
     bench.edge.envoy.stop()?;
     Ok(row)
 }
@@ -128,9 +136,10 @@ fn observe(bench: &Bench, fault: &str, trouble: impl FnOnce() -> Result<()>) -> 
     let after = running.run_for(bench.calm());
     row.all.merge(&after);
     row.all.merge(&running.stop());
-    let counted = row.all.statuses(Kind::Count);
+    let (counts, late) = (row.all.answers(Kind::Count, 200), row.all.answers(Kind::Count, 504));
+    let answered: u64 = row.all.statuses(Kind::Count).values().sum();
     row.expect(
-        counted.keys().all(|status| *status == 200) && !counted.is_empty(),
+        counts > 0 && counts + bench.scale.pick(late, 0) == answered,
         format!("counts were answered {}", statuses(&row.all)),
     );
     bench.finish(&mut row)?;

@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use testkit::count_store::{self, CountStore};
-use testkit::{Error, Progress, Result, wait_for};
+use testkit::{Error, PATIENCE, Progress, Result, wait_for};
 
 use super::bench::{Bench, LIMITS, options};
 use super::row::Row;
@@ -31,7 +30,7 @@ pub fn rows(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
     };
     let restart = || {
         // A client of the load may hold the port for a moment.
-        let started = wait_for("the count store's port", Duration::from_secs(5), || {
+        let started = wait_for("the count store's port", PATIENCE, || {
             CountStore::start(&database, address).ok()
         });
         store.set(Some(started?));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bench::TIMEOUT;
+use crate::Scale;
 use crate::load::{Histogram, Kind, Tally};
 
 /// A rejection that had waited for the store would have taken its whole timeout; less than this is
@@ -62,8 +63,8 @@ impl Row {
         )
     }
 
-    /// What should not have been seen, a sentence each.
-    pub fn judge(&self) -> Vec<String> {
+    /// What should not have been seen, a sentence each. Latencies are judged at the full scale alone.
+    pub fn judge(&self, scale: Scale) -> Vec<String> {
         let mut failures = self.all.complaints();
         failures.extend(self.failures.iter().cloned());
         if self.open > 0 {
@@ -73,7 +74,8 @@ impl Row {
         let (before, meanwhile) = (self.healthy.quantile(0.99), p99(&self.during, Kind::Rejection));
         // Requests that pass want no store either: what slows them down too is a busy machine.
         let passed = p99(&self.during, Kind::Pass);
-        if meanwhile > UNDISTURBED.max(before * 5).max(passed * 2) {
+        let disturbed = meanwhile > UNDISTURBED.max(before * 5).max(passed * 2);
+        if scale == Scale::Full && disturbed {
             failures.push(format!("rejections went from {before:?} to {meanwhile:?} (p99)"));
         }
         failures.iter().map(|failure| format!("{}: {failure}.", self.fault)).collect()
@@ -129,11 +131,11 @@ mod tests {
     #[test]
     fn what_should_not_be_is_said() {
         let mut row = Row { fault: "x".to_owned(), ..Row::default() };
-        assert_eq!(row.judge(), [""; 0]);
+        assert_eq!(row.judge(Scale::Full), [""; 0]);
         row.open = 1;
         row.all.wrong_counts = 2;
         row.failures.push("y".to_owned());
-        assert_eq!(row.judge().len(), 3);
-        assert!(row.judge().iter().all(|failure| failure.starts_with("x: ")));
+        assert_eq!(row.judge(Scale::Full).len(), 3);
+        assert!(row.judge(Scale::Full).iter().all(|failure| failure.starts_with("x: ")));
     }
 }

@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 use testkit::store::ScriptedStore;
 use testkit::{Error, Result, edge, http, wait_for};
 
-use super::bench::{Bench, LISTENER, Loads, only_counts, options, upstream};
+use super::bench::{Bench, LISTENER, Loads, only_counts, options, patience, upstream};
 use super::row::{Row, short};
 use crate::Scale;
 use crate::load::{Kind, truth};
 
 /// Seconds in which a replaced listener's connections are closed.
 const DRAIN: u64 = 1;
-
-/// How long Envoy may take to serve by a new file.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const SUCCESS: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
@@ -44,19 +41,21 @@ pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, S
     let before = loads.run_for(bench.calm());
     row.healthy = before.latency(Kind::Rejection);
     row.all.merge(&before);
-    let slowest = replace(&bench, &loads, folder.path(), updates, &mut row)?;
-    only_counts("meanwhile", &row.during, &mut row.failures);
+    let slowest = replace(&bench, &loads, folder.path(), updates, patience(scale), &mut row)?;
+    only_counts("meanwhile", &row.during, scale, &mut row.failures);
     // Until the last replaced listener is gone.
     row.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
 
     let taken = stat(SUCCESS)? - accepted;
-    refuse(&bench, folder.path(), updates, &mut row)?;
+    refuse(&bench, folder.path(), updates, patience(scale), &mut row)?;
     row.all.merge(&loads.run_for(bench.calm()));
     row.all.merge(&loads.stop());
     row.open = bench.open_after()?;
     let cut = bench.excuse_closes(&mut row)?;
     row.expect(taken == updates, format!("Envoy took {taken} of {updates} updates"));
-    let vms_after = stat(VMS)?;
+    // The last replaced listener takes its own with it when it goes.
+    let as_before = || stat(VMS).ok().filter(|&after| after == vms);
+    let vms_after = wait_for("the VMs to go", patience(scale), as_before).or_else(|_| stat(VMS))?;
     row.expect(vms_after == vms, format!("{vms} VMs became {vms_after}"));
     row.expect(cut == 0, format!("Envoy closed {cut} connections with a request in them"));
     row.expect(row.all.refused == 0, format!("{} connections refused", row.all.refused));
@@ -80,13 +79,14 @@ fn replace(
     loads: &Loads,
     folder: &Path,
     updates: u64,
+    patience: Duration,
     row: &mut Row,
 ) -> Result<Duration> {
     let mut slowest = Duration::ZERO;
     for number in 1..=updates {
         let start = Instant::now();
         publish(folder, number)?;
-        wait_for(&format!("update {number}"), PATIENCE, || serves(bench, number).then_some(()))?;
+        wait_for(&format!("update {number}"), patience, || serves(bench, number).then_some(()))?;
         slowest = slowest.max(start.elapsed());
         row.during.merge(&loads.run_for(bench.calm() / 2));
     }
@@ -95,10 +95,16 @@ fn replace(
 }
 
 /// An update that the filter refuses changes nothing.
-fn refuse(bench: &Bench, folder: &Path, last: u64, row: &mut Row) -> Result<()> {
+fn refuse(
+    bench: &Bench,
+    folder: &Path,
+    last: u64,
+    patience: Duration,
+    row: &mut Row,
+) -> Result<()> {
     let rejected = bench.edge.envoy.stat(REJECTED)?;
     edge::publish(folder, LISTENER, r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?;
-    let refused = wait_for("the update to be refused", PATIENCE, || {
+    let refused = wait_for("the update to be refused", patience, || {
         (bench.edge.envoy.stat(REJECTED).ok()? > rejected).then_some(())
     });
     if let Err(error) = refused {

@@ -120,7 +120,7 @@ fn judge(
     }
     if !kinds(report).is_empty() || report["complete"] != Value::Bool(true) {
         let said = report["said"].as_str().unwrap_or_default();
-        section.failures.push(format!("schemathesis found {:?}:\n{said}", kinds(report)));
+        section.failures.push(format!("{said}\nschemathesis found {:?}", kinds(report)));
     }
     let _ = writeln!(
         section.text,

@@ -8,13 +8,10 @@ use std::time::Duration;
 
 use super::Envoy;
 use crate::envoy::envoy_binary;
-use crate::{Error, Result};
+use crate::{Error, PATIENCE, Result};
 
 /// Merged into configurations without an admin interface of their own.
 const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
-
-/// How long Envoy may take to become ready, and to leave.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Choices about how Envoy runs. The defaults suit most tests: one worker, warnings, and what
 /// filters log at info.
@@ -59,7 +56,7 @@ impl Options {
         self
     }
 
-    /// How long Envoy may take to become ready, and to leave; 30 seconds by default.
+    /// How long Envoy may take to become ready, and to leave; [`PATIENCE`] by default.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
