@@ -42,6 +42,6 @@ pub mod store;
 pub mod wasm;
 pub mod workspace;
 
-pub use command::Progress;
+pub use command::{Progress, stop};
 pub use error::{Error, Result};
-pub use wait::wait_for;
+pub use wait::{lock, wait_for};
