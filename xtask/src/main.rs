@@ -14,6 +14,7 @@ mod tools;
 use std::process::ExitCode;
 
 use clap::Parser;
+use testkit::Result;
 
 /// Developer tasks
 #[derive(Parser)]
@@ -29,16 +30,17 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Bench(_) => tools::run("bench"),
-        Task::Demo(options) => demo::run(&options),
+        Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Reliability(_) => tools::run("reliability"),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\n{error}");
-            ExitCode::FAILURE
-        }
-    }
+    code(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn code(done: Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("\n{error}");
+        ExitCode::FAILURE
+    })
 }
