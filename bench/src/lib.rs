@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`command_line`] | what may be asked |
 //! | [`parts`] | the list of the parts |
 //! | [`edge`] | the filter beside native Envoy and Envoy's Lua filter |
 //! | [`envoy`] | workers, start-up time, memory |
@@ -19,6 +20,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod capacity;
+pub mod command_line;
 pub mod edge;
 pub mod envoy;
 pub mod instructions;
@@ -29,9 +31,9 @@ pub mod report;
 pub mod statistics;
 pub mod store;
 
-use std::path::PathBuf;
-
 use testkit::Result;
+
+pub use command_line::Options;
 
 /// A part of the benchmark.
 #[derive(Clone, Copy)]
@@ -46,41 +48,12 @@ pub struct Part {
     pub run: fn(&Options) -> Result<Section>,
 }
 
-/// What is measured, and how long. All of it by default; less of it is a quick look, which is
-/// printed and not kept.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct Options {
-    /// The short form: to see that it works, not to see figures
-    #[arg(long)]
-    pub quick: bool,
-    /// Rounds of each [default: 40 of a case; 2 counts in `instructions`]
-    #[arg(long)]
-    pub rounds: Option<usize>,
-    /// Seconds for each contender in each round [default: 0.2 in `edge`]
-    #[arg(long)]
-    pub seconds: Option<f64>,
-    /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated
-    #[arg(long = "case", value_name = "NAME")]
-    pub cases: Vec<String>,
-    /// Only this contender of the same, or this build; may be repeated
-    #[arg(long = "contender", value_name = "NAME")]
-    pub contenders: Vec<String>,
-    /// Another build of the filter, beside the one that is handed out; may be repeated
-    #[arg(long = "build", value_name = "NAME=MODULE", value_parser = build)]
-    pub builds: Vec<(String, PathBuf)>,
-}
-
 impl Options {
     /// Whether this is the whole measurement, which the report may hold.
     pub fn are_complete(&self) -> bool {
         let Options { quick, rounds, seconds, cases, contenders, builds: _ } = self;
         !quick && rounds.is_none() && seconds.is_none() && cases.is_empty() && contenders.is_empty()
     }
-}
-
-fn build(argument: &str) -> std::result::Result<(String, PathBuf), &'static str> {
-    let (name, module) = argument.split_once('=').ok_or("expected NAME=MODULE")?;
-    Ok((name.to_owned(), PathBuf::from(module)))
 }
 
 /// What a part measured.

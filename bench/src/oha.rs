@@ -99,9 +99,9 @@ impl Oha {
             String::from_utf8_lossy(&output.stdout).trim() == format!("oha {VERSION}")
         });
         if !there {
-            eprintln!("installing oha {VERSION} …");
+            eprintln!("Installing oha {VERSION} into target/ (once, minutes) …");
             let mut install = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-            install.args(["install", "--quiet", "--locked", "--force", "--version", VERSION]);
+            install.args(["install", "--locked", "--force", "--version", VERSION]);
             let status = install.arg("--root").arg(root).arg("oha").status();
             let status = status.map_err(Error::while_doing("run cargo install"))?;
             if !status.success() {

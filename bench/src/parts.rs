@@ -20,3 +20,14 @@ const fn named(
 ) -> Part {
     Part { name, title, optional: false, run }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_line::NAMES;
+
+    #[test]
+    fn the_command_line_knows_all_of_them() {
+        assert_eq!(PARTS.iter().map(|part| part.name).collect::<Vec<_>>(), NAMES);
+    }
+}

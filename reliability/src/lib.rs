@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`command_line`] | what may be asked |
 //! | [`experiments`] | one module for each experiment, and their list |
 //! | [`load`] | requests in great number, each answer judged |
 //! | `memory` | what a process's memory is |
@@ -14,6 +15,7 @@
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
 
+pub mod command_line;
 pub mod experiments;
 pub mod load;
 mod memory;

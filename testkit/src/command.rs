@@ -1,9 +1,40 @@
 //! Running other programs: quietly in tests, visibly in the demo.
 
-use std::io::ErrorKind;
-use std::process::{Command, Output};
+use std::io::{self, ErrorKind};
+use std::process::{Command, ExitStatus, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::{Error, Result};
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Ends what this process waits for, if a person may be waiting too: builds and downloads that are shown, and locks. To be called
+/// once it is to leave; from then on they fail.
+pub fn stop() {
+    STOPPED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`stop`] was called.
+pub(crate) fn is_stopped() -> bool {
+    STOPPED.load(Ordering::Relaxed)
+}
+
+/// Runs `command` to its end, or until [`stop`].
+pub(crate) fn status(command: &mut Command) -> io::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if is_stopped() {
+            child.kill()?;
+            return child.wait();
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// Whether a person sees what a long step (a build, a download) prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +62,7 @@ pub(crate) fn run(command: &mut Command, progress: Progress) -> Result<()> {
         Error::new(format!("There is no program `{program}`. Install it, or put it on PATH."))
     };
     if progress == Progress::Shown {
-        return match command.status() {
+        return match status(command) {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(Error::new(format!(
                 "`{}` failed ({status}); it says why above.",

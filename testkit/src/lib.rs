@@ -42,6 +42,6 @@ pub mod store;
 pub mod wasm;
 pub mod workspace;
 
-pub use command::Progress;
+pub use command::{Progress, stop};
 pub use error::{Error, Result};
-pub use wait::{PATIENCE, wait_for};
+pub use wait::{PATIENCE, lock, wait_for};

@@ -49,9 +49,10 @@ pub fn filter_module_with(progress: Progress) -> Result<PathBuf> {
         .clone()
 }
 
-/// The count store's program, built quietly. See [`count_store_binary_with`].
+/// The count store's program, built quietly, but for a program that measures: its build takes minutes, and a person waits. See
+/// [`count_store_binary_with`].
 pub fn count_store_binary() -> Result<PathBuf> {
-    count_store_binary_with(Progress::Quiet)
+    count_store_binary_with(if cfg!(debug_assertions) { Progress::Quiet } else { Progress::Shown })
 }
 
 /// The count store's program, built at most once per process: in the profile `tools` for a program

@@ -1,40 +1,46 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
+#[path = "../../bench/src/command_line.rs"]
+#[allow(dead_code, reason = "bench reads it; here it is only checked")]
 mod bench;
 mod demo;
 mod dist;
 mod fuzz;
+#[path = "../../reliability/src/command_line.rs"]
+#[allow(dead_code, reason = "reliability reads it; here it is only checked")]
 mod reliability;
 mod tools;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use testkit::Result;
 
 /// Developer tasks
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    Bench(bench::Options),
+    Bench(bench::CommandLine),
     Demo(demo::Options),
     Dist(dist::Options),
     Fuzz(fuzz::Options),
-    Reliability(reliability::Options),
+    Reliability(reliability::CommandLine),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Bench(options) => bench::run(&options),
-        Task::Demo(options) => demo::run(&options),
+        Task::Bench(_) => tools::run("bench"),
+        Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
-        Task::Reliability(options) => reliability::run(&options),
+        Task::Reliability(_) => tools::run("reliability"),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\n{error}");
-            ExitCode::FAILURE
-        }
-    }
+    code(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn code(done: Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("\n{error}");
+        ExitCode::FAILURE
+    })
 }

@@ -8,17 +8,22 @@ use testkit::{Error, Result};
 
 use crate::dist;
 
-/// Runs a package of the workspace in the profile `tools`, with the module that `cargo xtask dist` makes
-/// unless `FILTER_MODULE` names another.
-pub fn run(package: &str, arguments: &[String]) -> Result<()> {
+/// Runs a package of the workspace in the profile `tools`, with the arguments of this program's task and the module that
+/// `cargo xtask dist` makes unless `FILTER_MODULE` names another.
+pub fn run(package: &str) -> Result<()> {
     let module = match std::env::var_os(FILTER_MODULE) {
         Some(module) => module,
-        None => dist::build(&dist::folder())?.module.into(),
+        None => {
+            eprintln!("Building the filter …");
+            dist::build(&dist::folder())?.module.into()
+        }
     };
+    eprintln!("Building `{package}`, optimised; the first time takes minutes …");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["run", "--quiet", "--locked", "--profile", "tools", "--package", package, "--"]);
-    let status = command.args(arguments).env(FILTER_MODULE, module).status();
+    command.args(["run", "--locked", "--profile", "tools", "--package", package, "--"]);
+    // Behind this program's name and the task's.
+    let status = command.args(std::env::args_os().skip(2)).env(FILTER_MODULE, module).status();
     match status.map_err(Error::while_doing("run cargo"))? {
         status if status.success() => Ok(()),
         status => Err(Error::new(format!("`{package}` failed ({status})."))),

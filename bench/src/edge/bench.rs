@@ -94,7 +94,7 @@ impl Modules {
     /// Ours, as cargo builds it, and what `options` name.
     pub fn all(options: &Options) -> Result<Modules> {
         let mut modules = Modules::ours()?;
-        modules.others.insert(PLAIN.to_owned(), workspace::plain_filter_module(Progress::Quiet)?);
+        modules.others.insert(PLAIN.to_owned(), workspace::plain_filter_module(Progress::Shown)?);
         modules.others.extend(options.builds.iter().cloned());
         Ok(modules)
     }

@@ -32,3 +32,15 @@ const fn named(
 ) -> Experiment {
     Experiment { name, title, run }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_line::NAMES;
+
+    #[test]
+    fn the_command_line_knows_all_of_them() {
+        let names: Vec<_> = EXPERIMENTS.iter().map(|experiment| experiment.name).collect();
+        assert_eq!(names, NAMES);
+    }
+}

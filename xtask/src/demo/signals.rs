@@ -1,0 +1,44 @@
+//! Ctrl-C and its like. A child in the terminal's process group hears them as well; one that was not told is ended, so that the
+//! step the demo is at fails, and all of it is cleaned up on the way out.
+
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use testkit::{Error, Result};
+
+/// The signals that end the demo.
+pub struct Signals(Receiver<i32>);
+
+// === impl Signals ===
+
+impl Signals {
+    /// Listens for them from now on.
+    pub fn listen() -> Result<Signals> {
+        let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
+            .map_err(Error::while_doing("listen for Ctrl-C"))?;
+        let (send, received) = mpsc::channel();
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                let _ = send.send(signal);
+                testkit::stop();
+            }
+        });
+        Ok(Signals(received))
+    }
+
+    /// Waits for one.
+    pub fn wait(&self) {
+        // An error means that the listener is gone, which ends the demo too.
+        let _ = self.0.recv();
+    }
+
+    /// If one has come: the exit code of a program that it ended. Waits a little, for a child in the process group may have had it
+    /// first, and failed.
+    pub fn exit_code(&self) -> Option<ExitCode> {
+        let signal = self.0.recv_timeout(Duration::from_millis(100)).ok()?;
+        u8::try_from(128 + signal).ok().map(ExitCode::from)
+    }
+}
