@@ -33,9 +33,10 @@ pub enum Command {
 ///
 /// A client has 10 s to send a request's head, may let its connection rest as
 /// long, and has 10 s to take what it is sent. There are as many connections as
-/// the limit of open files allows (`ulimit -n`), 4000 at most; when all are
-/// taken, a client that connects has 1 s to ask and gets one answer. On SIGTERM
-/// or SIGINT, requests in flight are answered, for 7 s at most.
+/// the limit of open files allows (`ulimit -n`), 4000 at most. When all are
+/// taken, those that have rested for 0.5 s are closed; if that is not enough, a
+/// client that connects has 0.5 s to ask and gets one answer. On SIGTERM or
+/// SIGINT, requests in flight are answered, for 7 s at most.
 #[derive(Args)]
 pub struct Serve {
     /// The SQLite file that `count-store load` made
@@ -45,7 +46,7 @@ pub struct Serve {
     /// machine, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
-    /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # are none
+    /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # do not count
     ///
     /// A TOKEN in x-auth-token may ask about PROJECT. With tokens, a request
     /// without a known one is answered 401, and one for the project of another
@@ -56,7 +57,7 @@ pub struct Serve {
     pub token_file: Option<PathBuf>,
     /// One more token; may be repeated. Every user of this machine can see it in `ps`
     #[arg(long, value_name = "TOKEN=PROJECT")]
-    pub token: Vec<Token>,
+    pub token: Vec<String>,
 }
 
 /// Add the rows of a file to the database, all of them or none
@@ -97,6 +98,7 @@ fn database() -> impl TypedValueParser<Value = PathBuf> {
             "expected the path of a file, and this is no path to SQLite; ./{} is one",
             path.display()
         )),
+        [.., b'/'] => Err("expected a file".to_owned()),
         _ if path.exists() && !path.is_file() => Err("expected a file".to_owned()),
         _ => Ok(path),
     })
@@ -115,8 +117,11 @@ impl FromStr for Token {
     fn from_str(text: &str) -> Result<Token, &'static str> {
         // The last one, for tokens in base64 end with `=` and project ids have none.
         let (secret, project) = text.rsplit_once('=').ok_or("expected TOKEN=PROJECT")?;
-        if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("expected a token of printable ASCII without spaces before the =");
+        let is_fit = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+        if secret.is_empty() || !secret.bytes().all(is_fit) {
+            return Err(
+                "expected a token of printable ASCII without spaces and commas before the =",
+            );
         }
         let project = ProjectId::parse(project)
             .ok_or("expected a project id after the =: 1 to 64 of 0-9 A-Z a-z _ -")?;
@@ -139,7 +144,7 @@ mod tests {
     fn tokens_may_hold_equals_signs() {
         let token: Token = "YQ===p1".parse().unwrap();
         assert_eq!((token.secret.as_str(), token.project.as_str()), ("YQ==", "p1"));
-        for bad in ["", "p1", "=p1", "a b=p1", "é=p1", "t=", "t=p.1"] {
+        for bad in ["", "p1", "=p1", "a b=p1", "a=p1,b=p1", "é=p1", "t=", "t=p.1"] {
             assert!(bad.parse::<Token>().is_err(), "{bad}");
         }
     }

@@ -1,7 +1,6 @@
 //! One error for the whole program: a sentence for the person at the terminal.
 
 use std::fmt;
-use std::io::{self, Write};
 
 /// A sentence that says what went wrong and, where we know, what to do.
 #[derive(Debug)]
@@ -9,12 +8,6 @@ pub struct Error(String);
 
 /// The result of everything here that can end the program.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// Says something on standard error, in a line. Whether anybody reads it is no
-/// reason to fail: eprintln would panic.
-pub fn say(sentence: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "count-store: {sentence}");
-}
 
 impl Error {
     /// An error that says `sentence`.

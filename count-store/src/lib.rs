@@ -32,7 +32,9 @@ mod cli;
 pub mod columns;
 mod error;
 mod load;
+mod say;
 mod serve;
+mod signals;
 pub mod sql;
 pub mod sqlite;
 
@@ -47,13 +49,15 @@ use cli::{Cli, Command};
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
-        Command::Load(arguments) => load::run(&arguments),
+        Command::Load(arguments) => load::run(arguments),
     };
-    match outcome {
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error::say(error);
+            say::say(error);
             ExitCode::FAILURE
         }
-    }
+    };
+    say::end();
+    code
 }

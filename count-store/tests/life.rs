@@ -72,6 +72,36 @@ fn a_load_that_is_killed_leaves_nothing() {
 }
 
 #[test]
+fn a_load_that_is_interrupted_leaves_nothing_and_says_so() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    for signal in ["INT", "TERM"] {
+        let mut half = HalfLoaded::start(&folder);
+        let pid = half.load.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        // It hears of it at the next row, and ends without one after a while.
+        let _ = half.pipe.write_all(line(1100).as_bytes());
+        let status = half.load.wait().unwrap();
+        assert_eq!(status.code(), Some(1));
+        assert_eq!(std::fs::metadata(folder.path("count.db-wal")).unwrap().len(), 0);
+        std::fs::remove_file(folder.path("pipe.csv")).unwrap();
+    }
+    assert_eq!(folder.serve(&[]).count(), 3);
+}
+
+#[test]
+fn a_file_that_is_written_over_is_counted_anew() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    folder.fill(&csv(0, 3));
+    other.fill(&csv(0, 3).replace("p1", "p0"));
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 3);
+    // Of the same size, and with the same number of changes in its header.
+    std::fs::copy(other.database(), folder.database()).unwrap();
+    assert_eq!(server.count(), 0);
+}
+
+#[test]
 fn only_counts_wait_for_a_lock() {
     let folder = Folder::new();
     folder.fill(&csv(0, 3));

@@ -130,7 +130,7 @@ fn a_database_is_a_file_and_the_same_one_to_load_and_serve() {
         command.args(arguments).current_dir(folder.path("")).stdout(Stdio::piped());
         command
     };
-    for name in [":memory:", "file:a.db", "file:a?mode=memory", "", "/dev/null", "."] {
+    for name in [":memory:", "file:a.db", "file:a?mode=memory", "", "/dev/null", ".", "a.db/"] {
         for arguments in [
             &["load", "--database", name, "a.csv"][..],
             &["serve", "--listen", "127.0.0.1:0", "--database", name],
@@ -275,7 +275,7 @@ fn a_database_of_an_earlier_release_counts_and_is_renewed_by_a_load() {
     assert_eq!(server.count(), 3);
     server.signal("TERM");
     let (_, notice) = server.end();
-    assert!(notice.contains("has other indexes than this release makes"), "{notice}");
+    assert!(notice.contains("lacks indexes that this release makes"), "{notice}");
 
     // A load that fails leaves it as it was.
     assert!(!folder.load("bad.csv", csv(3, 4) + &line(1)).status.success());
@@ -370,6 +370,54 @@ fn a_column_that_is_not_known_is_kept() {
     let loaded = folder.load("a.csv", csv(7, 8));
     assert!(said(&loaded).contains("its column note is not known here, and would be lost"));
     assert_eq!(notes(&folder), 2);
+}
+
+#[test]
+fn what_others_made_of_a_database_is_kept_or_the_load_refused() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch("CREATE INDEX \"of \"\"theirs\" ON backup_sharing (name)").unwrap();
+    folder.fill(&csv(3, 90));
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE type = 'index'";
+    let indexes: u32 = database.query_row(indexes, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexes, 11);
+
+    // A view goes on to count after the rows have moved to another table.
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch(EARLIER).unwrap();
+    database.execute_batch("CREATE VIEW all_of_them AS SELECT id FROM backup_sharing").unwrap();
+    folder.fill(&csv(0, 3));
+    let count = "SELECT count(*) FROM all_of_them";
+    assert_eq!(database.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap(), 3);
+
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch(EARLIER).unwrap();
+    let trigger = "CREATE TRIGGER theirs AFTER INSERT ON backup_sharing BEGIN SELECT 1; END";
+    database.execute_batch(trigger).unwrap();
+    let loaded = folder.load("a.csv", csv(0, 3));
+    assert!(said(&loaded).contains("its trigger theirs would be lost. "), "{}", said(&loaded));
+}
+
+#[test]
+fn what_never_ends_is_not_kept_in_memory() {
+    let endless = " ".repeat(2 << 20);
+    for (name, content, place) in [
+        ("a.csv", csv(0, 2) + "\"" + &endless, "line 4"),
+        ("a.csv", endless.clone(), "line 1"),
+        ("a.json", format!("[{}, {{\"name\": \"{endless}", object(0)), "row 2, line 3"),
+    ] {
+        assert_eq!(refused(name, content), format!("{place}: a row of more than 1 MiB"));
+    }
+    let name = "x".repeat(1000);
+    let said = refused("a.csv", HEADER.replace("status", &name));
+    assert!(said.len() < 300 && said.contains("got \"xxx"), "{said}");
+    let said = refused("a.json", format!("[{{\"{name}\": 1}}]"));
+    assert!(said.len() < 300 && said.contains("got \"xxx"), "{said}");
+    // Many rows are no long row.
+    Folder::new().fill(&csv(0, 20_000));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a load leaves in the folder: one file that whoever may read it can serve, and
-//! no log, whatever went wrong.
+//! What a load leaves in the folder: files that whoever may read them can serve, with an
+//! empty log, whatever went wrong.
 
 // clippy.toml lets tests do so; it does not know that helpers of tests are tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -13,33 +13,32 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::{Folder, HEADER, Server, csv, line, said};
-use rusqlite::Connection;
 
 /// The bytes of the file beside the database whose name ends so, if there is one.
 fn size(folder: &Folder, end: &str) -> Option<u64> {
     fs::metadata(folder.path(&format!("count.db{end}"))).ok().map(|metadata| metadata.len())
 }
 
-/// A server that has read the database while it had a log, and so keeps the log open.
 fn reader_of_a_log(folder: &Folder) -> Server {
     folder.fill(&csv(0, 3));
-    let database = Connection::open(folder.database()).unwrap();
-    database.pragma_update(None, "journal_mode", "wal").unwrap();
     let server = folder.serve(&[]);
     assert_eq!(server.count(), 3);
     server
 }
 
 #[test]
-fn a_load_leaves_one_file() {
+fn a_load_leaves_an_empty_log() {
     let folder = Folder::new();
-    let left = || (size(&folder, "-wal"), size(&folder, "-shm"), size(&folder, "-journal"));
+    let left =
+        || (size(&folder, "-wal"), size(&folder, "-shm").is_some(), size(&folder, "-journal"));
+    assert!(!folder.load("bad.csv", csv(6, 9) + &line(6)).status.success());
+    assert_eq!(left(), (None, false, None));
     folder.fill(&csv(0, 3));
-    assert_eq!(left(), (None, None, None));
+    assert_eq!(left(), (Some(0), true, None));
     folder.fill(&csv(3, 6));
-    assert_eq!(left(), (None, None, None));
+    assert_eq!(left(), (Some(0), true, None));
     assert!(!folder.load("bad.csv", csv(6, 9) + &line(0)).status.success());
-    assert_eq!(left(), (None, None, None));
+    assert_eq!(left(), (Some(0), true, None));
 }
 
 #[test]
@@ -74,12 +73,16 @@ fn a_load_that_cannot_be_written_gives_its_space_back() {
     assert_eq!(server.count(), 5_003);
 }
 
+fn is_root(folder: &Folder) -> bool {
+    fs::metadata(folder.path("")).unwrap().uid() == 0
+}
+
 /// The command that serves as somebody who may only read in the folder.
 fn serving_as_reader(folder: &Folder) -> Command {
     fs::set_permissions(folder.database(), Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(folder.path(""), Permissions::from_mode(0o555)).unwrap();
     let command = folder.serving();
-    if fs::metadata(folder.path("")).unwrap().uid() != 0 {
+    if !is_root(folder) {
         return command;
     }
     // Root may write all the same, and only root can become another user. The program is
@@ -112,7 +115,7 @@ fn who_may_only_read_serves_what_was_loaded_and_what_is_loaded_meanwhile() {
         folder.fill(&csv(from, to));
         assert_eq!(server.count(), before + u64::from(to - from));
     }
-    // The log that the first server keeps open is there for the second.
+    // With a server that writes to no log, and without one.
     let second = Server::start(serving_as_reader(&folder));
     assert_eq!(second.count(), server.count());
     drop((server, second));
@@ -122,26 +125,55 @@ fn who_may_only_read_serves_what_was_loaded_and_what_is_loaded_meanwhile() {
 }
 
 #[test]
-fn a_database_with_a_log_that_nobody_may_make_says_what_to_do() {
+fn without_its_log_a_database_is_served_by_its_owner_and_others_say_what_to_do() {
     let folder = Folder::new();
-    drop(reader_of_a_log(&folder));
-    // As a copy of the database alone would be.
-    for end in ["-wal", "-shm"] {
-        let _ = fs::remove_file(folder.path(&format!("count.db{end}")));
+    folder.fill(&csv(0, 3));
+    let delete_log = || {
+        for end in ["-wal", "-shm"] {
+            // As a copy of the database alone would be.
+            fs::remove_file(folder.path(&format!("count.db{end}"))).unwrap();
+        }
+    };
+    delete_log();
+    let mut command = serving_as_reader(&folder);
+    // What another user made, the loader could not write to.
+    if is_root(&folder) {
+        fs::set_permissions(folder.path(""), Permissions::from_mode(0o777)).unwrap();
     }
-    let output = serving_as_reader(&folder).output().unwrap();
+    let output = command.output().unwrap();
     let said = said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     let name = folder.database().display().to_string();
     let sentence = format!(
-        "count-store: Could not read the database {name}: it has a write-ahead log, and this user may \
-         not make the files for it. Whoever may write there can load into it again, even a file \
-         without rows: if nobody serves it meanwhile, {name} alone is left, which any user can serve.\n"
+        "count-store: Could not read the database {name}: the files -wal and -shm, which it needs, \
+         are not beside it, and are not made by this user. Its owner can load into it again, even a \
+         file without rows, which makes them.\n"
     );
     assert_eq!(said, sentence);
+    assert_eq!(size(&folder, "-shm"), None);
 
     let_write(&folder);
     folder.fill(HEADER);
     assert_eq!(Server::start(serving_as_reader(&folder)).count(), 3);
     let_write(&folder);
+    delete_log();
+    assert_eq!(folder.serve(&[]).count(), 3);
+}
+
+#[test]
+fn who_may_not_read_is_told_which_file() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    for (name, mode) in [("count.db-shm", 0o600), ("count.db-wal", 0o600), ("count.db", 0o600)] {
+        let mut command = serving_as_reader(&folder);
+        if !is_root(&folder) {
+            return; // a mode of 0 would not keep out what a test has to write
+        }
+        fs::set_permissions(folder.path(name), Permissions::from_mode(mode)).unwrap();
+        let output = command.output().unwrap();
+        let path = folder.path(name).display().to_string();
+        let end = format!(": this user may not read {path}.\n");
+        assert!(said(&output).ends_with(&end), "{}", said(&output));
+        let_write(&folder);
+    }
 }

@@ -258,7 +258,7 @@ fn serve_says_what_is_missing_and_ends() {
     assert!(said.starts_with("count-store: Could not listen at 127.0.0.1:http: "), "{said}");
     let (code, said) = refused(&["--listen", "127.0.0.1:0", "--token", "a=p1", "--token", "a=p2"]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("One token is there twice, for the projects p1 and p2"), "{said}");
-    let (code, _) = refused(&["--listen", "127.0.0.1:0", "--token", "p1"]);
-    assert_eq!(code, Some(2));
+    assert!(said.contains("--token, number 2: the token is for p1 already"), "{said}");
+    let (code, said) = refused(&["--listen", "127.0.0.1:0", "--token", "secret"]);
+    assert_eq!((code, said.contains("secret")), (Some(1), false), "{said}");
 }

@@ -8,6 +8,8 @@ use std::io::Read;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
+use backup_sharing_count::filters::quote;
+
 use super::rows::Rows;
 use super::{Place, Refusal};
 use crate::columns::{COLUMNS, Row, names};
@@ -73,7 +75,7 @@ fn fields(record: &ByteRecord) -> Result<Vec<&str>, String> {
 fn places(header: &[&str]) -> Result<[usize; COLUMNS.len()], String> {
     let is_known = |name: &str| COLUMNS.iter().any(|column| column.name == name);
     if let Some(unknown) = header.iter().find(|name| !is_known(name)) {
-        return Err(format!("expected the columns {}, got {unknown:?}", names()));
+        return Err(format!("expected the columns {}, got {}", names(), quote(unknown.as_bytes())));
     }
     let mut places = [0; COLUMNS.len()];
     for (place, column) in places.iter_mut().zip(&COLUMNS) {

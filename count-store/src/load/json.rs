@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::Read;
 
+use backup_sharing_count::filters::quote;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::rows::Rows;
@@ -113,10 +114,10 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
-        COLUMNS
-            .iter()
-            .position(|column| column.name == name)
-            .ok_or_else(|| E::custom(format!("expected the members {}, got {name:?}", names())))
+        COLUMNS.iter().position(|column| column.name == name).ok_or_else(|| {
+            let name = quote(name.as_bytes());
+            E::custom(format!("expected the members {}, got {name}", names()))
+        })
     }
 }
 

@@ -10,12 +10,19 @@ mod source;
 
 use std::fmt;
 use std::io::{self, BufReader, Write};
-use std::time::Instant;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::runtime::Builder;
+use tokio::task;
+use tokio::time::timeout;
 
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::signals::Signals;
 use crate::sqlite::{self, Ids};
 use rows::{Rows, is_id_twice};
 use source::{Format, Source};
@@ -41,21 +48,60 @@ enum Place {
     },
 }
 
-/// Loads a file and says how many rows it had.
-pub fn run(arguments: &cli::Load) -> Result<()> {
-    let start = Instant::now();
-    // Before the database: a mistyped name shall not leave an empty one behind.
-    let mut source = Source::open(&arguments.sharings)?;
-    let database = &arguments.database;
-    let mut connection = sqlite::open_to_load(database)?;
+/// How long a load that is told to stop may take for it. One that waits for its input
+/// does not hear of it.
+const STOPPING: Duration = Duration::from_secs(5);
 
+/// Loads a file and says how many rows it had. SIGINT or SIGTERM ends it as a bad row does.
+pub fn run(arguments: cli::Load) -> Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::while_doing("listen for signals"))?;
+    let outcome = runtime.block_on(until_stopped(arguments));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn until_stopped(arguments: cli::Load) -> Result<()> {
+    let mut signals = Signals::new()?;
+    // Before the database: a mistyped name shall not leave an empty one behind.
+    let source = Source::open(&arguments.sharings)?;
+    let database = arguments.database;
+    let connection = sqlite::open_to_load(&database)?;
+    let statement = connection.get_interrupt_handle();
+    let stop = Arc::new(AtomicBool::new(false));
+    let is_stopped = Arc::clone(&stop);
+    let mut loading =
+        task::spawn_blocking(move || load_all(connection, &database, source, &is_stopped));
+    let loaded = tokio::select! {
+        loaded = &mut loading => loaded,
+        () = signals.any() => {
+            stop.store(true, Ordering::Relaxed);
+            statement.interrupt();
+            match timeout(STOPPING, loading).await {
+                Ok(loaded) => loaded,
+                Err(_) => return Err(Error::new("Interrupted. Nothing was loaded.")),
+            }
+        }
+    };
+    loaded.map_err(Error::while_doing("load"))?
+}
+
+fn load_all(
+    mut connection: Connection,
+    database: &Path,
+    mut source: Source,
+    is_stopped: &AtomicBool,
+) -> Result<()> {
+    let start = Instant::now();
     let ids = if source.is_readable_again() { Ids::Later } else { Ids::AtOnce };
-    let loaded = match load(&mut connection, &mut source, ids) {
+    let loaded = match load(&mut connection, &mut source, ids, is_stopped) {
         // Rare enough to read the file again for the line.
-        Err(Failure::IdTwice) => load(&mut connection, &mut source, Ids::AtOnce),
+        Err(Failure::IdTwice) => load(&mut connection, &mut source, Ids::AtOnce, is_stopped),
         loaded => loaded,
     };
-    sqlite::put_log_away(&connection, database);
+    if !matches!(loaded, Err(Failure::Busy(_))) {
+        sqlite::empty_log(&connection, database);
+    }
     let name = database.display();
     let rows = loaded.map_err(|failure| match failure {
         Failure::Unread(error) => error,
@@ -69,7 +115,7 @@ pub fn run(arguments: &cli::Load) -> Result<()> {
             "{name} is of another release, and cannot be brought up to date: {why}. Nothing was \
              loaded. Load into another database."
         )),
-        Failure::Database(error) => {
+        Failure::Busy(error) | Failure::Database(error) => {
             let why = sqlite::sentence(&error, database);
             Error::new(format!(
                 "Could not write to the database {name}: {why}. Nothing was loaded."
@@ -92,6 +138,8 @@ enum Failure {
     IdTwice,
     /// The table there is none that rows can be added to.
     Foreign(String),
+    /// Nothing was begun.
+    Busy(rusqlite::Error),
     Database(rusqlite::Error),
 }
 
@@ -100,12 +148,15 @@ fn load(
     connection: &mut Connection,
     source: &mut Source,
     ids: Ids,
+    is_stopped: &AtomicBool,
 ) -> std::result::Result<u64, Failure> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(Failure::Busy)?;
     let rows = source.size().unwrap_or_default().div_euclid(BYTES_OF_A_ROW);
     sqlite::open(&transaction, i64::try_from(rows).unwrap_or(i64::MAX), ids)?;
-    let mut rows = Rows::new(&transaction)?;
     let (format, bar, file) = source.read().map_err(Failure::Unread)?;
+    let mut rows = Rows::new(&transaction, file.complete(), is_stopped)?;
     let file = BufReader::new(file);
     let read = match format {
         Format::Csv => csv::read(file, &mut rows),
@@ -141,6 +192,7 @@ impl From<sqlite::Failure> for Failure {
     fn from(failure: sqlite::Failure) -> Failure {
         match failure {
             sqlite::Failure::Foreign(why) => Failure::Foreign(why),
+            sqlite::Failure::Database(error) if is_id_twice(&error) => Failure::IdTwice,
             sqlite::Failure::Database(error) => Failure::Database(error),
         }
     }

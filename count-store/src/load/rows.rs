@@ -1,25 +1,38 @@
 //! Where checked rows go.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Statement, Transaction, params_from_iter};
 
+use super::source::Complete;
 use crate::columns::{Row, names};
 
 /// The rows of one load.
 pub struct Rows<'t> {
     insert: Statement<'t>,
     count: u64,
+    complete: Complete,
+    is_stopped: &'t AtomicBool,
 }
 
 impl<'t> Rows<'t> {
-    pub fn new(transaction: &'t Transaction) -> rusqlite::Result<Rows<'t>> {
+    pub fn new(
+        transaction: &'t Transaction,
+        complete: Complete,
+        is_stopped: &'t AtomicBool,
+    ) -> rusqlite::Result<Rows<'t>> {
         let places = Row::default().map(|_| "?").join(", ");
         let insert = format!("INSERT INTO backup_sharing ({}) VALUES ({places})", names());
-        Ok(Rows { insert: transaction.prepare(&insert)?, count: 0 })
+        Ok(Rows { insert: transaction.prepare(&insert)?, count: 0, complete, is_stopped })
     }
 
     /// Stores a row, or says why not.
     pub fn add(&mut self, row: &Row) -> Result<(), String> {
+        if self.is_stopped.load(Ordering::Relaxed) {
+            return Err("interrupted".to_owned());
+        }
+        self.complete.row();
         self.insert.execute(params_from_iter(row)).map_err(|error| {
             let [id, ..] = row;
             match is_id_twice(&error) {

@@ -1,9 +1,11 @@
 //! The file of sharings, or standard input: its format, and how far it has been read.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -11,6 +13,10 @@ use crate::error::{Error, Result};
 
 /// How much is read before the format is known.
 const START: u64 = 4096;
+
+/// What a row may take in a file: all values of the greatest length, escaped in JSON,
+/// take 50 KB. What never ends must not be kept in memory.
+const ROW: u64 = 1 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -66,14 +72,15 @@ impl Source {
 
     /// What it holds, from the beginning, without a byte order mark: the format, a
     /// progress bar, and the bytes.
-    pub fn read(&mut self) -> Result<(Format, ProgressBar, impl Read)> {
+    pub fn read(&mut self) -> Result<(Format, ProgressBar, Limited<impl Read>)> {
         let bar = progress(self.size());
         let reading = Error::while_doing(format!("read {}", name(&self.path)));
         let start = self.start().map_err(reading)?;
         let start = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&start).to_vec();
         let format = by_name(&self.path).unwrap_or_else(|| by_content(&start));
         let rest = bar.wrap_read(&self.file);
-        Ok((format, bar, Cursor::new(start).chain(rest)))
+        let inner = Cursor::new(start).chain(rest);
+        Ok((format, bar, Limited { inner, left: Rc::new(Cell::new(ROW)) }))
     }
 
     fn start(&mut self) -> io::Result<Vec<u8>> {
@@ -83,6 +90,36 @@ impl Source {
         let mut start = Vec::new();
         (&self.file).take(START).read_to_end(&mut start)?;
         Ok(start)
+    }
+}
+
+/// Fails when more is read than a row may take.
+pub struct Limited<R> {
+    inner: R,
+    left: Rc<Cell<u64>>,
+}
+
+/// Tells a [`Limited`] that a row is complete.
+pub struct Complete(Rc<Cell<u64>>);
+
+impl<R: Read> Limited<R> {
+    pub fn complete(&self) -> Complete {
+        Complete(Rc::clone(&self.left))
+    }
+}
+
+impl Complete {
+    pub fn row(&self) {
+        self.0.set(ROW);
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let left = self.left.get().checked_sub(read.try_into().unwrap_or(u64::MAX));
+        self.left.set(left.ok_or_else(|| io::Error::other("a row of more than 1 MiB"))?);
+        Ok(read)
     }
 }
 

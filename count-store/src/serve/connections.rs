@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1::Builder;
@@ -11,13 +11,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use super::counts::Counts;
 use super::http::Service;
-use crate::error::say;
+use crate::say::say;
 
 /// For a request's head, from the connection's beginning or the answer before it. So
 /// long may a connection rest too.
@@ -36,7 +36,17 @@ const HEAD_BYTES: usize = 65_536;
 const SPARE: usize = 32;
 
 /// As [`HEAD`], on a spare connection.
-const SPARE_HEAD: Duration = Duration::from_secs(1);
+const SPARE_HEAD: Duration = Duration::from_millis(500);
+
+/// Connections that have waited so long for a head, or the rest of one, make room when
+/// all are taken.
+const REST: Duration = Duration::from_millis(500);
+
+/// How often they are told to.
+const PRESS: Duration = Duration::from_millis(100);
+
+/// How long a new connection waits for the room they make.
+const ROOM: Duration = Duration::from_millis(5);
 
 /// Standard streams, the listener, the runtime's own, and some to be safe.
 const OTHER_FILES: usize = 24;
@@ -58,6 +68,9 @@ pub struct Connections {
     usual: Arc<Semaphore>,
     spare: Arc<Semaphore>,
     told: Option<Instant>,
+    /// Says that room is wanted.
+    press: Arc<Notify>,
+    pressed: Option<Instant>,
     ending: watch::Sender<bool>,
 }
 
@@ -76,8 +89,15 @@ impl Connections {
             usual: Arc::new(Semaphore::new(most)),
             spare: Arc::new(Semaphore::new(SPARE)),
             told: None,
+            press: Arc::new(Notify::new()),
+            pressed: None,
             ending: watch::Sender::new(false),
         }
+    }
+
+    /// What answers.
+    pub fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.service)
     }
 
     /// Takes and serves connections; to be dropped when there shall be no more.
@@ -94,8 +114,8 @@ impl Connections {
                 }
             };
             let Some(place) = self.place().await else { return };
-            let service = Arc::clone(&self.service);
-            tokio::spawn(serve(stream, service, place, self.ending.subscribe()));
+            let (service, press) = (self.service(), Arc::clone(&self.press));
+            tokio::spawn(serve(stream, service, place, press, self.ending.subscribe()));
         }
     }
 
@@ -104,9 +124,18 @@ impl Connections {
             return Some(Place { is_spare: false, _permit });
         }
         self.tell(&format!(
-            "All {} connections are taken. Until some end, each new one gets one answer.",
+            "All {} connections are taken. Those that rest are closed, and if that is not enough, \
+             each new one gets one answer.",
             self.most
         ));
+        if self.pressed.is_none_or(|pressed| pressed.elapsed() >= PRESS) {
+            self.pressed = Some(Instant::now());
+            self.press.notify_waiters();
+            let room = timeout(ROOM, Arc::clone(&self.usual).acquire_owned()).await;
+            if let Ok(Ok(_permit)) = room {
+                return Some(Place { is_spare: false, _permit });
+            }
+        }
         // Neither semaphore is ever closed.
         let _permit = Arc::clone(&self.spare).acquire_owned().await.ok()?;
         Some(Place { is_spare: true, _permit })
@@ -149,6 +178,7 @@ async fn serve(
     stream: TcpStream,
     service: Arc<Service>,
     place: Place,
+    press: Arc<Notify>,
     mut ending: watch::Receiver<bool>,
 ) {
     // Answers are small, and somebody waits for each of them.
@@ -156,9 +186,13 @@ async fn serve(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
     let is_counting = AtomicBool::new(false);
+    // When it began to rest, in ms from here.
+    let (opened, rests) = (Instant::now(), AtomicU64::new(0));
+    let now = || u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
     let respond = service_fn(async |request: hyper::Request<_>| {
         is_counting.store(true, Ordering::Relaxed);
         let response = service.respond(&request.into_parts().0).await;
+        rests.store(now(), Ordering::Relaxed);
         is_counting.store(false, Ordering::Relaxed);
         Ok::<_, std::convert::Infallible>(response)
     });
@@ -169,11 +203,20 @@ async fn serve(
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), respond);
     let mut connection = pin!(connection);
-    // A connection that fails is its client's affair.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = ending.wait_for(|ending| *ending) => connection.as_mut().graceful_shutdown(),
+    loop {
+        tokio::select! {
+            // If it failed, that is its client's affair.
+            _ = connection.as_mut() => return,
+            () = press.notified() => {
+                let rested = now().saturating_sub(rests.load(Ordering::Relaxed));
+                if !is_counting.load(Ordering::Relaxed) && u128::from(rested) >= REST.as_millis() {
+                    return;
+                }
+            }
+            _ = ending.wait_for(|ending| *ending) => break,
+        }
     }
+    connection.as_mut().graceful_shutdown();
     let is_over = timeout(LAST_HEAD, connection.as_mut()).await.is_ok();
     if !is_over && is_counting.load(Ordering::Relaxed) {
         let _ = connection.await;

@@ -76,6 +76,13 @@ impl Counts {
         u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
     }
 
+    /// Gives up resting connections to a file that was deleted or replaced: they would hold
+    /// its log, which is taken for that of the new one.
+    pub fn forget_replaced(&self) {
+        let identity = self.pool.manager().identity().unwrap_or_default();
+        self.pool.retain(|reader, _| reader.identity == identity);
+    }
+
     /// Whether a count would have rows to look at.
     pub async fn check(&self) -> std::result::Result<(), Failure> {
         self.run(|connection| {
@@ -134,6 +141,7 @@ impl Failure {
                 ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
                 | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
                 | ErrorCode::OutOfMemory,
             ) => Failure::Unavailable(sentence),
             _ => Failure::Broken(sentence),
@@ -160,8 +168,9 @@ struct Reader {
     identity: Identity,
 }
 
-/// The device and inode that the path led to.
-type Identity = (u64, u64);
+/// The device, the inode, the size and the time of the last change, in s and ns, that the
+/// path led to. A file that is written over keeps its inode.
+type Identity = (u64, u64, u64, i64, i64);
 
 // === impl Reader ===
 
@@ -199,7 +208,8 @@ fn is_too_slow(error: &rusqlite::Error) -> bool {
 
 impl File {
     fn identity(&self) -> io::Result<Identity> {
-        fs::metadata(&self.0).map(|metadata| (metadata.dev(), metadata.ino()))
+        let file = fs::metadata(&self.0)?;
+        Ok((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
     }
 }
 
@@ -215,8 +225,9 @@ impl Manager for File {
         Ok(Reader { connection, identity })
     }
 
-    /// Gives up a connection to a file that was deleted or replaced. SQLite would
-    /// go on counting the rows of the old one, for as long as we run.
+    /// Gives up a connection to a file that was changed from outside, deleted or replaced.
+    /// SQLite would go on counting the rows of the old one, for as long as we run. Loads
+    /// that are complete change the file too.
     async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<Failure> {
         match self.identity() {
             Ok(identity) if identity == reader.identity => Ok(()),

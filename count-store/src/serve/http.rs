@@ -14,7 +14,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::counts::{Counts, Failure};
 use super::tokens::Tokens;
-use crate::error::say;
+use crate::say::say;
 
 /// All that a request is judged by and answered from.
 pub struct Service {

@@ -13,22 +13,25 @@ mod http;
 mod tokens;
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::cli;
 use crate::error::{Error, Result};
-use crate::sqlite;
+use crate::signals::Signals;
+use crate::{say, sqlite};
 use connections::Connections;
 use counts::Counts;
 use tokens::Tokens;
 
 /// Serves until a signal says to stop.
 pub fn run(arguments: cli::Serve) -> Result<()> {
+    say::without_waiting();
     let tokens = Tokens::gather(&arguments)?;
     sqlite::check(&arguments.database)?;
     let service = http::Service {
@@ -51,8 +54,16 @@ async fn serve(address: &str, mut connections: Connections) -> Result<()> {
     let address = listener.local_addr().map_err(Error::while_doing(&listening))?;
     // Who starts us may not care to read it.
     let _ = writeln!(io::stdout(), "listening on {address}");
+    let service = connections.service();
+    let forget = async move {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            service.counts.forget_replaced();
+        }
+    };
     tokio::select! {
         () = connections.accept(listener) => {}
+        () = forget => {}
         () = signals.any() => {}
     }
     connections.end().await;
@@ -67,27 +78,5 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
             Ok(listener) => Ok(listener),
             Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
         },
-    }
-}
-
-/// The signals that say to stop: what service managers send, and Ctrl-C.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Signals> {
-        let listen = |kind| signal(kind).map_err(Error::while_doing("listen for signals"));
-        let terminate = listen(SignalKind::terminate())?;
-        let interrupt = listen(SignalKind::interrupt())?;
-        Ok(Signals { terminate, interrupt })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -23,50 +23,50 @@ const VARIABLE: &str = "COUNT_STORE_TOKENS";
 pub struct Tokens(HashMap<Vec<u8>, String>);
 
 impl Tokens {
-    /// Those of the file, the environment and the command line. Where one of them is
-    /// named and holds none, that is an error: it must not open every project.
+    /// Those of the file, the environment and the command line. Where one of the first two
+    /// is named and holds none, that is an error: it must not open every project.
     pub fn gather(arguments: &Serve) -> Result<Tokens> {
         let mut tokens = Tokens::default();
         if let Some(file) = &arguments.token_file {
             let name = file.display();
             let reading = Error::while_doing(format!("read the tokens in {name}"));
-            tokens.read(
-                &format!("{name}, line"),
-                fs::read_to_string(file).map_err(reading)?.lines(),
-            )?;
+            let text = fs::read_to_string(file).map_err(reading)?;
+            tokens.read(&format!("{name}, line"), lines(&text))?;
         }
         if let Some(value) = env::var_os(VARIABLE) {
             let value = value.into_string();
             let value = value.map_err(|_| Error::new(format!("{VARIABLE} is not UTF-8.")))?;
-            tokens.read(&format!("{VARIABLE}, token"), value.split_whitespace())?;
+            tokens.read(&format!("{VARIABLE}, token"), value.split_whitespace().zip(1..))?;
         }
-        arguments.token.iter().try_for_each(|token| tokens.add(token.clone()))?;
+        if !arguments.token.is_empty() {
+            tokens.read("--token, number", arguments.token.iter().map(String::as_str).zip(1..))?;
+        }
         Ok(tokens)
     }
 
     /// What is wrong is named by its number, for a secret shall not be printed.
-    fn read<'a>(&mut self, place: &str, lines: impl Iterator<Item = &'a str>) -> Result<()> {
-        let had = self.0.len();
-        for (line, number) in lines.map(str::trim).zip(1_u64..) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+    fn read<'a>(
+        &mut self,
+        place: &str,
+        tokens: impl Iterator<Item = (&'a str, usize)>,
+    ) -> Result<()> {
+        let mut is_empty = true;
+        for (token, number) in tokens {
+            is_empty = false;
+            let wrong = |why| Error::new(format!("{place} {number}: {why}."));
+            let Token { secret, project } = token.parse().map_err(wrong)?;
+            let project = project.as_str().to_owned();
+            if let Some(other) = self.0.insert(secret.into_bytes(), project.clone())
+                && other != project
+            {
+                let why =
+                    format!("the token is for {other} already, and a token is for one project");
+                return Err(Error::new(format!("{place} {number}: {why}.")));
             }
-            let token = line.parse::<Token>();
-            self.add(token.map_err(|why| Error::new(format!("{place} {number}: {why}.")))?)?;
         }
-        match self.0.len() == had {
+        match is_empty {
             true => Err(Error::new(format!("{place} 1: expected TOKEN=PROJECT, got nothing."))),
             false => Ok(()),
-        }
-    }
-
-    fn add(&mut self, Token { secret, project }: Token) -> Result<()> {
-        match self.0.insert(secret.into_bytes(), project.as_str().to_owned()) {
-            Some(other) => Err(Error::new(format!(
-                "One token is there twice, for the projects {other} and {}; a token is for one.",
-                project.as_str()
-            ))),
-            None => Ok(()),
         }
     }
 
@@ -92,16 +92,22 @@ impl Tokens {
     }
 }
 
+/// The lines of a file that are tokens, and their numbers.
+fn lines(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    let lines = text.trim_start_matches('\u{FEFF}').lines().map(str::trim).zip(1..);
+    lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
+}
+
 #[cfg(test)]
 mod tests {
     use backup_sharing_count::reply::Reply;
 
     use super::*;
 
-    fn admit(lines: &str, headers: &[(&str, &str)]) -> u16 {
+    fn admit(text: &str, headers: &[(&str, &str)]) -> u16 {
         let mut tokens = Tokens::default();
-        if !lines.is_empty() {
-            tokens.read("file, line", lines.lines()).unwrap();
+        if !text.is_empty() {
+            tokens.read("file, line", lines(text)).unwrap();
         }
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_token_opens_its_project_only() {
-        let tokens = "# who may ask\none=p1\r\n\n  two=p2";
+        let tokens = "\u{FEFF}# who may ask\none=p1\r\n\n  two=p2\none=p1";
         assert_eq!(admit(tokens, &[("x-auth-token", "one")]), 200);
         assert_eq!(admit(tokens, &[("x-auth-token", "two")]), 403);
         assert_eq!(admit(tokens, &[("x-auth-token", "One")]), 401);
@@ -127,14 +133,14 @@ mod tests {
 
     #[test]
     fn a_bad_list_is_refused_by_number_and_no_secret_is_shown() {
-        for (lines, why) in [
-            ("secret=p1\nsecret=p2", "One token is there twice, for the projects p1 and p2; "),
+        for (text, why) in [
+            ("secret=p1\nsecret=p2", "file, line 2: the token is for p1 already, "),
             ("a=p1\n\nsecret=p.1", "file, line 3: expected a project id after the ="),
             ("secret", "file, line 1: expected TOKEN=PROJECT."),
             ("# none\n", "file, line 1: expected TOKEN=PROJECT, got nothing."),
         ] {
-            let error =
-                Tokens::default().read("file, line", lines.lines()).unwrap_err().to_string();
+            let read = Tokens::default().read("file, line", lines(text));
+            let error = read.unwrap_err().to_string();
             assert!(error.starts_with(why) && !error.contains("secret"), "{error}");
         }
     }

@@ -1,31 +1,34 @@
 //! The SQLite file: how one `load` opens it to write, and `serve` to read.
 //!
-//! Between loads it is one file without a log, which whoever may read it can serve,
-//! from a read-only mount too. While a load writes it has a write-ahead log, so that
-//! counts go on; a server that has read the log keeps that mode until the next load
-//! after its end.
+//! It has a write-ahead log, so that counts go on while a load writes. The log and its
+//! index are files beside it, FILE-wal and FILE-shm; SQLite makes them anew for whoever
+//! opens FILE, and deletes them after the last one. Here they stay, made by the
+//! loader, for a server that may only read could not make them.
 
 mod schema;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::ffi::{SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_ROLLBACK};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::ffi::{self, SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_ROLLBACK};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
-use crate::error::{Error, Result, say};
+use crate::error::{Error, Result};
+use crate::say::say;
 pub use schema::schema;
 pub(crate) use schema::{Failure, Ids, close, open};
 use schema::{Table, indexes};
 
-/// How long a statement waits for another program's lock.
+/// How long a count waits for another program's lock.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
-/// How long a load that is done waits for a moment without counts, to empty its log.
-const UNREAD: Duration = Duration::from_secs(30);
+/// How long a load waits for another program: to begin, and for a moment without
+/// counts to empty its log.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A call has 256 statement texts (see [`Statement`](crate::sql::Statement));
 /// none of them need ever be prepared twice.
@@ -41,15 +44,17 @@ const CACHE: i64 = 16_384;
 pub(crate) fn open_to_load(file: &Path) -> Result<Connection> {
     let open = || {
         let connection = Connection::open(file)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(PATIENCE)?;
         // Nobody can serve what has no table yet, and a new file is written once
         // without a log, twice with one.
         if Table::of(&connection)?.is_some() {
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            keep_log(&connection)?;
         }
         // Rows come in any order, so the indexes are written all over: 256 MiB of
         // them are kept in memory, and as many are sorted at a time.
         connection.pragma_update(None, "cache_size", -262_144)?;
+        // A view goes on to mean the table of this name, when an older one is renamed.
+        connection.pragma_update(None, "legacy_alter_table", true)?;
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| {
@@ -57,31 +62,42 @@ pub(crate) fn open_to_load(file: &Path) -> Result<Connection> {
     })
 }
 
-/// Gives the space of the log back, after a load or one that failed, and leaves
-/// the file without a log if nobody reads it now. What does not succeed is said: the
-/// rows are where they belong all the same.
-pub(crate) fn put_log_away(connection: &Connection, file: &Path) {
+/// Makes the log, if there is none yet, and leaves it there at the end.
+fn keep_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.file_control::<&str>(None, FileControl::PersistWal(&mut 1))
+}
+
+/// Gives the space of the log back, after a load or one that failed. What does not succeed
+/// is said: the rows are where they belong all the same.
+pub(crate) fn empty_log(connection: &Connection, file: &Path) {
     let empty = || {
-        connection.busy_timeout(UNREAD)?;
+        // A first load that failed leaves nothing that could be served.
+        if Table::of(connection)?.is_none() {
+            return Ok(false);
+        }
+        keep_log(connection)?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
     };
     let why = match empty() {
-        Ok(false) => {
-            // Refused while another program has the log open, and then it stays, empty.
-            let _ = connection.pragma_update(None, "journal_mode", "delete");
-            return;
-        }
-        Ok(true) => format!("it has been read all the time for {} s", UNREAD.as_secs()),
+        Ok(false) => return,
+        Ok(true) => "it is being read all the time".to_owned(),
         Err(error) => sentence(&error, file),
     };
-    let name = file.display();
     say(format_args!(
-        "The log {name}-wal is as large as it was: {why}. The next load tries again."
+        "{} keeps its size for now: {why}. The next load that can, even of a file without rows, \
+         empties it.",
+        beside(file, "-wal").display()
     ));
 }
 
 /// Opens `file` to count in.
 pub(crate) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
+    if lacks_log(file) && !is_own(file) {
+        // We might be allowed to make the log, and the loader could not write to it.
+        let error = ffi::Error::new(SQLITE_READONLY_DIRECTORY);
+        return Err(rusqlite::Error::SqliteFailure(error, None));
+    }
     // Read-only, so that no request can write, and a file that is gone is an error.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
@@ -99,19 +115,24 @@ pub(crate) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn check(file: &Path) -> Result<()> {
     let name = file.display();
     let load = format!("`count-store load --database {name} SHARINGS`");
-    if !file.exists() {
-        return Err(Error::new(format!("There is no database {name}. Make one with {load}.")));
+    let unread = |why: String| Error::while_doing(format!("read the database {name}"))(why);
+    match fs::metadata(file) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Error::new(format!("There is no database {name}. Make one with {load}.")));
+        }
+        Err(error) => return Err(unread(error.to_string())),
     }
     let read = || {
         let expected = Connection::open_in_memory()?;
         expected.execute_batch(&schema())?;
-        let connection = open_to_read(file)?;
-        let is_fast = indexes(&connection)? == indexes(&expected)?;
+        let (connection, expected) = (open_to_read(file)?, indexes(&expected)?);
+        let found = indexes(&connection)?;
+        let is_fast = expected.iter().all(|index| found.contains(index));
         Ok((Table::of(&connection)?, is_fast))
     };
-    let (table, is_fast) = read().map_err(|error: rusqlite::Error| {
-        Error::while_doing(format!("read the database {name}"))(sentence(&error, file))
-    })?;
+    let (table, is_fast) =
+        read().map_err(|error: rusqlite::Error| unread(sentence(&error, file)))?;
     let Some(table) = table else {
         return Err(Error::new(format!(
             "{name} has no table of backup sharings. Make one with {load}."
@@ -125,10 +146,10 @@ pub(crate) fn check(file: &Path) -> Result<()> {
             missing.join(", ")
         )));
     }
-    if !is_fast {
+    if !is_fast && table.is_table {
         say(format_args!(
-            "{name} has other indexes than this release makes. Its counts are right, \
-             but may be slow. The next `count-store load` mends that, even of a file without rows."
+            "{name} lacks indexes that this release makes. Its counts are right, but may be slow. \
+             The next `count-store load` mends that, even of a file without rows."
         ));
     }
     Ok(())
@@ -138,27 +159,54 @@ pub(crate) fn check(file: &Path) -> Result<()> {
 pub(crate) fn sentence(error: &rusqlite::Error, file: &Path) -> String {
     let extended = error.sqlite_error().map(|error| error.extended_code);
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy) => "another program is writing to it".to_owned(),
+        Some(ErrorCode::DatabaseBusy) => "another program is using it".to_owned(),
         // Only who may write can take back what a load that was killed had written.
         _ if extended == Some(SQLITE_READONLY_ROLLBACK) => {
-            "its first load was interrupted; load again".to_owned()
+            "a load was interrupted; load again, even a file without rows".to_owned()
         }
         Some(ErrorCode::NotADatabase) => "it is not an SQLite database".to_owned(),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if needs_log(extended, file) => format!(
-            "it has a write-ahead log, and this user may not make the files for it. Whoever may \
-             write there can load into it again, even a file without rows: if nobody serves it \
-             meanwhile, {} alone is left, which any user can serve",
-            file.display()
-        ),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            denied(file).unwrap_or_else(|| match lacks_log(file) {
+                true => "the files -wal and -shm, which it needs, are not beside it, and are not \
+                         made by this user. Its owner can load into it again, even a file without \
+                         rows, which makes them"
+                    .to_owned(),
+                false => error.to_string(),
+            })
+        }
         _ => error.to_string(),
     }
 }
 
-/// Whether a file can be read, but for the log that its header demands
+/// Which of the files may not be read, if one may not.
+fn denied(file: &Path) -> Option<String> {
+    let files = [file.to_owned(), beside(file, "-wal"), beside(file, "-shm")];
+    let is_denied = |file: &&PathBuf| {
+        File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    let denied = files.iter().find(is_denied)?;
+    Some(format!("this user may not read {}", denied.display()))
+}
+
+/// Whether a file's header demands a log that is not there
 /// (<https://sqlite.org/fileformat2.html#file_format_version_numbers>).
-fn needs_log(extended: Option<i32>, file: &Path) -> bool {
+fn lacks_log(file: &Path) -> bool {
     let mut header = [0; 20];
     let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
-    let [.., _, read_version] = header;
-    extended == Some(SQLITE_READONLY_DIRECTORY) || read.is_ok() && read_version == 2
+    let [.., read_version] = header;
+    let is_there = |end| beside(file, end).exists();
+    read.is_ok() && read_version == 2 && !(is_there("-wal") && is_there("-shm"))
+}
+
+/// Whether files beside this one belong to its owner if we make them: SQLite sees to
+/// that where we are root.
+fn is_own(file: &Path) -> bool {
+    let user = rustix::process::geteuid();
+    user.is_root() || fs::metadata(file).is_ok_and(|file| file.uid() == user.as_raw())
+}
+
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }

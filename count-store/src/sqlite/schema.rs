@@ -8,6 +8,9 @@ use crate::columns::{COLUMNS, Column, names};
 /// What an older table is called until its rows have moved.
 const OLD: &str = "backup_sharing_of_another_release";
 
+/// How the names of our indexes begin, in all releases.
+const OURS: &str = "backup_sharing_";
+
 /// When it is seen that an id is there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ids {
@@ -21,6 +24,8 @@ pub(crate) enum Ids {
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<String>,
+    /// And no view.
+    pub(crate) is_table: bool,
     /// Until November 2026, the id was the table's key.
     is_without_rowid: bool,
 }
@@ -73,19 +78,17 @@ fn rows_there(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(query, [], |row| row.get(0))
 }
 
+/// Ours alone: what somebody else made is not ours to drop.
 fn drop_indexes(connection: &Connection, ids: Ids) -> rusqlite::Result<()> {
-    let query = "SELECT name FROM sqlite_schema WHERE type = 'index' AND
-                 tbl_name = 'backup_sharing' AND sql IS NOT NULL AND NOT (?1 AND
-                 name = 'backup_sharing_by_id')";
-    let mut query = connection.prepare(query)?;
-    let names = query.query_map([ids == Ids::AtOnce], |row| row.get(0))?;
-    let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
-    names.iter().try_for_each(|name| connection.execute_batch(&format!("DROP INDEX \"{name}\"")))
+    let names = indexes(connection)?.into_iter();
+    let ours = names.filter(|name| name.starts_with(OURS) && !name.contains('"'));
+    let mut dropped = ours.filter(|name| ids == Ids::Later || name != "backup_sharing_by_id");
+    dropped.try_for_each(|name| connection.execute_batch(&format!("DROP INDEX \"{name}\"")))
 }
 
-/// The names of the indexes of `backup_sharing`, sorted.
+/// The names of the indexes of `backup_sharing`.
 pub(crate) fn indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    strings(connection, "SELECT name FROM pragma_index_list('backup_sharing') ORDER BY name")
+    strings(connection, "SELECT name FROM pragma_index_list('backup_sharing') WHERE origin = 'c'")
 }
 
 fn strings(connection: &Connection, query: &str) -> rusqlite::Result<Vec<String>> {
@@ -97,15 +100,16 @@ fn strings(connection: &Connection, query: &str) -> rusqlite::Result<Vec<String>
 impl Table {
     /// Nothing if the database has no such table.
     pub(crate) fn of(connection: &Connection) -> rusqlite::Result<Option<Table>> {
-        let query = "SELECT wr FROM pragma_table_list('backup_sharing') WHERE schema = 'main'";
-        let is_without_rowid = connection.query_row(query, [], |row| row.get(0)).optional()?;
-        let Some(is_without_rowid) = is_without_rowid else { return Ok(None) };
+        let query = "SELECT type = 'table', wr FROM pragma_table_list('backup_sharing')
+                     WHERE schema = 'main'";
+        let kind = connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Some((is_table, is_without_rowid)) = kind.optional()? else { return Ok(None) };
         let columns = strings(connection, "SELECT name FROM pragma_table_info('backup_sharing')")?;
-        Ok(Some(Table { columns, is_without_rowid }))
+        Ok(Some(Table { columns, is_table, is_without_rowid }))
     }
 
     fn has(&self, column: &Column) -> bool {
-        self.columns.iter().any(|name| name == column.name)
+        self.columns.iter().any(|name| is_named(column, name))
     }
 
     /// The columns that it would need and does not have.
@@ -115,16 +119,26 @@ impl Table {
 
     /// Whether rows can be added to it as it is.
     fn is_ours(&self) -> bool {
-        !self.is_without_rowid && self.lacks().next().is_none()
+        self.is_table && !self.is_without_rowid && self.lacks().next().is_none()
     }
 
     /// Whether its rows can move into a table of ours and nothing be lost.
     fn can_move(&self, connection: &Connection) -> Result<(), Failure> {
+        if !self.is_table {
+            return Err(Failure::Foreign("its backup_sharing is no table".to_owned()));
+        }
+        let others = format!(
+            "SELECT type || ' ' || name FROM sqlite_schema WHERE tbl_name = 'backup_sharing' AND
+             type <> 'table' AND sql IS NOT NULL AND name NOT GLOB '{OURS}*'"
+        );
+        if let Some(other) = strings(connection, &others)?.first() {
+            return Err(Failure::Foreign(format!("its {other} would be lost")));
+        }
         let query = "SELECT EXISTS (SELECT 1 FROM backup_sharing)";
         if !connection.query_row(query, [], |row| row.get(0))? {
             return Ok(());
         }
-        let is_known = |name: &String| COLUMNS.iter().any(|column| column.name == *name);
+        let is_known = |name: &String| COLUMNS.iter().any(|column| is_named(column, name));
         let missing = self.lacks().find(|column| !column.may_be_empty());
         let unknown = self.columns.iter().find(|name| !is_known(name));
         let why = match (missing, unknown) {
@@ -138,6 +152,11 @@ impl Table {
         };
         Err(Failure::Foreign(why))
     }
+}
+
+/// As SQLite compares names.
+fn is_named(column: &Column, name: &str) -> bool {
+    column.name.eq_ignore_ascii_case(name)
 }
 
 impl From<rusqlite::Error> for Failure {
