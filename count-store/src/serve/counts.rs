@@ -9,13 +9,14 @@ use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backup_sharing_count::call::CountRequest;
 use deadpool::Runtime;
 use deadpool::managed::{
     Manager, Metrics, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
+use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_RECOVERY};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
 use tokio::task;
 
@@ -103,7 +104,7 @@ impl Counts {
             Ok(Some(done)) => Ok(done),
             // The reader goes along: a client that goes away does not end its count, and
             // the next request must not be given a connection that is still counting.
-            Ok(None) => may_block(file, move || work(&reader.connection)).await,
+            Ok(None) => may_block(file, move || patiently(|| work(&reader.connection))).await,
             Err(error) => Err(Failure::of(&error, file)),
         }
     }
@@ -202,6 +203,26 @@ impl Reader {
 fn is_too_slow(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(code, Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy))
+        || is_being_written(error)
+}
+
+/// Who may not write to the log's index cannot read at some moments of a load. SQLite waits
+/// for none of them.
+fn is_being_written(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SQLITE_READONLY_CANTINIT | SQLITE_READONLY_RECOVERY))
+}
+
+fn patiently<T>(work: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let start = Instant::now();
+    loop {
+        match work() {
+            Err(error) if is_being_written(&error) && start.elapsed() < sqlite::BUSY => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
 }
 
 // === impl File ===
