@@ -70,7 +70,7 @@ fn start(stores: &[SocketAddr], timeout: &str) -> (Envoy, SocketAddr) {
     // The health check would take a store out for reasons of its own.
     let changes = [
         (
-            "authority: count-store, timeout: 1s",
+            "authority: count-store, timeout: 20s",
             &*format!("authority: count-store, timeout: {timeout}"),
         ),
         ("unhealthy_threshold: 2", "unhealthy_threshold: 100"),
@@ -87,10 +87,11 @@ fn start(stores: &[SocketAddr], timeout: &str) -> (Envoy, SocketAddr) {
 /// A connection that was made ends Envoy's count of failures, and before each timeout one was made.
 #[test]
 fn slow_searches_one_after_the_other_eject_nobody_and_two_at_once_do() {
-    let pair = Pair::start("0.5s");
+    let pair = Pair::start("1s");
     pair.stores[0].set(Behaviour::Hang);
     let answers = pair.ask_the_first(5);
-    assert_eq!(answers.iter().filter(|status| **status == 504).count(), 5, "none is repeated");
+    assert!(answers.iter().filter(|status| **status == 504).count() >= 5, "{answers:?}");
+    assert_eq!(answers.len(), 5 + pair.stores[1].take_requests().len(), "none is repeated");
     thread::sleep(Duration::from_millis(100));
     assert_eq!(pair.ejections(), (0, 0));
     thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(|| pair.ask()))));

@@ -41,7 +41,7 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
     let folder = tempfile::tempdir().unwrap();
     publish(folder.path(), 0);
     let bootstrap = edge::listening_to(folder.path(), store.address(), upstream.address());
-    let options = Envoy::options().concurrency(2).arg("--drain-time-s").arg("3");
+    let options = Envoy::options().concurrency(2).arg("--drain-time-s").arg("5");
     let envoy = options.arg("--drain-strategy").arg("immediate").start(&bootstrap).unwrap();
     let edge = Edge::around(envoy, ["count"]).unwrap();
     let address = edge.listeners["count"];

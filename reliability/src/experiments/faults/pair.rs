@@ -110,14 +110,22 @@ fn idle(envoy: Option<&Path>, scale: Scale) -> Result<Row> {
     let row = observe(&bench, "two stores that close idle connections", || {
         stores.iter().for_each(|store| store.close_idle_connections_after(IDLE));
         wait_for("a request to meet a connection being closed", PATIENCE, || {
-            let stat = |name: &str| bench.edge.envoy.stat(&format!("cluster.store.{name}"));
-            let resets = stat("upstream_rq_rx_reset").ok()?
-                + stat("upstream_cx_destroy_remote_with_active_rq").ok()?;
-            (resets > 0).then_some(())
+            (failed_callouts(&bench).ok()? > 0).then_some(())
         })
     })?;
     bench.edge.envoy.stop()?;
     Ok(row)
+}
+
+/// How many callouts met no connection, or one that ended.
+fn failed_callouts(bench: &Bench) -> Result<u64> {
+    const FAILURES: [&str; 3] = [
+        "upstream_rq_pending_failure_eject",
+        "upstream_rq_rx_reset",
+        "upstream_cx_destroy_remote_with_active_rq",
+    ];
+    let stat = |name| bench.edge.envoy.stat(&format!("cluster.store.{name}"));
+    FAILURES.into_iter().map(stat).sum()
 }
 
 /// A steady load of 32 connections, most of which count; and trouble.
@@ -138,10 +146,16 @@ fn observe(bench: &Bench, fault: &str, trouble: impl FnOnce() -> Result<()>) -> 
     row.all.merge(&running.stop());
     let (counts, late) = (row.all.answers(Kind::Count, 200), row.all.answers(Kind::Count, 504));
     let answered: u64 = row.all.statuses(Kind::Count).values().sum();
-    row.expect(
-        counts > 0 && counts + bench.scale.pick(late, 0) == answered,
-        format!("counts were answered {}", statuses(&row.all)),
-    );
+    let good = match bench.scale {
+        // On a busy machine a store may close three connections just as they are asked on, or Envoy eject it
+        // too late for the retries of a few.
+        Scale::Quick => {
+            let missed = answered - counts - late;
+            missed * 100 <= answered && missed * 2 <= failed_callouts(bench)?
+        }
+        Scale::Full => counts == answered,
+    };
+    row.expect(good && counts > 0, format!("counts were answered {}", statuses(&row.all)));
     bench.finish(&mut row)?;
     Ok(row)
 }
