@@ -7,12 +7,11 @@ mod csv;
 mod json;
 mod rows;
 mod source;
+mod stop;
 
 use std::fmt;
 use std::io::{self, BufReader, Write};
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -26,6 +25,7 @@ use crate::signals::Signals;
 use crate::sqlite::{self, Ids};
 use rows::{Rows, is_id_twice};
 use source::{Format, Source};
+use stop::Stop;
 
 /// What a row takes in a file, about: three UUIDs, two projects, three words.
 const BYTES_OF_A_ROW: u64 = 200;
@@ -63,22 +63,16 @@ pub fn run(arguments: cli::Load) -> Result<()> {
 
 async fn until_stopped(arguments: cli::Load) -> Result<()> {
     let mut signals = Signals::new()?;
-    // Before the database: a mistyped name shall not leave an empty one behind.
-    let source = Source::open(&arguments.sharings)?;
-    let database = arguments.database;
-    let connection = sqlite::open_to_load(&database)?;
-    let statement = connection.get_interrupt_handle();
-    let stop = Arc::new(AtomicBool::new(false));
-    let is_stopped = Arc::clone(&stop);
-    let mut loading =
-        task::spawn_blocking(move || load_all(connection, &database, source, &is_stopped));
+    let stop = Arc::new(Stop::default());
+    let heard = Arc::clone(&stop);
+    let mut loading = task::spawn_blocking(move || load_all(&arguments, &heard));
     let loaded = tokio::select! {
         loaded = &mut loading => loaded,
         () = signals.any() => {
-            stop.store(true, Ordering::Relaxed);
-            statement.interrupt();
-            match timeout(STOPPING, loading).await {
+            stop.tell();
+            match timeout(STOPPING, &mut loading).await {
                 Ok(loaded) => loaded,
+                Err(_) if stop.is_too_late() => loading.await,
                 Err(_) => return Err(Error::new("Interrupted. Nothing was loaded.")),
             }
         }
@@ -86,21 +80,21 @@ async fn until_stopped(arguments: cli::Load) -> Result<()> {
     loaded.map_err(Error::while_doing("load"))?
 }
 
-fn load_all(
-    mut connection: Connection,
-    database: &Path,
-    mut source: Source,
-    is_stopped: &AtomicBool,
-) -> Result<()> {
+fn load_all(arguments: &cli::Load, stop: &Stop) -> Result<()> {
     let start = Instant::now();
+    // Before the database: a mistyped name shall not leave an empty one behind.
+    let mut source = Source::open(&arguments.sharings)?;
+    let database = &arguments.database;
+    let mut connection = sqlite::open_to_load(database)?;
+    stop.ends(&connection);
     let ids = if source.is_readable_again() { Ids::Later } else { Ids::AtOnce };
-    let loaded = match load(&mut connection, &mut source, ids, is_stopped) {
+    let loaded = match load(&mut connection, &mut source, ids, stop) {
         // Rare enough to read the file again for the line.
-        Err(Failure::IdTwice) => load(&mut connection, &mut source, Ids::AtOnce, is_stopped),
+        Err(Failure::IdTwice) => load(&mut connection, &mut source, Ids::AtOnce, stop),
         loaded => loaded,
     };
     if !matches!(loaded, Err(Failure::Busy(_))) {
-        sqlite::empty_log(&connection, database);
+        sqlite::empty_log(&connection, database, stop.is_told());
     }
     let name = database.display();
     let rows = loaded.map_err(|failure| match failure {
@@ -108,6 +102,7 @@ fn load_all(
         Failure::Refused(Refusal { place, why }) => {
             Error::new(format!("{}, {place}: {why}. Nothing was loaded.", source.name()))
         }
+        Failure::Interrupted => Error::new("Interrupted. Nothing was loaded."),
         Failure::IdTwice => {
             Error::new(format!("The database {name} has an id twice. Nothing was loaded."))
         }
@@ -138,6 +133,8 @@ enum Failure {
     IdTwice,
     /// The table there is none that rows can be added to.
     Foreign(String),
+    /// After the last row.
+    Interrupted,
     /// Nothing was begun.
     Busy(rusqlite::Error),
     Database(rusqlite::Error),
@@ -148,7 +145,7 @@ fn load(
     connection: &mut Connection,
     source: &mut Source,
     ids: Ids,
-    is_stopped: &AtomicBool,
+    stop: &Stop,
 ) -> std::result::Result<u64, Failure> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -156,7 +153,7 @@ fn load(
     let rows = source.size().unwrap_or_default().div_euclid(BYTES_OF_A_ROW);
     sqlite::open(&transaction, i64::try_from(rows).unwrap_or(i64::MAX), ids)?;
     let (format, bar, file) = source.read().map_err(Failure::Unread)?;
-    let mut rows = Rows::new(&transaction, file.complete(), is_stopped)?;
+    let mut rows = Rows::new(&transaction, file.complete(), stop)?;
     let file = BufReader::new(file);
     let read = match format {
         Format::Csv => csv::read(file, &mut rows),
@@ -169,6 +166,9 @@ fn load(
         true => Failure::IdTwice,
         false => error.into(),
     })?;
+    if !stop.lets_commit() {
+        return Err(Failure::Interrupted);
+    }
     transaction.commit()?;
     Ok(count)
 }

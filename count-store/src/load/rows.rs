@@ -1,11 +1,10 @@
 //! Where checked rows go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Statement, Transaction, params_from_iter};
 
 use super::source::Complete;
+use super::stop::Stop;
 use crate::columns::{Row, names};
 
 /// The rows of one load.
@@ -13,23 +12,23 @@ pub struct Rows<'t> {
     insert: Statement<'t>,
     count: u64,
     complete: Complete,
-    is_stopped: &'t AtomicBool,
+    stop: &'t Stop,
 }
 
 impl<'t> Rows<'t> {
     pub fn new(
         transaction: &'t Transaction,
         complete: Complete,
-        is_stopped: &'t AtomicBool,
+        stop: &'t Stop,
     ) -> rusqlite::Result<Rows<'t>> {
         let places = Row::default().map(|_| "?").join(", ");
         let insert = format!("INSERT INTO backup_sharing ({}) VALUES ({places})", names());
-        Ok(Rows { insert: transaction.prepare(&insert)?, count: 0, complete, is_stopped })
+        Ok(Rows { insert: transaction.prepare(&insert)?, count: 0, complete, stop })
     }
 
     /// Stores a row, or says why not.
     pub fn add(&mut self, row: &Row) -> Result<(), String> {
-        if self.is_stopped.load(Ordering::Relaxed) {
+        if self.stop.is_told() {
             return Err("interrupted".to_owned());
         }
         self.complete.row();

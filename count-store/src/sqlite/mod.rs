@@ -30,6 +30,9 @@ pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// counts to empty its log.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long it does so if it was told to stop.
+const HURRIED: Duration = Duration::from_secs(1);
+
 /// A call has 256 statement texts (see [`Statement`](crate::sql::Statement));
 /// none of them need ever be prepared twice.
 const STATEMENTS: usize = 512;
@@ -70,8 +73,11 @@ fn keep_log(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Gives the space of the log back, after a load or one that failed. What does not succeed
 /// is said: the rows are where they belong all the same.
-pub(crate) fn empty_log(connection: &Connection, file: &Path) {
+pub(crate) fn empty_log(connection: &Connection, file: &Path, is_hurried: bool) {
     let empty = || {
+        if is_hurried {
+            connection.busy_timeout(HURRIED)?;
+        }
         // A first load that failed leaves nothing that could be served.
         if Table::of(connection)?.is_none() {
             return Ok(false);
