@@ -51,8 +51,8 @@ pub struct Serve {
     /// A TOKEN in x-auth-token may ask about PROJECT. With tokens, a request
     /// without a known one is answered 401, and one for the project of another
     /// token 403. Without any, everybody may ask about every project. The
-    /// variable COUNT_STORE_TOKENS holds tokens in the same form, with spaces or
-    /// line ends between them. What is given in several ways adds up.
+    /// variable COUNT_STORE_TOKENS holds tokens too, with spaces or line ends
+    /// between them. What is given in several ways adds up.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// One more token; may be repeated. Every user of this machine can see it in `ps`

@@ -11,20 +11,7 @@
 //!
 //! What a request or a value means is not decided here: both come from the
 //! library that the filter is made of. It is a library for its tests and
-//! benchmarks, which count without the service:
-//!
-//! ```
-//! use backup_sharing_count::call::Call;
-//! use backup_sharing_count::filters::FilterRules;
-//! use count_store::sql;
-//!
-//! let call = Call::new(FilterRules::default())?;
-//! let target = call.locate(b"/v2/p1/os-vendor-backup-sharing/count?name=prod").ok_or("no call")?;
-//! let request = call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).map_err(|_| "bad")?;
-//! let statement = sql::count(&request);
-//! assert_eq!(statement.parameters, ["p1", "prod"]);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! benchmarks, which count without the service.
 
 #![deny(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 

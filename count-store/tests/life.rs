@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Folder, LONG, PATH, count_in, csv, line};
+use common::{Folder, LONG, PATH, count_in, csv, line, said};
 use rusqlite::Connection;
 use testkit::http::{self, Connection as Http};
 use testkit::wait_for;
@@ -89,6 +89,41 @@ fn a_load_that_is_interrupted_leaves_nothing_and_says_so() {
         std::fs::remove_file(folder.path("pipe.csv")).unwrap();
     }
     assert_eq!(folder.serve(&[]).count(), 3);
+}
+
+#[test]
+fn the_end_of_the_input_after_a_signal_is_no_end_of_a_file() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    let half = HalfLoaded::start(&folder);
+    let pid = half.load.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    thread::sleep(Duration::from_millis(300));
+    let HalfLoaded { pipe, load } = half;
+    drop(pipe);
+    let output = load.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(folder.serve(&[]).count(), 3);
+}
+
+#[test]
+fn a_load_that_is_stopped_while_it_empties_its_log_says_that_it_is_loaded() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    let reader = Connection::open(folder.database()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM backup_sharing").unwrap();
+    let rows = folder.write("more.csv", csv(3, 6));
+    let load = folder.loading(&rows).stderr(Stdio::piped()).spawn().unwrap();
+    let server = folder.serve(&[]);
+    wait_for("the rows", LONG, || (server.count() == 6).then_some(())).unwrap();
+    let pid = load.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let output = load.wait_with_output().unwrap();
+    let said = said(&output);
+    assert!(
+        output.status.success() && said.contains("Interrupted when the rows were loaded."),
+        "{said}"
+    );
 }
 
 #[test]

@@ -383,14 +383,33 @@ fn what_others_made_of_a_database_is_kept_or_the_load_refused() {
     let indexes: u32 = database.query_row(indexes, [], |row| row.get(0)).unwrap();
     assert_eq!(indexes, 11);
 
-    // A view goes on to count after the rows have moved to another table.
+    database.execute_batch("CREATE UNIQUE INDEX one ON backup_sharing (backup_id)").unwrap();
+    let loaded = folder.load("a.csv", csv(90, 91).replacen(&uuid(90), &uuid(91), 1));
+    assert!(loaded.status.success(), "{}", said(&loaded));
+    let loaded = folder.load("a.csv", csv(90, 91));
+    let why = "UNIQUE constraint failed: backup_sharing.backup_id";
+    assert!(said(&loaded).contains(why), "{}", said(&loaded));
+
+    // A view goes on to count after the rows have moved to another table, and rows that
+    // refer to them stay.
     let folder = Folder::new();
     let database = Connection::open(folder.database()).unwrap();
     database.execute_batch(EARLIER).unwrap();
-    database.execute_batch("CREATE VIEW all_of_them AS SELECT id FROM backup_sharing").unwrap();
+    database
+        .execute_batch(
+            "CREATE VIEW all_of_them AS SELECT id FROM backup_sharing;
+             CREATE TABLE notes (of TEXT REFERENCES backup_sharing (id) ON DELETE CASCADE);
+             INSERT INTO backup_sharing VALUES ('1', 'b', 'p1', 'p2', '', 'error', 'v', '');
+             INSERT INTO notes VALUES ('1')",
+        )
+        .unwrap();
     folder.fill(&csv(0, 3));
-    let count = "SELECT count(*) FROM all_of_them";
-    assert_eq!(database.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap(), 3);
+    let count = |table: &str| -> u32 {
+        let count = format!("SELECT count(*) FROM {table}");
+        database.query_row(&count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("all_of_them"), count("notes")), (4, 1));
+    database.execute("INSERT INTO notes VALUES (?1)", [uuid(2)]).unwrap();
 
     let folder = Folder::new();
     let database = Connection::open(folder.database()).unwrap();

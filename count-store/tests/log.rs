@@ -99,6 +99,20 @@ fn serving_as_reader(folder: &Folder) -> Command {
     other
 }
 
+#[test]
+fn a_link_to_a_database_leads_to_its_log_too() {
+    let folder = Folder::new();
+    folder.fill(&csv(0, 3));
+    fs::create_dir(folder.path("release")).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        let name = format!("count.db{end}");
+        fs::rename(folder.path(&name), folder.path("release").join(&name)).unwrap();
+    }
+    std::os::unix::fs::symlink("release/count.db", folder.database()).unwrap();
+    assert_eq!(Server::start(serving_as_reader(&folder)).count(), 3);
+    let_write(&folder);
+}
+
 fn let_write(folder: &Folder) {
     fs::set_permissions(folder.path(""), Permissions::from_mode(0o755)).unwrap();
 }

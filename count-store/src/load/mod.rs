@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::say::{self, say};
 use crate::signals::Signals;
 use crate::sqlite::{self, Ids};
 use rows::{Rows, is_id_twice};
@@ -62,6 +63,7 @@ pub fn run(arguments: cli::Load) -> Result<()> {
 }
 
 async fn until_stopped(arguments: cli::Load) -> Result<()> {
+    say::without_waiting();
     let mut signals = Signals::new()?;
     let stop = Arc::new(Stop::default());
     let heard = Arc::clone(&stop);
@@ -72,6 +74,10 @@ async fn until_stopped(arguments: cli::Load) -> Result<()> {
             stop.tell();
             match timeout(STOPPING, &mut loading).await {
                 Ok(loaded) => loaded,
+                Err(_) if stop.is_done() => {
+                    say("Interrupted when the rows were loaded.");
+                    return Ok(());
+                }
                 Err(_) if stop.is_too_late() => loading.await,
                 Err(_) => return Err(Error::new("Interrupted. Nothing was loaded.")),
             }
@@ -170,6 +176,7 @@ fn load(
         return Err(Failure::Interrupted);
     }
     transaction.commit()?;
+    stop.is_done_now();
     Ok(count)
 }
 

@@ -49,8 +49,10 @@ impl<'t> Rows<'t> {
     }
 }
 
-/// The id is the only value that must be there once.
+/// Whether the id is there already, and not what an index of somebody else wants to be
+/// there once.
 pub fn is_id_twice(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     matches!(code, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY))
+        && error.to_string().ends_with(" backup_sharing.id")
 }

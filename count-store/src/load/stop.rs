@@ -10,6 +10,7 @@ use rusqlite::{Connection, InterruptHandle};
 pub struct Stop {
     is_told: AtomicBool,
     is_too_late: AtomicBool,
+    is_done: AtomicBool,
     statement: Mutex<Option<InterruptHandle>>,
 }
 
@@ -41,6 +42,16 @@ impl Stop {
             self.is_too_late.store(false, Ordering::SeqCst);
         }
         !is_told
+    }
+
+    /// Called after they are.
+    pub fn is_done_now(&self) {
+        self.is_done.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the rows are committed.
+    pub fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::SeqCst)
     }
 
     /// Whether the rows are committed, or are just being so.

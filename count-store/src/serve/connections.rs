@@ -205,6 +205,7 @@ async fn serve(
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
+            biased; // what has come is answered
             // If it failed, that is its client's affair.
             _ = connection.as_mut() => return,
             () = press.notified() => {

@@ -9,14 +9,13 @@ use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backup_sharing_count::call::CountRequest;
 use deadpool::Runtime;
 use deadpool::managed::{
     Manager, Metrics, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
-use rusqlite::ffi::{SQLITE_READONLY_CANTINIT, SQLITE_READONLY_RECOVERY};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
 use tokio::task;
 
@@ -80,8 +79,11 @@ impl Counts {
     /// Gives up resting connections to a file that was deleted or replaced: they would hold
     /// its log, which is taken for that of the new one.
     pub fn forget_replaced(&self) {
-        let identity = self.pool.manager().identity().unwrap_or_default();
-        self.pool.retain(|reader, _| reader.identity == identity);
+        let (device, inode, ..) = self.pool.manager().identity().unwrap_or_default();
+        self.pool.retain(|reader, _| {
+            let (its_device, its_inode, ..) = reader.identity;
+            (its_device, its_inode) == (device, inode)
+        });
     }
 
     /// Whether a count would have rows to look at.
@@ -104,7 +106,9 @@ impl Counts {
             Ok(Some(done)) => Ok(done),
             // The reader goes along: a client that goes away does not end its count, and
             // the next request must not be given a connection that is still counting.
-            Ok(None) => may_block(file, move || patiently(|| work(&reader.connection))).await,
+            Ok(None) => {
+                may_block(file, move || sqlite::patiently(|| work(&reader.connection))).await
+            }
             Err(error) => Err(Failure::of(&error, file)),
         }
     }
@@ -203,26 +207,7 @@ impl Reader {
 fn is_too_slow(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(code, Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy))
-        || is_being_written(error)
-}
-
-/// Who may not write to the log's index cannot read at some moments of a load. SQLite waits
-/// for none of them.
-fn is_being_written(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    matches!(code, Some(SQLITE_READONLY_CANTINIT | SQLITE_READONLY_RECOVERY))
-}
-
-fn patiently<T>(work: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    let start = Instant::now();
-    loop {
-        match work() {
-            Err(error) if is_being_written(&error) && start.elapsed() < sqlite::BUSY => {
-                thread::sleep(Duration::from_millis(2));
-            }
-            done => return done,
-        }
-    }
+        || sqlite::is_being_written(error)
 }
 
 // === impl File ===
@@ -242,7 +227,8 @@ impl Manager for File {
         // Before it is opened: a file replaced in between is noticed at the next use.
         let identity = self.identity().unwrap_or_default();
         let path = self.0.clone();
-        let connection = may_block(&self.0, move || sqlite::open_to_read(&path)).await?;
+        let connection =
+            may_block(&self.0, move || sqlite::patiently(|| sqlite::open_to_read(&path))).await?;
         Ok(Reader { connection, identity })
     }
 

@@ -19,6 +19,7 @@ use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task;
 use tokio::time::sleep;
 
 use crate::cli;
@@ -52,8 +53,8 @@ async fn serve(address: &str, mut connections: Connections) -> Result<()> {
     let listening = format!("listen at {address}");
     let listener = bind(address).await.map_err(Error::while_doing(&listening))?;
     let address = listener.local_addr().map_err(Error::while_doing(&listening))?;
-    // Who starts us may not care to read it.
-    let _ = writeln!(io::stdout(), "listening on {address}");
+    // Who starts us may not care to read it: neither an error nor a wait matters.
+    task::spawn_blocking(move || writeln!(io::stdout(), "listening on {address}"));
     let service = connections.service();
     let forget = async move {
         loop {

@@ -11,10 +11,14 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::ffi::{self, SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_ROLLBACK};
+use rusqlite::ffi::{
+    self, SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_RECOVERY,
+    SQLITE_READONLY_ROLLBACK,
+};
 use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
 use crate::error::{Error, Result};
@@ -58,6 +62,8 @@ pub(crate) fn open_to_load(file: &Path) -> Result<Connection> {
         connection.pragma_update(None, "cache_size", -262_144)?;
         // A view goes on to mean the table of this name, when an older one is renamed.
         connection.pragma_update(None, "legacy_alter_table", true)?;
+        // So does a table that refers to it, whose rows must not go with the older one.
+        connection.pragma_update(None, "foreign_keys", false)?;
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| {
@@ -87,6 +93,7 @@ pub(crate) fn empty_log(connection: &Connection, file: &Path, is_hurried: bool) 
     };
     let why = match empty() {
         Ok(false) => return,
+        _ if fs::metadata(beside(file, "-wal")).is_ok_and(|log| log.len() == 0) => return,
         Ok(true) => "it is being read all the time".to_owned(),
         Err(error) => sentence(&error, file),
     };
@@ -116,6 +123,26 @@ pub(crate) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Who may not write to the log's index cannot read at some moments of a load. SQLite waits
+/// for none of them.
+pub(crate) fn is_being_written(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SQLITE_READONLY_CANTINIT | SQLITE_READONLY_RECOVERY))
+}
+
+/// Does something again at those moments.
+pub(crate) fn patiently<T>(work: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let start = Instant::now();
+    loop {
+        match work() {
+            Err(error) if is_being_written(&error) && start.elapsed() < BUSY => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Refuses a file that `serve` could not answer from, and says so of one that it
 /// could only answer from slowly.
 pub(crate) fn check(file: &Path) -> Result<()> {
@@ -132,7 +159,7 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     let read = || {
         let expected = Connection::open_in_memory()?;
         expected.execute_batch(&schema())?;
-        let (connection, expected) = (open_to_read(file)?, indexes(&expected)?);
+        let (connection, expected) = (patiently(|| open_to_read(file))?, indexes(&expected)?);
         let found = indexes(&connection)?;
         let is_fast = expected.iter().all(|index| found.contains(index));
         Ok((Table::of(&connection)?, is_fast))
@@ -211,8 +238,10 @@ fn is_own(file: &Path) -> bool {
     user.is_root() || fs::metadata(file).is_ok_and(|file| file.uid() == user.as_raw())
 }
 
+/// SQLite puts its files beside what a link leads to.
 fn beside(file: &Path, end: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let mut name = file.into_os_string();
     name.push(end);
     name.into()
 }
