@@ -119,7 +119,8 @@ mod tests {
         let before = cpu_time(pid).unwrap();
         let (begin, mut used) = (std::time::Instant::now(), 0);
         while used <= 1_000_000 && begin.elapsed() < testkit::PATIENCE {
-            used = cpu_time(pid).unwrap() - before;
+            // A thread of another test that ends takes its time along.
+            used = cpu_time(pid).unwrap().saturating_sub(before);
         }
         assert!(used > 1_000_000, "{used} ns");
         assert!(memory(pid).unwrap() > 100_000);

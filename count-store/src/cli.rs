@@ -63,7 +63,8 @@ pub struct Serve {
 /// Add the rows of a file to the database, all of them or none
 ///
 /// A CSV file begins with a line of the columns' names, in any order; a JSON file
-/// is an array of objects. Only name and availability_zone may be empty. The first
+/// is an array of objects with all of them, null where one is empty. Only name and
+/// availability_zone may be. The first
 /// bad row stops the load, and nothing of the file is kept. `serve` may go on
 /// meanwhile: it counts the old rows until the load is complete.
 #[derive(Args)]

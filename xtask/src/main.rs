@@ -11,6 +11,7 @@ mod fuzz;
 mod reliability;
 mod tools;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,7 +41,12 @@ fn main() -> ExitCode {
 
 fn code(done: Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        eprintln!("\n{error}");
+        say(&format!("\n{error}"));
         ExitCode::FAILURE
     })
+}
+
+/// On standard error, if anybody reads it.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

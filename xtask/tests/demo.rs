@@ -110,8 +110,9 @@ fn it_serves_until_it_is_told_to_stop_and_leaves_nothing_behind() {
 
 #[test]
 fn two_at_a_time_serve_and_the_one_that_does_not_get_the_usual_port_says_so_first() {
-    // Somebody may have it already.
-    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 10000));
+    // Somebody may have it, for a while or for long.
+    let taken = || TcpListener::bind((Ipv4Addr::LOCALHOST, 10000)).ok();
+    let _taken = wait_for("port 10000", Duration::from_secs(20), taken);
     let other = std::thread::spawn(|| Serving::start(&[]));
     let (one, other) = (Serving::start(&[]), other.join().unwrap());
     for demo in [&one, &other] {
@@ -125,6 +126,22 @@ fn two_at_a_time_serve_and_the_one_that_does_not_get_the_usual_port_says_so_firs
     other.stop();
     one.answers();
     one.stop();
+}
+
+#[test]
+fn when_nobody_reads_what_it_prints_it_ends_and_leaves_nothing_running() {
+    let mut demo = demo(&[]);
+    let mut child = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = stdout.lines().map(Result::unwrap);
+    let started =
+        lines.find_map(|line| line.strip_prefix("Starting the count store on ").map(str::to_owned));
+    drop((lines, child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let started = started.unwrap();
+    for address in started.trim_end_matches(" …").split(" and Envoy on ") {
+        assert!(ports::port_is_free(address.parse().unwrap()), "{address} is still taken");
+    }
 }
 
 /// A terminal tells all of its processes of Ctrl-C; `kill` tells one.
@@ -161,7 +178,7 @@ fn a_port_in_use_is_named_before_anything_is_built() {
 }
 
 /// What an Envoy without V8 does: the Python wheel of 1.38.3, for one.
-const WITHOUT_V8: &str = r#"[ "$1" = --version ] && exit
+const WITHOUT_V8: &str = r#"[ "$1" = --version ] && echo version: 1.38.3 && exit
 echo "Failed to create Wasm VM using envoy.wasm.runtime.v8 runtime. Envoy was compiled without support for it" >&2; exit 1"#;
 
 #[test]
@@ -171,6 +188,7 @@ fn an_envoy_that_will_not_do_is_named_before_anything_is_built() {
     for (envoy, fault) in [
         (Path::new("no/such/envoy"), "is not a program."),
         (&broken, "does not run. It said: no such glibc"),
+        (Path::new("/bin/true"), "does not run. It said:"),
         (&without_v8, "has no V8"),
     ] {
         let mut demo = demo(&["--once"]);

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::{
-    self, SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_RECOVERY,
-    SQLITE_READONLY_ROLLBACK,
+    self, SQLITE_READONLY, SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY,
+    SQLITE_READONLY_RECOVERY, SQLITE_READONLY_ROLLBACK,
 };
 use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
@@ -204,6 +204,9 @@ pub(crate) fn sentence(error: &rusqlite::Error, file: &Path) -> String {
                          made by this user. Its owner can load into it again, even a file without \
                          rows, which makes them"
                     .to_owned(),
+                false if extended == Some(SQLITE_READONLY) => {
+                    "this user may not write to it".to_owned()
+                }
                 false => error.to_string(),
             })
         }

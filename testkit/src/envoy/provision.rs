@@ -204,7 +204,9 @@ fn refusal(version: &str, said: &str) -> Error {
 /// Whether a program starts at all; if not, what was said instead. A wheel may install where its program cannot run, for one.
 fn runs(program: &Path) -> std::result::Result<(), String> {
     match Command::new(program).arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) if output.status.success() && command::said(&output).contains("version:") => {
+            Ok(())
+        }
         Ok(output) => Err(command::said(&output).trim().to_owned()),
         Err(error) => Err(error.to_string()),
     }

@@ -7,12 +7,19 @@
 //! | [`show`] | asking them, and saying where each answer came from |
 //! | [`signals`] | Ctrl-C |
 
+/// Prints a line. Where nobody reads it, that is the end, in which all that runs is stopped: `println` would panic.
+macro_rules! out {
+    ($($line:tt)*) => { $crate::demo::print(format_args!($($line)*))? };
+}
+
 mod ports;
 mod samples;
 mod show;
 mod signals;
 
+use std::fmt;
 use std::fs;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +31,7 @@ use testkit::envoy::{self, Envoy};
 use testkit::production::{Places, envoy_yaml, wait_for_store};
 use testkit::{Error, Progress, Result, lock, workspace};
 
+use crate::say;
 use ports::{LISTENER, Ports};
 use signals::Signals;
 
@@ -66,7 +74,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     match signals.exit_code() {
         Some(code) => {
-            eprintln!("\nInterrupted. What was built and downloaded so far is kept.");
+            say("\nInterrupted. What was built and downloaded so far is kept.");
             Ok(code)
         }
         None if folder.path().join(LOG).exists() => Err(Error::new(format!(
@@ -75,6 +83,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         ))),
         None => Err(error),
     }
+}
+
+fn print(line: fmt::Arguments) -> Result<()> {
+    writeln!(io::stdout(), "{line}").map_err(Error::while_doing("print"))
 }
 
 /// A folder for the database and Envoy's log, gone when it is dropped: there may be other demos.
@@ -91,21 +103,21 @@ fn home() -> PathBuf {
 
 /// All that may take long, after what a person can mend at once.
 fn build(options: &Options) -> Result<PathBuf> {
-    println!(
+    out!(
         "This builds the filter and a count store, runs them with Envoy, asks samples and {}. Ctrl-C ends it.\n\
          The first time takes minutes: much is compiled, and Envoy is downloaded (37 MB).",
         if options.once { "leaves" } else { "serves" }
     );
     if Ports::choose(options)?.is_unexpected {
-        println!(
+        out!(
             "Port {LISTENER} is taken. If it still is after the build, you will be told another. (--port chooses one.)"
         );
     }
     let envoy = envoy::envoy_binary_with(Progress::Shown)?;
-    println!("Envoy: {}", envoy.display());
-    println!("Building the filter …");
+    out!("Envoy: {}", envoy.display());
+    out!("Building the filter …");
     let module = workspace::filter_module_with(Progress::Shown)?;
-    println!("Building the count store …");
+    out!("Building the count store …");
     workspace::count_store_binary_with(Progress::Shown)?;
     Ok(module)
 }
@@ -117,14 +129,14 @@ fn serve(options: &Options, module: &Path, folder: &TempDir, signals: &Signals) 
         return Err(Error::new(format!("{failed} samples did not answer as expected.")));
     }
     if !options.once {
-        println!("Serving on http://{} until Ctrl-C.", running.listener);
-        println!(
+        out!("Serving on http://{} until Ctrl-C.", running.listener);
+        out!(
             "  Envoy's log, one line for each request, while it serves: {}",
             running.envoy.log_path().display()
         );
-        println!("  Envoy's admin interface: http://{}", running.envoy.admin_address());
+        out!("  Envoy's admin interface: http://{}", running.envoy.admin_address());
         signals.wait();
-        println!("\nStopping.");
+        let _ = print(format_args!("\nStopping."));
     }
     Ok(())
 }
@@ -136,12 +148,12 @@ fn start(options: &Options, module: &Path, folder: &Path) -> Result<Running> {
     let _turn = lock(&home().join("lock"))?;
     let Ports { listener, store, admin, is_unexpected } = Ports::choose(options)?;
     if is_unexpected {
-        println!(
+        out!(
             "\n*** PORT {LISTENER} IS TAKEN. Where the README says {LISTENER}, use {}. ***\n",
             listener.port()
         );
     }
-    println!("Starting the count store on {store} and Envoy on {listener} …");
+    out!("Starting the count store on {store} and Envoy on {listener} …");
     let _store = CountStore::start(&database, store)?;
     let places = Places { listener, admin, stores: &[store], backend: store, module };
     let envoy = Envoy::options()

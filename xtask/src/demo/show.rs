@@ -11,24 +11,24 @@ use super::samples::{SAMPLES, Sample, Source};
 
 /// Asks all of them; the number that did not answer as expected.
 pub fn samples(listener: SocketAddr, envoy: &Envoy) -> Result<usize> {
-    println!();
+    out!("");
     let mut failed = 0;
     for (asked, sample) in SAMPLES.iter().enumerate() {
         let headers: Vec<(&str, &[u8])> =
             sample.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let response = http::request(listener, sample.method, sample.path, &headers)?;
         let (source, details) = answered_by(envoy, asked)?;
-        println!("# {}", sample.about);
-        println!("{}", curl(listener, sample));
-        println!("  {} {}", response.status, response.text().trim_end());
-        println!("  {} ({details})", name(source));
+        out!("# {}", sample.about);
+        out!("{}", curl(listener, sample));
+        out!("  {} {}", response.status, response.text().trim_end());
+        out!("  {} ({details})", name(source));
         if !as_expected(sample, &response, source) {
             failed += 1;
-            println!("  EXPECTED {} {}… {}", sample.status, sample.body, name(sample.source));
+            out!("  EXPECTED {} {}… {}", sample.status, sample.body, name(sample.source));
         }
-        println!();
+        out!("");
     }
-    println!("{} of {} samples answered as expected.", SAMPLES.len() - failed, SAMPLES.len());
+    out!("{} of {} samples answered as expected.", SAMPLES.len() - failed, SAMPLES.len());
     Ok(failed)
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::{self, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, Weak};
@@ -36,7 +37,9 @@ pub(super) fn precede_panics(log: &Arc<PathBuf>) {
             // Neither is to panic in turn.
             let _ = LOGS.try_with(|logs| {
                 for log in logs.try_borrow().iter().flat_map(|logs| logs.iter()) {
-                    log.upgrade().inspect(|log| eprintln!("{}", last_words(log)));
+                    if let Some(log) = log.upgrade() {
+                        let _ = writeln!(io::stderr(), "{}", last_words(&log));
+                    }
                 }
             });
             tell_cause(cause);
