@@ -8,6 +8,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::columns::names;
+use crate::serve::limits;
 
 /// Counts backup sharings in an SQLite database.
 ///
@@ -30,14 +31,8 @@ pub enum Command {
 ///
 /// Prints `listening on ADDR` when ready. GET /healthz answers 200 while the
 /// database can be read, else 503. The database is never written to.
-///
-/// A client has 10 s to send a request's head, may let its connection rest as
-/// long, and has 10 s to take what it is sent. There are as many connections as
-/// the limit of open files allows (`ulimit -n`), 4000 at most. When all are
-/// taken, those that have rested for 0.5 s are closed; if that is not enough, a
-/// client that connects has 0.5 s to ask and gets one answer. On SIGTERM or
-/// SIGINT, requests in flight are answered, for 7 s at most.
 #[derive(Args)]
+#[command(after_long_help = limits())]
 pub struct Serve {
     /// The SQLite file that `count-store load` made
     #[arg(long, value_name = "FILE", value_parser = database())]

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Folder, LONG, PATH, count_in, csv, line, said};
+use common::{Folder, LONG, PATH, count_in, csv, line, said, signal};
 use rusqlite::Connection;
 use testkit::http::{self, Connection as Http};
 use testkit::wait_for;
@@ -28,7 +28,8 @@ impl HalfLoaded {
     fn start(folder: &Folder) -> HalfLoaded {
         let path = folder.path("pipe.csv");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let load = folder.loading(&path).stdout(Stdio::null()).spawn().unwrap();
+        let mut load = folder.loading(&path);
+        let load = load.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut pipe = File::options().write(true).open(&path).unwrap();
         // More than a pipe holds (64 KiB), so that rows are stored when this returns.
         pipe.write_all(csv(100, 1100).as_bytes()).unwrap();
@@ -38,8 +39,7 @@ impl HalfLoaded {
 
 #[test]
 fn a_count_while_a_load_runs_is_that_before_it() {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
+    let folder = Folder::with_rows(3);
     let server = folder.serve(&[]);
     let mut half = HalfLoaded::start(&folder);
     assert_eq!([server.count(), server.count()], [3, 3]);
@@ -59,8 +59,7 @@ fn a_count_while_a_load_runs_is_that_before_it() {
 
 #[test]
 fn a_load_that_is_killed_leaves_nothing() {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
+    let folder = Folder::with_rows(3);
     let server = folder.serve(&[]);
     let mut half = HalfLoaded::start(&folder);
     half.load.kill().unwrap();
@@ -73,17 +72,18 @@ fn a_load_that_is_killed_leaves_nothing() {
 
 #[test]
 fn a_load_that_is_interrupted_leaves_nothing_and_says_so() {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
-    for (signal, goes_on) in [("INT", true), ("TERM", true), ("INT", false)] {
+    let folder = Folder::with_rows(3);
+    for (name, goes_on) in [("INT", true), ("TERM", true), ("INT", false)] {
         let mut half = HalfLoaded::start(&folder);
-        let pid = half.load.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        signal(&half.load, name);
         // It hears of it at the next row, and ends without one after a while.
         if goes_on {
             let _ = half.pipe.write_all(line(1100).as_bytes());
         }
-        assert_eq!(half.load.wait().unwrap().code(), Some(1));
+        let output = half.load.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = said(&output).to_lowercase();
+        assert!(said.contains("interrupted. nothing was loaded."), "{said}");
         let log = std::fs::metadata(folder.path("count.db-wal")).unwrap().len();
         assert!(!goes_on || log == 0, "{log}");
         std::fs::remove_file(folder.path("pipe.csv")).unwrap();
@@ -93,11 +93,9 @@ fn a_load_that_is_interrupted_leaves_nothing_and_says_so() {
 
 #[test]
 fn the_end_of_the_input_after_a_signal_is_no_end_of_a_file() {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
+    let folder = Folder::with_rows(3);
     let half = HalfLoaded::start(&folder);
-    let pid = half.load.id().to_string();
-    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    signal(&half.load, "INT");
     thread::sleep(Duration::from_millis(300));
     let HalfLoaded { pipe, load } = half;
     drop(pipe);
@@ -108,20 +106,18 @@ fn the_end_of_the_input_after_a_signal_is_no_end_of_a_file() {
 
 #[test]
 fn a_load_that_is_stopped_while_it_empties_its_log_says_that_it_is_loaded() {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
+    let folder = Folder::with_rows(3);
     let reader = Connection::open(folder.database()).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM backup_sharing").unwrap();
     let rows = folder.write("more.csv", csv(3, 6));
     let load = folder.loading(&rows).stderr(Stdio::piped()).spawn().unwrap();
     let server = folder.serve(&[]);
     wait_for("the rows", LONG, || (server.count() == 6).then_some(())).unwrap();
-    let pid = load.id().to_string();
-    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    signal(&load, "TERM");
     let output = load.wait_with_output().unwrap();
     let said = said(&output);
     assert!(
-        output.status.success() && said.contains("Interrupted when the rows were loaded."),
+        output.status.success() && said.contains("Interrupted after the rows were loaded."),
         "{said}"
     );
 }
@@ -140,8 +136,7 @@ fn a_file_that_is_written_over_is_counted_anew() {
 
 #[test]
 fn only_counts_wait_for_a_lock() {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
+    let folder = Folder::with_rows(3);
     let lock = Connection::open(folder.database()).unwrap();
     // With a log, readers wait for nobody.
     lock.execute_batch("PRAGMA journal_mode = delete").unwrap();

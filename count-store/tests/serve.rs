@@ -13,12 +13,6 @@ use common::{Folder, HEADER, PATH, Server, count_in, count_store, csv, said, uui
 use rusqlite::Connection;
 use testkit::http::{self, Response};
 
-fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.fill(&csv(0, 3));
-    folder
-}
-
 /// Whether a response is this fault, to the byte.
 fn assert_fault(response: &Response, status: u16, fault: &str, message: &str) {
     let message = message.replace('"', "\\\"");
@@ -29,7 +23,7 @@ fn assert_fault(response: &Response, status: u16, fault: &str, message: &str) {
 
 #[test]
 fn valid_calls_are_counted() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let server = folder.serve(&[]);
     let upper = uuid(1).to_uppercase();
     for (query, count) in [
@@ -50,7 +44,7 @@ fn valid_calls_are_counted() {
 
 #[test]
 fn refusals_are_those_of_the_contract() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let server = folder.serve(&[]);
     for method in ["POST", "HEAD", "OPTIONS", "DELETE"] {
         let response = http::request(server.address, method, PATH, &[]).unwrap();
@@ -113,7 +107,7 @@ fn any_byte_may_come() {
 
 #[test]
 fn tokens_open_their_own_project() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let server = folder.serve(&["--token", "one==p1", "--token", "two=p2"]);
     let ask = |target: &str, token: &[u8]| server.get(target, &[("X-Auth-Token", token)]);
     assert_eq!(count_in(&ask(PATH, b"one=")), 3);
@@ -139,7 +133,7 @@ fn tokens_open_their_own_project() {
 
 #[test]
 fn tokens_come_from_a_file_and_the_environment_too() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let file = folder.write("tokens", "# one line each\n\none=p1\n");
     let serve = |file: &Path, variable: &str| {
         let mut command = folder.serving();
@@ -175,7 +169,7 @@ fn tokens_come_from_a_file_and_the_environment_too() {
 
 #[test]
 fn a_port_alone_is_every_address() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let mut command = count_store();
     command.arg("serve").arg("--database").arg(folder.database()).args(["--listen", ":0"]);
     let server = Server::start(command);
@@ -186,7 +180,7 @@ fn a_port_alone_is_every_address() {
 
 #[test]
 fn a_database_that_breaks_is_an_error_and_never_a_count() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let server = folder.serve(&[]);
     let healthy = server.get("/healthz", &[]);
     assert_eq!((healthy.status, healthy.text()), (200, "{\"status\":\"ok\"}".to_owned()));
@@ -219,7 +213,7 @@ fn a_database_that_breaks_is_an_error_and_never_a_count() {
 
 #[test]
 fn that_nobody_reads_its_words_is_no_reason_to_fail() {
-    let folder = folder();
+    let folder = Folder::with_rows(3);
     let mut server = folder.serve(&[]);
     server.stop_listening();
     let database = Connection::open(folder.database()).unwrap();

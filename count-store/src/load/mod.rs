@@ -26,7 +26,7 @@ use crate::signals::Signals;
 use crate::sqlite::{self, Ids};
 use rows::{Rows, is_id_twice};
 use source::{Format, Source};
-use stop::Stop;
+use stop::{Stage, Stop};
 
 /// What a row takes in a file, about: three UUIDs, two projects, three words.
 const BYTES_OF_A_ROW: u64 = 200;
@@ -72,14 +72,16 @@ async fn until_stopped(arguments: cli::Load) -> Result<()> {
         loaded = &mut loading => loaded,
         () = signals.any() => {
             stop.tell();
-            match timeout(STOPPING, &mut loading).await {
-                Ok(loaded) => loaded,
-                Err(_) if stop.is_done() => {
-                    say("Interrupted when the rows were loaded.");
+            match (timeout(STOPPING, &mut loading).await, stop.stage()) {
+                (Ok(loaded), _) => loaded,
+                (Err(_), Stage::Reading) => {
+                    return Err(Error::new("Interrupted. Nothing was loaded."));
+                }
+                (Err(_), Stage::Committing) => loading.await,
+                (Err(_), Stage::Loaded) => {
+                    say("Interrupted after the rows were loaded.");
                     return Ok(());
                 }
-                Err(_) if stop.is_too_late() => loading.await,
-                Err(_) => return Err(Error::new("Interrupted. Nothing was loaded.")),
             }
         }
     };
@@ -176,7 +178,7 @@ fn load(
         return Err(Failure::Interrupted);
     }
     transaction.commit()?;
-    stop.is_done_now();
+    stop.loaded();
     Ok(count)
 }
 

@@ -1,61 +1,70 @@
 //! A signal that ends a load, and the moment from which on it is too late.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, InterruptHandle};
 
 /// Shared by the thread that loads and the one that hears signals.
 #[derive(Default)]
-pub struct Stop {
-    is_told: AtomicBool,
-    is_too_late: AtomicBool,
-    is_done: AtomicBool,
-    statement: Mutex<Option<InterruptHandle>>,
+pub struct Stop(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    is_told: bool,
+    stage: Stage,
+    statement: Option<InterruptHandle>,
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Stage {
+    /// Nothing is loaded.
+    #[default]
+    Reading,
+    /// It is being decided whether all is.
+    Committing,
+    /// All is.
+    Loaded,
 }
 
 impl Stop {
     /// From now on the statements of this connection end when a signal comes.
     pub fn ends(&self, connection: &Connection) {
-        let handle = connection.get_interrupt_handle();
-        *self.statement.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        self.state().statement = Some(connection.get_interrupt_handle());
     }
 
     /// Says that a signal has come.
     pub fn tell(&self) {
-        self.is_told.store(true, Ordering::SeqCst);
-        let statement = self.statement.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(statement) = &*statement {
+        let mut state = self.state();
+        state.is_told = true;
+        if let Some(statement) = &state.statement {
             statement.interrupt();
         }
     }
 
     pub fn is_told(&self) -> bool {
-        self.is_told.load(Ordering::SeqCst)
+        self.state().is_told
     }
 
-    /// Called before the rows are committed: whether they may be. If so it is too late.
+    pub fn stage(&self) -> Stage {
+        self.state().stage
+    }
+
+    /// Whether the rows may be committed; called just before.
     pub fn lets_commit(&self) -> bool {
-        self.is_too_late.store(true, Ordering::SeqCst);
-        let is_told = self.is_told();
-        if is_told {
-            self.is_too_late.store(false, Ordering::SeqCst);
+        let mut state = self.state();
+        if !state.is_told {
+            state.stage = Stage::Committing;
         }
-        !is_told
+        !state.is_told
     }
 
-    /// Called after they are.
-    pub fn is_done_now(&self) {
-        self.is_done.store(true, Ordering::SeqCst);
+    /// The rows are committed.
+    pub fn loaded(&self) {
+        self.state().stage = Stage::Loaded;
     }
 
-    /// Whether the rows are committed.
-    pub fn is_done(&self) -> bool {
-        self.is_done.load(Ordering::SeqCst)
-    }
-
-    /// Whether the rows are committed, or are just being so.
-    pub fn is_too_late(&self) -> bool {
-        self.is_too_late.load(Ordering::SeqCst)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

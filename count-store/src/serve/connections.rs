@@ -2,8 +2,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1::Builder;
@@ -60,6 +59,22 @@ const GRACE: Duration = Duration::from_secs(7);
 
 /// How often the same trouble is told.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// What a person should know of these limits.
+pub fn limits() -> String {
+    format!(
+        "A client has {} s to send a request's head, may let its connection rest as long, and has \
+         {} s to take what it is sent. There are as many connections as the limit of open files \
+         allows (`ulimit -n`), {MOST} at most. When all are taken, those that have rested for {} s \
+         are closed; if that is not enough, a client that connects has {} s to ask and gets one \
+         answer. On SIGTERM or SIGINT, requests in flight are answered, for {} s at most.",
+        HEAD.as_secs(),
+        WRITE.as_secs(),
+        REST.as_secs_f64(),
+        SPARE_HEAD.as_secs_f64(),
+        GRACE.as_secs()
+    )
+}
 
 /// Who may connect, and since when one has been told that nobody may.
 pub struct Connections {
@@ -185,15 +200,13 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
-    let is_counting = AtomicBool::new(false);
-    // When it began to rest, in ms from here.
-    let (opened, rests) = (Instant::now(), AtomicU64::new(0));
-    let now = || u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+    // Since when it waits for its client; nothing while a request is being answered.
+    let rests = Mutex::new(Some(Instant::now()));
+    let resting = || rests.lock().unwrap_or_else(PoisonError::into_inner);
     let respond = service_fn(async |request: hyper::Request<_>| {
-        is_counting.store(true, Ordering::Relaxed);
+        *resting() = None;
         let response = service.respond(&request.into_parts().0).await;
-        rests.store(now(), Ordering::Relaxed);
-        is_counting.store(false, Ordering::Relaxed);
+        *resting() = Some(Instant::now());
         Ok::<_, std::convert::Infallible>(response)
     });
     let connection = Builder::new()
@@ -209,8 +222,7 @@ async fn serve(
             // If it failed, that is its client's affair.
             _ = connection.as_mut() => return,
             () = press.notified() => {
-                let rested = now().saturating_sub(rests.load(Ordering::Relaxed));
-                if !is_counting.load(Ordering::Relaxed) && u128::from(rested) >= REST.as_millis() {
+                if resting().is_some_and(|since| since.elapsed() >= REST) {
                     return;
                 }
             }
@@ -219,7 +231,7 @@ async fn serve(
     }
     connection.as_mut().graceful_shutdown();
     let is_over = timeout(LAST_HEAD, connection.as_mut()).await.is_ok();
-    if !is_over && is_counting.load(Ordering::Relaxed) {
+    if !is_over && resting().is_none() {
         let _ = connection.await;
     }
 }

@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::signals::Signals;
 use crate::{say, sqlite};
 use connections::Connections;
+pub use connections::limits;
 use counts::Counts;
 use tokens::Tokens;
 

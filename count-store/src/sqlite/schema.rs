@@ -81,9 +81,11 @@ fn rows_there(connection: &Connection) -> rusqlite::Result<i64> {
 /// Ours alone: what somebody else made is not ours to drop.
 fn drop_indexes(connection: &Connection, ids: Ids) -> rusqlite::Result<()> {
     let names = indexes(connection)?.into_iter();
-    let ours = names.filter(|name| name.starts_with(OURS) && !name.contains('"'));
+    let ours = names.filter(|name| name.starts_with(OURS));
     let mut dropped = ours.filter(|name| ids == Ids::Later || name != "backup_sharing_by_id");
-    dropped.try_for_each(|name| connection.execute_batch(&format!("DROP INDEX \"{name}\"")))
+    dropped.try_for_each(|name| {
+        connection.execute_batch(&format!("DROP INDEX \"{}\"", name.replace('"', "\"\"")))
+    })
 }
 
 /// The names of the indexes of `backup_sharing`.

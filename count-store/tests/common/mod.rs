@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 use testkit::http::{self, Response};
 use testkit::wait_for;
@@ -21,6 +22,19 @@ pub const LONG: Duration = Duration::from_secs(100);
 
 /// The path that counts what `p1` shares.
 pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+
+/// The columns, as sentences name them.
+pub const COLUMNS: &str = "id, backup_id, from_project_id, to_project_id, name, status, volume_id, \
+                       availability_zone";
+
+/// All rows of a database, as CSV.
+pub fn rows(folder: &Folder) -> Vec<String> {
+    let database = Connection::open(folder.database()).unwrap();
+    let query = format!("SELECT {} FROM backup_sharing", COLUMNS.replace(", ", "||','||"));
+    let mut query = database.prepare(&query).unwrap();
+    let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    rows.map(|row| row.unwrap() + "\n").collect()
+}
 
 /// The program, ready for arguments.
 pub fn count_store() -> Command {
@@ -49,6 +63,13 @@ pub struct Folder(TempDir);
 impl Folder {
     pub fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
+    }
+
+    /// A folder whose database has the first rows of [`csv`].
+    pub fn with_rows(count: u32) -> Folder {
+        let folder = Folder::new();
+        folder.fill(&csv(0, count));
+        folder
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -104,6 +125,12 @@ pub fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Sends a signal to a program that runs.
+pub fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     pub address: SocketAddr,
@@ -130,9 +157,7 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let kill = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(kill.success());
+        signal(&self.child, name);
     }
 
     /// Closes the other end of its standard error.

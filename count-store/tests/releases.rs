@@ -1,0 +1,179 @@
+//! Databases that another release or somebody else made or changed: served, brought up to date
+//! by a load, or refused by name.
+
+// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects)]
+
+mod common;
+
+use common::{COLUMNS, Folder, HEADER, csv, line, rows, said, uuid};
+use rusqlite::Connection;
+
+/// What a database was before the indexes that each filter has now.
+const EARLIER: &str = "
+    CREATE TABLE backup_sharing (id TEXT NOT NULL PRIMARY KEY, backup_id TEXT NOT NULL,
+        from_project_id TEXT NOT NULL, to_project_id TEXT NOT NULL, name TEXT NOT NULL,
+        status TEXT NOT NULL, volume_id TEXT NOT NULL, availability_zone TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX backup_sharing_from ON backup_sharing (from_project_id, to_project_id,
+        backup_id, volume_id, status, availability_zone, name);
+    CREATE INDEX backup_sharing_to ON backup_sharing (to_project_id, from_project_id,
+        backup_id, volume_id, status, availability_zone, name)";
+
+#[test]
+fn a_database_of_an_earlier_release_counts_and_is_renewed_by_a_load() {
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch(EARLIER).unwrap();
+    let insert = "INSERT INTO backup_sharing VALUES (?1, ?1, 'p1', 'p2', 'a', 'error', ?1, 'z')";
+    for number in 0..3 {
+        database.execute(insert, [uuid(number)]).unwrap();
+    }
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 3);
+    server.signal("TERM");
+    let (_, notice) = server.end();
+    assert!(notice.contains("lacks indexes that this release makes"), "{notice}");
+
+    // A load that fails leaves it as it was.
+    assert!(!folder.load("bad.csv", csv(3, 4) + &line(1)).status.success());
+    let schema = "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE sql IS NOT NULL";
+    let schema = |database: &Connection| -> String {
+        database.query_row(schema, [], |row| row.get(0)).unwrap()
+    };
+    assert!(schema(&database).contains("WITHOUT ROWID"));
+    assert_eq!(rows(&folder).len(), 3);
+
+    folder.fill(&csv(3, 4));
+    assert_eq!(rows(&folder).len(), 4);
+    let renewed = schema(&database);
+    folder.fill(HEADER);
+    let fresh = Folder::new();
+    fresh.fill(HEADER);
+    assert_eq!(renewed, schema(&Connection::open(fresh.database()).unwrap()));
+    let server = folder.serve(&[]);
+    assert_eq!(server.count(), 4);
+    server.signal("TERM");
+    assert_eq!(server.end().1, "");
+}
+
+/// A database of another release: its columns, and a row of p1 unless they are none.
+fn of_another_release(columns: &[&str], rows: u32) -> Folder {
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    let list = columns.join(", ");
+    database.execute_batch(&format!("CREATE TABLE backup_sharing ({list})")).unwrap();
+    for number in 0..rows {
+        let values = columns.iter().map(|column| match *column {
+            "id" | "backup_id" | "volume_id" => format!("'{}'", uuid(number)),
+            column => format!("'{}'", if column == "from_project_id" { "p1" } else { "x" }),
+        });
+        let values = values.collect::<Vec<_>>().join(", ");
+        database.execute(&format!("INSERT INTO backup_sharing VALUES ({values})"), []).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_column_that_is_missing_is_named_and_added_if_rows_may_lack_it() {
+    let all: Vec<&str> = COLUMNS.split(", ").collect();
+    for missing in &all {
+        let columns: Vec<&str> = all.iter().copied().filter(|column| column != missing).collect();
+        let folder = of_another_release(&columns, 2);
+        let database = folder.database().display().to_string();
+        let served = folder.serving().output().unwrap();
+        assert_eq!(served.status.code(), Some(1));
+        let sentence = format!(
+            "count-store: {database} is of another release: its table backup_sharing lacks {missing}. \
+             `count-store load --database {database} SHARINGS` brings it up to date, "
+        );
+        assert!(said(&served).starts_with(&sentence), "{}", said(&served));
+
+        let loaded = folder.load("a.csv", csv(7, 8));
+        if ["name", "availability_zone"].contains(missing) {
+            assert!(loaded.status.success(), "{}", said(&loaded));
+            assert_eq!(folder.serve(&[]).count(), 3);
+            let is_empty = |row: &String| row.contains(",,") || row.contains(",\n");
+            assert_eq!(rows(&folder).into_iter().filter(is_empty).count(), 2, "{missing}");
+            continue;
+        }
+        assert_eq!(loaded.status.code(), Some(1));
+        let sentence = format!(
+            "count-store: {database} is of another release, and cannot be brought up to date: its \
+             rows lack the column {missing}, which no row may be without. Nothing was loaded. Load \
+             into another database.\n"
+        );
+        assert_eq!(said(&loaded), sentence);
+        // Without rows there is nothing that could lack anything.
+        let folder = of_another_release(&columns, 0);
+        folder.fill(&csv(7, 8));
+        assert_eq!(folder.serve(&[]).count(), 1, "{missing}");
+    }
+}
+
+#[test]
+fn a_column_that_is_not_known_is_kept() {
+    let mut columns: Vec<&str> = COLUMNS.split(", ").chain(["note"]).collect();
+    let folder = of_another_release(&columns, 2);
+    assert_eq!(folder.serve(&[]).count(), 2);
+    folder.fill(&csv(7, 8));
+    let notes = |folder: &Folder| -> u32 {
+        let database = Connection::open(folder.database()).unwrap();
+        database.query_row("SELECT count(note) FROM backup_sharing", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((folder.serve(&[]).count(), notes(&folder)), (3, 2));
+
+    columns.retain(|column| *column != "name");
+    let folder = of_another_release(&columns, 2);
+    let loaded = folder.load("a.csv", csv(7, 8));
+    assert!(said(&loaded).contains("its column note is not known here, and would be lost"));
+    assert_eq!(notes(&folder), 2);
+}
+
+#[test]
+fn what_others_made_of_a_database_is_kept_or_the_load_refused() {
+    let folder = Folder::with_rows(3);
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch("CREATE INDEX \"of \"\"theirs\" ON backup_sharing (name)").unwrap();
+    folder.fill(&csv(3, 90));
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE type = 'index'";
+    let indexes: u32 = database.query_row(indexes, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexes, 11);
+
+    database.execute_batch("CREATE UNIQUE INDEX one ON backup_sharing (backup_id)").unwrap();
+    let loaded = folder.load("a.csv", csv(90, 91).replacen(&uuid(90), &uuid(91), 1));
+    assert!(loaded.status.success(), "{}", said(&loaded));
+    let loaded = folder.load("a.csv", csv(90, 91));
+    let why = "UNIQUE constraint failed: backup_sharing.backup_id";
+    assert!(said(&loaded).contains(why), "{}", said(&loaded));
+
+    // A view goes on to count after the rows have moved to another table, and rows that
+    // refer to them stay.
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch(EARLIER).unwrap();
+    database
+        .execute_batch(
+            "CREATE VIEW all_of_them AS SELECT id FROM backup_sharing;
+             CREATE TABLE notes (of TEXT REFERENCES backup_sharing (id) ON DELETE CASCADE);
+             INSERT INTO backup_sharing VALUES ('1', 'b', 'p1', 'p2', '', 'error', 'v', '');
+             INSERT INTO notes VALUES ('1')",
+        )
+        .unwrap();
+    folder.fill(&csv(0, 3));
+    let count = |table: &str| -> u32 {
+        let count = format!("SELECT count(*) FROM {table}");
+        database.query_row(&count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("all_of_them"), count("notes")), (4, 1));
+    database.execute("INSERT INTO notes VALUES (?1)", [uuid(2)]).unwrap();
+
+    let folder = Folder::new();
+    let database = Connection::open(folder.database()).unwrap();
+    database.execute_batch(EARLIER).unwrap();
+    let trigger = "CREATE TRIGGER theirs AFTER INSERT ON backup_sharing BEGIN SELECT 1; END";
+    database.execute_batch(trigger).unwrap();
+    let loaded = folder.load("a.csv", csv(0, 3));
+    assert!(said(&loaded).contains("its trigger theirs would be lost. "), "{}", said(&loaded));
+}
