@@ -41,13 +41,13 @@ pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, S
     let before = loads.run_for(bench.calm());
     row.healthy = before.latency(Kind::Rejection);
     row.all.merge(&before);
-    let slowest = replace(&bench, &loads, folder.path(), updates, patience(scale), &mut row)?;
+    let slowest = replace(&bench, &loads, folder.path(), updates, &mut row)?;
     only_counts("meanwhile", &row.during, scale, &mut row.failures);
     // Until the last replaced listener is gone.
     row.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
 
     let taken = stat(SUCCESS)? - accepted;
-    refuse(&bench, folder.path(), updates, patience(scale), &mut row)?;
+    refuse(&bench, folder.path(), updates, &mut row)?;
     row.all.merge(&loads.run_for(bench.calm()));
     row.all.merge(&loads.stop());
     row.open = bench.open_after()?;
@@ -79,14 +79,15 @@ fn replace(
     loads: &Loads,
     folder: &Path,
     updates: u64,
-    patience: Duration,
     row: &mut Row,
 ) -> Result<Duration> {
     let mut slowest = Duration::ZERO;
     for number in 1..=updates {
         let start = Instant::now();
         publish(folder, number)?;
-        wait_for(&format!("update {number}"), patience, || serves(bench, number).then_some(()))?;
+        wait_for(&format!("update {number}"), patience(bench.scale), || {
+            serves(bench, number).then_some(())
+        })?;
         slowest = slowest.max(start.elapsed());
         row.during.merge(&loads.run_for(bench.calm() / 2));
     }
@@ -95,16 +96,10 @@ fn replace(
 }
 
 /// An update that the filter refuses changes nothing.
-fn refuse(
-    bench: &Bench,
-    folder: &Path,
-    last: u64,
-    patience: Duration,
-    row: &mut Row,
-) -> Result<()> {
+fn refuse(bench: &Bench, folder: &Path, last: u64, row: &mut Row) -> Result<()> {
     let rejected = bench.edge.envoy.stat(REJECTED)?;
     edge::publish(folder, LISTENER, r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?;
-    let refused = wait_for("the update to be refused", patience, || {
+    let refused = wait_for("the update to be refused", patience(bench.scale), || {
         (bench.edge.envoy.stat(REJECTED).ok()? > rejected).then_some(())
     });
     if let Err(error) = refused {
