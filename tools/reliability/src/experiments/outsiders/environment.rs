@@ -1,4 +1,4 @@
-//! Python packages under the target folder, those of `reliability/clients/requirements.txt`.
+//! Python packages under the target folder, those of `tools/reliability/clients/requirements.txt`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use testkit::{Error, Result, workspace};
 
 /// The folder of the Python programs.
 pub fn clients() -> PathBuf {
-    workspace::root().join("reliability/clients")
+    workspace::root().join("tools/reliability/clients")
 }
 
 /// Python with the packages that the clients need.

@@ -1,4 +1,4 @@
-//! What each fuzz target makes of its bytes, one function each. Seeds under `fuzz/seeds/` are in
+//! What each fuzz target makes of its bytes, one function each. Seeds under `tools/oracles/fuzz/seeds/` are in
 //! these notations too.
 
 use crate::http::Answer;

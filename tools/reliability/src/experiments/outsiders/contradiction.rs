@@ -126,7 +126,7 @@ fn judge(
         section.text,
         "schemathesis {} made {generated} requests of `openapi.yaml`, right and wrong ones, with \
          seed {SEED}, and held every answer to it with all its checks: {} failures. {} times it \
-         took for a fault what is none, for one of two reasons (`reliability/clients/hooks.py`): \
+         took for a fault what is none, for one of two reasons (`tools/reliability/clients/hooks.py`): \
          OpenAPI cannot say that the two spellings of the zone exclude each other; and Envoy \
          itself answers 400 to a QUERY without `content-type` (with one, the filter says 405). \
          Its stateful \

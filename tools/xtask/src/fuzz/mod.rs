@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: every target of `fuzz/`, from the seeds there and what was found before.
+//! `cargo xtask fuzz`: every target of `tools/oracles/fuzz/`, from the seeds there and what was found before.
 //!
 //! The targets are built without a sanitizer. Those look for memory errors, which the filter's safe
 //! code cannot have, and need a nightly compiler.
@@ -25,7 +25,7 @@ pub struct Options {
     /// Makes the same inputs of the same program and corpus again [default: others each time]
     #[arg(long)]
     seed: Option<u32>,
-    /// Targets, as their files in fuzz/targets are called; all of them if none is named
+    /// Targets, as their files in tools/oracles/fuzz/targets are called; all of them if none is named
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 }
@@ -68,8 +68,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The targets named, or all that there are.
 fn targets(named: &[String]) -> Result<Vec<String>> {
-    let folder = workspace::root().join("fuzz/targets");
-    let files = fs::read_dir(&folder).map_err(Error::while_doing("read fuzz/targets"))?;
+    let folder = workspace::root().join("tools/oracles/fuzz/targets");
+    let files =
+        fs::read_dir(&folder).map_err(Error::while_doing("read the folder of fuzz targets"))?;
     let names = files.filter_map(|file| file.ok()?.path().file_stem()?.to_str().map(str::to_owned));
     let mut all: Vec<String> = names.collect();
     all.sort();
@@ -87,20 +88,28 @@ fn targets(named: &[String]) -> Result<Vec<String>> {
 fn build() -> Result<PathBuf> {
     let cargo_fuzz = cargo_fuzz()?;
     // cargo-fuzz cannot be told `--locked`.
-    let lock = workspace::root().join("fuzz/Cargo.toml");
+    let lock = workspace::root().join("tools/oracles/fuzz/Cargo.toml");
     let mut metadata = cargo();
     metadata.args(["metadata", "--locked", "--format-version", "1", "--manifest-path"]).arg(lock);
     let lock = metadata.output().map_err(Error::while_doing("run cargo metadata"))?;
     if !lock.status.success() {
         return Err(Error::new(format!(
-            "fuzz/Cargo.lock is behind; `cargo update --workspace --manifest-path fuzz/Cargo.toml` mends it.\n{}",
+            "tools/oracles/fuzz/Cargo.lock is behind; `cargo update --workspace --manifest-path tools/oracles/fuzz/Cargo.toml` mends it.\n{}",
             String::from_utf8_lossy(&lock.stderr)
         )));
     }
     eprintln!("Building the fuzz targets; the first time takes minutes …");
     let (host, target_dir) = (host()?, workspace::target_dir().join("fuzz"));
     let mut build = Command::new(cargo_fuzz);
-    build.args(["build", "--sanitizer", "none", "--target", &host, "--fuzz-dir", "fuzz"]);
+    build.args([
+        "build",
+        "--sanitizer",
+        "none",
+        "--target",
+        &host,
+        "--fuzz-dir",
+        "tools/oracles/fuzz",
+    ]);
     build.arg("--target-dir").arg(&target_dir);
     succeed(build.current_dir(workspace::root()), "build the fuzz targets")?;
     Ok(target_dir.join(host).join("release"))
@@ -141,7 +150,7 @@ fn fuzz(target: &str, program: &Path, options: &Options) -> Result<Finding> {
         let create = Error::while_doing(format!("create {}", folder.display()));
         fs::create_dir_all(folder).map_err(create)?;
     }
-    let fuzz = workspace::root().join("fuzz");
+    let fuzz = workspace::root().join("tools/oracles/fuzz");
     let output = Command::new(program)
         .arg(format!("-max_total_time={}", options.seconds))
         // 0 is libFuzzer's word for any.

@@ -24,7 +24,7 @@ pub fn run(scale: Scale) -> Result<Section> {
     let releases = scale.pick(&RELEASES[..1], &RELEASES[..]);
     let mut section = Section {
         text: "One module, built once, in each release; a wheel pinned by hash each \
-               (`testkit/envoy/`). The cases are `tests/cases.toml`; a store's wrongs are those of \
+               (`tools/testkit/envoy/`). The cases are `tests/cases.toml`; a store's wrongs are those of \
                `tests/outcomes.rs`, with their answers and times; the faults under load are those \
                of the experiment `faults` in its short form.\n\n\
                | Envoy | cases that hold | store's wrongs answered as documented | \

@@ -17,8 +17,7 @@ pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
 
 /// The workspace's root folder, known when this crate is compiled.
 pub fn root() -> PathBuf {
-    let testkit = Path::new(env!("CARGO_MANIFEST_DIR"));
-    testkit.parent().unwrap_or(testkit).to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect::<PathBuf>()
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR` if set (from the root if relative), else `target`.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 #[test]
 fn every_seed_holds() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     for (name, target) in oracles::target::ALL {
         let seeds: Vec<_> = fs::read_dir(fuzz.join("seeds").join(name)).unwrap().collect();
         assert!(!seeds.is_empty(), "{name} has no seeds");
