@@ -46,7 +46,7 @@ fn it_does_the_filters_job_but_for_what_it_says() {
     let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
     let clusters = [("store", store.address()), ("backend", upstream.address())];
     let lua = config::listener("lua", &[config::lua_filter()], Route::Cluster("backend"));
-    let envoy = Envoy::start(&config::bootstrap(vec![lua], &clusters)).unwrap();
+    let envoy = Envoy::start(config::bootstrap(vec![lua], &clusters)).unwrap();
     let address = envoy.listener_address("lua").unwrap();
     upstream.set(Behaviour::json(200, "\"passed\""));
 

@@ -5,9 +5,9 @@
 //! |---|---|
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
 //! | [`altered`] | the filter built from altered sources |
-//! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
+//! | [`envoy`] | finds or downloads Envoy, builds its configuration, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
-//! | [`routed`] | the route that leaves the filter out of requests that cannot be for it |
+//! | [`bypass_route`] | the route that leaves the filter out of requests that cannot be for it |
 //! | [`production`] | `envoy.yaml` with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
@@ -28,6 +28,7 @@ mod error;
 mod wait;
 
 pub mod altered;
+pub mod bypass_route;
 pub mod cases;
 pub mod count_store;
 pub mod edge;
@@ -36,7 +37,6 @@ pub mod http;
 pub mod outcomes;
 pub mod ports;
 pub mod production;
-pub mod routed;
 pub mod store;
 #[cfg(feature = "wasm")]
 pub mod wasm;

@@ -27,7 +27,7 @@ pub enum Contender {
     Lua,
     /// Our filter.
     Ours,
-    /// Our filter, left out by a route of what cannot be for it ([`testkit::routed`]).
+    /// Our filter, left out by a route of what cannot be for it ([`testkit::bypass_route`]).
     Routed,
     /// Another build of our filter.
     Build(String),
@@ -121,7 +121,7 @@ impl Bench {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: r#"{"count":7}"#.to_owned(),
         };
-        let server = cores.serving(|| Envoy::start(&config::server(counted)))??;
+        let server = cores.serving(|| Envoy::start(config::server(counted)))??;
         let address = server.listener_address("server")?;
         let clusters = [("store", address), ("backend", address)];
         let answer = our_answer(case, modules, &clusters)?;
@@ -198,7 +198,7 @@ const ENVOYS_OWN: [&str; 4] = ["content-length", "date", "server", "x-envoy-upst
 fn our_answer(case: &Case, modules: &Modules, clusters: &[(&str, SocketAddr)]) -> Result<Answer> {
     let filters = [config::wasm_filter(&modules.ours)];
     let listener = config::listener("ours", &filters, Route::Cluster("backend"));
-    let envoy = Envoy::start(&config::bootstrap(vec![listener], clusters))?;
+    let envoy = Envoy::start(config::bootstrap(vec![listener], clusters))?;
     ask(envoy.listener_address("ours")?, &case.request(FEW))
 }
 

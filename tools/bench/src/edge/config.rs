@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testkit::routed;
+use testkit::bypass_route;
 
 /// The Lua filter's program.
 pub const LUA: &str = include_str!("filter.lua");
@@ -31,7 +31,7 @@ pub struct Answer {
 pub enum Route {
     /// To a cluster.
     Cluster(&'static str),
-    /// To a cluster; the filter is left out of what cannot be for it ([`routed`]).
+    /// To a cluster; the filter is left out of what cannot be for it ([`bypass_route`]).
     Routed(&'static str),
     /// Nowhere: it is answered.
     Direct(Answer),
@@ -69,20 +69,8 @@ impl Route {
                 return json!([{"match": {"prefix": ""}, "route": {"cluster": cluster}}]);
             }
             Route::Routed(cluster) => {
-                let kept = |word| {
-                    let contains = json!({"contains": word});
-                    json!({"name": ":path", "string_match": contains, "invert_match": true})
-                };
-                let left_out = json!({
-                    "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
-                    "disabled": true,
-                });
                 return json!([
-                    {
-                        "match": {"prefix": "/", "headers": routed::words().map(kept).collect::<Vec<_>>()},
-                        "route": {"cluster": cluster},
-                        "typed_per_filter_config": {FILTER: left_out},
-                    },
+                    bypass_route::route(cluster),
                     {"match": {"prefix": ""}, "route": {"cluster": cluster}},
                 ]);
             }

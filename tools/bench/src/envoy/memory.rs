@@ -40,7 +40,7 @@ pub fn measure(
         for _ in 0..repeats {
             for (with, seen) in [None, Some(module)].into_iter().zip(&mut seen) {
                 let options = Envoy::options().concurrency(workers);
-                let envoy = cores.measured(|| options.start(&one_listener(with)))??;
+                let envoy = cores.measured(|| options.start(one_listener(with)))??;
                 let load = Load {
                     address: envoy.listener_address("only")?,
                     request: &request,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use testkit::edge::{Edge, envoy_config};
 use testkit::envoy::{Envoy, Options};
 use testkit::store::ScriptedStore;
@@ -23,11 +24,7 @@ pub const LISTENER: &str = "count";
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#;
 
 /// Keeps Envoy from reading 32 MiB of an answer before it gives up: the filter reads 64 KiB.
-pub const LIMITS: &str = "\
-layered_runtime:
-  layers:
-  - {name: limits, static_layer: {http.async_response_buffer_limit: 131072}}
-";
+pub const LIMITS: Option<u32> = Some(131_072);
 
 /// Until the last request that met the fault has its answer: it may have waited for a connection that
 /// Envoy gives up after a second.
@@ -74,11 +71,21 @@ pub fn upstream() -> Result<ScriptedStore> {
 }
 
 impl Bench {
-    /// In front of this store; `limits` is [`LIMITS`], or nothing.
-    pub fn start(options: Options, scale: Scale, store: SocketAddr, limits: &str) -> Result<Self> {
+    /// In front of this store; `limit` is [`LIMITS`], or nothing.
+    pub fn start(
+        options: Options,
+        scale: Scale,
+        store: SocketAddr,
+        limit: Option<u32>,
+    ) -> Result<Self> {
         let upstream = upstream()?;
-        let config = envoy_config(&[(LISTENER, CONFIGURATION)], store, upstream.address())?;
-        Self::around(options.start(&(config + limits))?, upstream, scale)
+        let mut config = envoy_config(&[(LISTENER, CONFIGURATION)], store, upstream.address())?;
+        if let Some(limit) = limit {
+            let layer = json!({"http.async_response_buffer_limit": limit});
+            let layers = json!([{"name": "limits", "static_layer": layer}]);
+            config = config.with("layered_runtime", json!({"layers": layers}));
+        }
+        Self::around(options.start(config)?, upstream, scale)
     }
 
     /// Around an Envoy whose listener is [`LISTENER`].

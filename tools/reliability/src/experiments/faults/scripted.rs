@@ -16,20 +16,20 @@ pub fn rows(envoy: Option<&Path>, scale: Scale) -> Result<Vec<Row>> {
     let mut rows = with(envoy, scale, LIMITS, faults())?;
     let fault = ("the same, Envoy's limit left at 32 MiB", without_end());
     let place = rows.len() - 1;
-    rows.splice(place..place, with(envoy, scale, "", vec![fault])?);
+    rows.splice(place..place, with(envoy, scale, None, vec![fault])?);
     Ok(rows)
 }
 
 fn with(
     envoy: Option<&Path>,
     scale: Scale,
-    limits: &str,
+    limit: Option<u32>,
     faults: Vec<(&str, Behaviour)>,
 ) -> Result<Vec<Row>> {
     let store = ScriptedStore::start()?;
     store.forget_requests();
     store.set(truth::store());
-    let bench = Bench::start(options(envoy), scale, store.address(), limits)?;
+    let bench = Bench::start(options(envoy), scale, store.address(), limit)?;
     let mut rows = Vec::new();
     for (fault, behaviour) in faults {
         let set = |behaviour| {

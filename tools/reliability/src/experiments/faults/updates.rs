@@ -32,7 +32,7 @@ pub fn row(envoy: Option<&Path>, scale: Scale, strategy: &str) -> Result<(Row, S
     let options = options(envoy).arg("--drain-time-s").arg(DRAIN.to_string());
     let (options, upstream) = (options.arg("--drain-strategy").arg(strategy), upstream()?);
     let envoy =
-        options.start(&edge::listening_to(folder.path(), store.address(), upstream.address()))?;
+        options.start(edge::listening_to(folder.path(), store.address(), upstream.address()))?;
     let bench = Bench::around(envoy, upstream, scale)?;
     let stat = |name| bench.edge.envoy.stat(name);
     let (accepted, vms) = (stat(SUCCESS)?, stat(VMS)?);

@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use testkit::count_store::CountStore;
-use testkit::edge::{Edge, envoy_config};
+use testkit::edge::{Edge, clusters, envoy_config};
 use testkit::envoy::Envoy;
+use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
 use testkit::store::ScriptedStore;
 use testkit::{Error, Result, workspace};
 
@@ -34,12 +36,12 @@ pub fn run(scale: Scale) -> Result<Section> {
     let requests = scale.pick(20_000, 2_000_000);
     let stores = Stores::start()?;
     let config = envoy_config(&[("edge", CONFIGURATION)], stores.counts(), stores.upstream())?;
-    let edge = Edge::around(envoy(&config)?, ["edge"])?;
+    let edge = Edge::around(envoy(config)?, ["edge"])?;
     let filtered = soak(&edge.envoy, edge.listeners["edge"], requests)?;
     let vms = edge.check_vms();
     edge.envoy.stop()?;
 
-    let envoy = envoy(&control(&stores)?)?;
+    let envoy = envoy(control(&stores))?;
     let plain = soak(&envoy, envoy.listener_address("control")?, requests)?;
     envoy.stop()?;
 
@@ -90,38 +92,17 @@ impl Stores {
     }
 }
 
-fn envoy(config: &str) -> Result<Envoy> {
+fn envoy(config: Bootstrap) -> Result<Envoy> {
     Envoy::options().concurrency(WORKERS).start(config)
 }
 
 /// The same Envoy without the filter: counts go to the store by its router.
-fn control(stores: &Stores) -> Result<String> {
-    const LISTENER: &str = "static_resources:
-  listeners:
-  - name: control
-    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-    filter_chains:
-    - filters:
-      - name: hcm
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: control
-          generate_request_id: false
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ['*']
-              routes:
-              - match: {safe_regex: {regex: '/v2/[^/]+/os-vendor-backup-sharing/count'}}
-                route: {cluster: store}
-              - match: {prefix: ''}
-                route: {cluster: upstream}
-          http_filters:
-          - name: router
-            typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
-";
-    let config = envoy_config(&[], stores.counts(), stores.upstream())?;
-    Ok(config.replacen("static_resources:\n  listeners:\n", LISTENER, 1))
+fn control(stores: &Stores) -> Bootstrap {
+    let mut counts = to_cluster("", "store");
+    let path = json!({"regex": "/v2/[^/]+/os-vendor-backup-sharing/count"});
+    counts["match"] = json!({"safe_regex": path});
+    let listener = Listener::new("control").route(counts).route(to_cluster("", "upstream"));
+    Bootstrap::new([listener], clusters(stores.counts(), stores.upstream()))
 }
 
 /// What a soak showed.
