@@ -5,8 +5,7 @@
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,10 +14,8 @@ use serde_json::json;
 use testkit::edge::{self, Edge, clusters, listener};
 use testkit::envoy::Envoy;
 use testkit::envoy::config::{Bootstrap, Cluster, Listener, direct_response, publish_cluster};
-use testkit::http::frames::{
-    self, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
-};
 use testkit::http::{Connection, request};
+use testkit::http2;
 use testkit::production::start_before;
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::workspace::filter_module;
@@ -224,7 +221,7 @@ fn callouts_whose_cluster_is_removed_are_answered_with_the_cause() {
 /// root context, which no SDK tells that its request has gone.
 #[test]
 fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
-    const STREAMS: u8 = 20;
+    const STREAMS: usize = 20;
     let store = ScriptedStore::start().unwrap();
     let (envoy, listener) = start(&[store.address()], "20s");
     let asked = Mutex::new(BTreeMap::<Vec<u8>, usize>::new());
@@ -238,22 +235,16 @@ fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
         }
     }));
     for round in 0..5 {
-        let mut client = TcpStream::connect(listener).unwrap();
-        client.write_all(PREFACE).unwrap();
-        client.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
-        let streams = (0..STREAMS).map(|number| 2 * number + 1);
-        for stream in streams.clone() {
-            let path = format!("{PATH}?name={round}-{stream}");
-            let head =
-                [(":method", "GET"), (":path", &path), (":scheme", "http"), (":authority", "a")];
-            let fields = frames::fields(head);
-            client.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &fields)).unwrap();
-        }
-        store.wait_for_requests(3 * usize::from(STREAMS)).unwrap();
+        let mut client = http2::Connection::open(listener).unwrap();
+        let streams: Vec<_> = (0..STREAMS)
+            .map(|stream| {
+                let path = format!("{PATH}?name={round}-{stream}");
+                client.send(http2::request("GET", path.as_bytes(), &[]).unwrap(), b"").unwrap()
+            })
+            .collect();
+        store.wait_for_requests(3 * STREAMS).unwrap();
         envoy.pause().unwrap();
-        for stream in streams {
-            client.write_all(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])).unwrap();
-        }
+        streams.into_iter().for_each(http2::Stream::reset);
         thread::sleep(Duration::from_millis(300));
         envoy.resume().unwrap();
         thread::sleep(Duration::from_millis(50));

@@ -13,6 +13,7 @@
 //! | [`cases`] | the contract's cases as data |
 //! | [`outcomes`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
+//! | [`http2`] | an HTTP/2 client: single streams |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
 //! | [`ports`] | free ports, and an address that refuses connections |
 //! | `wasm` | a proxy-wasm host that counts host calls and instructions |
@@ -34,6 +35,7 @@ pub mod count_store;
 pub mod edge;
 pub mod envoy;
 pub mod http;
+pub mod http2;
 pub mod outcomes;
 pub mod ports;
 pub mod production;
