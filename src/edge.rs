@@ -2,7 +2,6 @@
 //!
 //! A request has any number of callouts, one after the other, and exactly one [`Reply`], unless it passes.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -13,7 +12,9 @@ use crate::request::{Header, Validator};
 use crate::route::Target;
 use crate::status;
 use crate::store::StoreSettings;
-use crate::waiting::{Paused, Waiting};
+use crate::waiting::Waiting;
+
+pub use crate::waiting::Step;
 
 /// One configured plugin.
 #[derive(Clone, Debug)]
@@ -21,19 +22,6 @@ pub struct Edge {
     validator: Validator,
     /// `None`: a valid request continues to the upstream.
     store: Option<Rc<StoreSettings>>,
-}
-
-/// What to do with a request next.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Let it continue to the upstream, unchanged.
-    Continue,
-    /// Answer it.
-    Reply(Reply),
-    /// Send the callout; its outcome goes to [`Waiting::resume`].
-    Callout(Waiting),
-    /// Wait a little, then call [`Paused::over`].
-    Pause(Box<Paused>),
 }
 
 impl Edge {
@@ -81,16 +69,4 @@ impl Edge {
 /// request), or the host does not show the headers. It must not pass unchecked.
 pub fn unjudged() -> Reply {
     Reply::fault(status::INTERNAL_SERVER_ERROR, details::EDGE_UNJUDGED)
-}
-
-/// For the log: nothing that a client or a store sent.
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Step::Continue => f.write_str("continues"),
-            Step::Reply(reply) => write!(f, "is answered {} {}", reply.status, reply.details),
-            Step::Callout(waiting) => waiting.fmt(f),
-            Step::Pause(paused) => paused.fmt(f),
-        }
-    }
 }

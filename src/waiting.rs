@@ -1,4 +1,5 @@
-//! A request that waits for its callout, and when the callout is sent again (docs/contract.md#retries).
+//! What to do with a request next: a request that waits for its callout, and when the callout is sent again
+//! (docs/contract.md#retries).
 //!
 //! The first retry is sent at once. Before each later one there is a pause, by whose end Envoy has ejected a
 //! dead host.
@@ -7,12 +8,24 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::config::whole_milliseconds;
-use crate::edge::Step;
 use crate::reply::Reply;
 use crate::store::{Again, Callout, Outcome};
 
 /// The pause before each retry but the first.
 pub const PAUSE: Duration = Duration::from_millis(10);
+
+/// What to do with a request next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Let it continue to the upstream, unchanged.
+    Continue,
+    /// Answer it.
+    Reply(Reply),
+    /// Send the callout; its outcome goes to [`Waiting::resume`].
+    Callout(Waiting),
+    /// Wait a little, then call [`Paused::over`].
+    Pause(Box<Paused>),
+}
 
 /// A request that waits for the outcome of its callout.
 #[derive(Clone, Debug)]
@@ -114,6 +127,18 @@ impl Paused {
     pub fn over(self, now: SystemTime) -> Step {
         let Paused { waiting, otherwise, .. } = self;
         waiting.again(now).map_or(Step::Reply(otherwise), Step::Callout)
+    }
+}
+
+/// For the log: nothing that a client or a store sent.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Step::Continue => f.write_str("continues"),
+            Step::Reply(reply) => write!(f, "is answered {} {}", reply.status, reply.details),
+            Step::Callout(waiting) => waiting.fmt(f),
+            Step::Pause(paused) => paused.fmt(f),
+        }
     }
 }
 

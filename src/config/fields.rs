@@ -65,53 +65,52 @@ macro_rules! deserialize_as_text {
     };
 }
 
-/// `mode`: what becomes of a valid request.
-#[derive(Default)]
-pub enum Mode {
-    /// The store is asked.
-    #[default]
-    Count,
-    /// It continues to the upstream.
-    Validate,
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $expected:literal {
+        $($(#[$meaning:meta])* $variant:ident = $word:literal,)*
+    })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Default, PartialEq, Eq)]
+            pub enum $name {
+                $($(#[$meaning])* $variant,)*
+            }
+
+            impl Field for $name {
+                const EXPECTED: &'static str = $expected;
+
+                fn parse(text: &str) -> Option<Self> {
+                    match text {
+                        $($word => Some($name::$variant),)*
+                        _ => None,
+                    }
+                }
+            }
+
+            deserialize_as_text!($name);
+        )*
+    };
 }
 
-impl Field for Mode {
-    const EXPECTED: &'static str = "count or validate";
+words! {
+    /// `mode`: what becomes of a valid request.
+    Mode = "count or validate" {
+        /// The store is asked.
+        #[default]
+        Count = "count",
+        /// It continues to the upstream.
+        Validate = "validate",
+    }
 
-    fn parse(text: &str) -> Option<Mode> {
-        match text {
-            "count" => Some(Mode::Count),
-            "validate" => Some(Mode::Validate),
-            _ => None,
-        }
+    /// `filters.unknown`: what becomes of a parameter that is no filter.
+    Unknown = "reject or ignore" {
+        /// The request is answered 400.
+        #[default]
+        Reject = "reject",
+        /// It is ignored.
+        Ignore = "ignore",
     }
 }
-
-deserialize_as_text!(Mode);
-
-/// `filters.unknown`: what becomes of a parameter that is no filter.
-#[derive(Default, PartialEq, Eq)]
-pub enum Unknown {
-    /// The request is answered 400.
-    #[default]
-    Reject,
-    /// It is ignored.
-    Ignore,
-}
-
-impl Field for Unknown {
-    const EXPECTED: &'static str = "reject or ignore";
-
-    fn parse(text: &str) -> Option<Unknown> {
-        match text {
-            "reject" => Some(Unknown::Reject),
-            "ignore" => Some(Unknown::Ignore),
-            _ => None,
-        }
-    }
-}
-
-deserialize_as_text!(Unknown);
 
 fields! {
     /// `store.cluster`.
