@@ -20,7 +20,7 @@ const SHORT: Duration = Duration::from_millis(2);
 const LONG: Duration = Duration::from_secs(1);
 
 /// Envoy sends the local replies of a callback after it has returned, each within the one before. Some 300 exhaust
-/// the stack of the VM (docs/envoy-facts.md#many-answers-in-one-callback).
+/// the stack of the VM (docs/envoy-facts.md#local-replies).
 const MOST_IN_A_TICK: usize = 100;
 
 /// A request's number, for as long as its context is there.
