@@ -1,4 +1,4 @@
-//! The filter left out of requests that cannot be for it: what the README's route takes away, what it must
+//! The filter left out of requests that cannot be for it: what the route of its page takes away, what it must
 //! not, and when not to use it. The contract's cases hold with it too: `cases_envoy.rs`.
 
 #![cfg(test)]
@@ -32,11 +32,12 @@ fn only_its_own(name: &str) -> Listener {
 }
 
 #[test]
-fn the_readme_shows_this_route() {
-    let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
-    let mut blocks = readme.split("```yaml\n- match:").skip(1);
-    let (shown, _) = blocks.next().unwrap().split_once("```").unwrap();
-    let shown: Vec<Value> = serde_saphyr::from_str(&format!("- match:{shown}")).unwrap();
+fn the_page_shows_this_route() {
+    let page = workspace::root().join("docs/beside-much-other-traffic.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, shown) = page.split_once("```yaml\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let shown: Vec<Value> = serde_saphyr::from_str(shown).unwrap();
     assert_eq!(shown, [bypass_route::route("backend")]);
 }
 
@@ -148,7 +149,7 @@ fn odd_paths_are_answered_as_with_the_filter_everywhere() {
     fixture.stop().unwrap();
 }
 
-/// A limit of such a route, told in the README: which filters there are is settled before the first runs.
+/// A limit of such a route, told on its page: which filters there are is settled before the first runs.
 #[test]
 fn a_path_rewritten_to_the_call_slips_past() {
     let rewrite = lua("function envoy_on_request(handle)

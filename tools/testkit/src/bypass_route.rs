@@ -1,5 +1,5 @@
-//! The README's route that leaves the filter out of requests that cannot be for it. The filter is on unless this
-//! route says otherwise, so that a mistake in the route costs time and lets nothing slip past.
+//! The route of `docs/beside-much-other-traffic.md`, which leaves the filter out of requests that cannot be for it.
+//! The filter is on unless this route says otherwise, so that a mistake in the route costs time and lets nothing slip past.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::envoy::config::{to_cluster, typed};
 /// A path that has one of these keeps the filter.
 ///
 /// The whole `:path` is searched, byte by byte. A match of the path alone (`safe_regex`) lets calls slip past in
-/// some releases: docs/decisions/.
+/// some releases: docs/decisions/2026-11-24-only-its-own-routes.md.
 pub const KEEPS_THE_FILTER: [&str; 2] = ["os-vendor-backup-sharing", "%"];
 
 /// The route, which stands before the route to the same cluster that keeps the filter.
