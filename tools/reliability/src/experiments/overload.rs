@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use testkit::count_store::CountStore;
 use testkit::envoy::Envoy;
-use testkit::production::{Places, envoy_yaml, wait_for_store};
+use testkit::envoy_yaml::{self, Places, wait_for_store};
 use testkit::store::ScriptedStore;
 use testkit::{Error, PATIENCE, Result, http, wait_for, workspace};
 
@@ -144,7 +144,7 @@ fn judge(all: &Tally, turned_away: u64, scale: Scale) -> Vec<String> {
 impl Edge {
     fn start(store: SocketAddr) -> Result<Self> {
         let backend = upstream()?;
-        let yaml = envoy_yaml(Places {
+        let yaml = envoy_yaml::with_places(Places {
             listener: any(),
             admin: any(),
             stores: &[store],

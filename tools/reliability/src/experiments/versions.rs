@@ -9,9 +9,9 @@ use std::process::Command;
 use testkit::cases::envoy::Outcome;
 use testkit::edge::Edge;
 use testkit::envoy::{Envoy, Options, RELEASES, Verdict, release_binary, validate_with};
-use testkit::production::{Places, envoy_yaml};
+use testkit::envoy_yaml::{self, Places};
 use testkit::store::ScriptedStore;
-use testkit::{Error, Result, cases, http, outcomes, workspace};
+use testkit::{Error, Result, cases, http, store_faults, workspace};
 
 use super::faults;
 use crate::{Scale, Section};
@@ -25,7 +25,7 @@ pub fn run(scale: Scale) -> Result<Section> {
     let mut section = Section {
         text: "One module, built once, in each release; a wheel pinned by hash each \
                (`tools/testkit/envoy/`). The cases are `tests/cases.toml`; a store's wrongs are those of \
-               `tests/outcomes.rs`, with their answers and times; the faults under load are those \
+               `tests/store_faults.rs`, with their answers and times; the faults under load are those \
                of the experiment `faults` in its short form.\n\n\
                | Envoy | cases that hold | store's wrongs answered as documented | \
                faults under load | `envoy.yaml` | `QUERY` without `content-type` |\n\
@@ -38,7 +38,7 @@ pub fn run(scale: Scale) -> Result<Section> {
         must_be(&binary, version)?;
         let options = || Envoy::options().binary(&binary);
         let cases = held(version, cases::envoy::run(options())?, &mut section.failures);
-        let rows = held(version, outcomes::run(options())?, &mut section.failures);
+        let rows = held(version, store_faults::run(options())?, &mut section.failures);
         let shipped = match shipped(&binary)? {
             Verdict::Accepted => "accepted",
             Verdict::Refused(why) => {
@@ -100,8 +100,8 @@ fn borne(version: &str, table: Section, failures: &mut Vec<String>) -> String {
 /// Who answers a QUERY without `content-type`, and what.
 fn query(options: Options) -> Result<String> {
     let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, outcomes::CONFIGURATIONS, &store, &upstream)?;
-    let answer = http::request(edge.listeners["count"], "QUERY", outcomes::PATH, &[])?;
+    let edge = Edge::start_with(options, store_faults::CONFIGURATIONS, &store, &upstream)?;
+    let answer = http::request(edge.listeners["count"], "QUERY", store_faults::PATH, &[])?;
     Ok(match answer.header("content-type") {
         Some("application/json") => format!("{} from the filter", answer.status),
         _ => format!("{} from Envoy", answer.status),
@@ -114,7 +114,12 @@ fn shipped(binary: &Path) -> Result<Verdict> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let module = workspace::filter_module()?;
     let (listener, admin, store) = (at(10000), at(9901), at(8080));
-    let yaml =
-        envoy_yaml(Places { listener, admin, stores: &[store], backend: store, module: &module })?;
+    let yaml = envoy_yaml::with_places(Places {
+        listener,
+        admin,
+        stores: &[store],
+        backend: store,
+        module: &module,
+    })?;
     validate_with(binary, &yaml)
 }

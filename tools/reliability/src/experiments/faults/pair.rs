@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use testkit::count_store::CountStore;
 use testkit::envoy::Options;
-use testkit::production::{Places, envoy_yaml};
+use testkit::envoy_yaml::{self, Places};
 use testkit::store::ScriptedStore;
 use testkit::{Error, PATIENCE, Result, wait_for, workspace};
 
@@ -44,7 +44,7 @@ fn start(options: Options, scale: Scale, stores: &[SocketAddr]) -> Result<Bench>
         backend: upstream.address(),
         module: &workspace::filter_module()?,
     };
-    let yaml = envoy_yaml(places)?
+    let yaml = envoy_yaml::with_places(places)?
         .replace("  - name: edge\n", &format!("  - name: {LISTENER}\n"))
         .replace("stat_prefix: edge", &format!("stat_prefix: {LISTENER}"))
         .replace("count_store", "store");

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::count_store::{self, CountStore};
 use testkit::envoy::Envoy;
+use testkit::envoy_yaml::{self, Places, wait_for_store};
 use testkit::ports::free_port;
-use testkit::production::{Places, envoy_yaml, wait_for_store};
 use testkit::{Error, Progress, Result, workspace};
 
 use super::environment::clients;
@@ -54,7 +54,7 @@ impl Stack {
         let (listener, admin) = (free_address()?, free_address()?);
         let places = Places { listener, admin, stores: &[store], backend: store, module: &module };
         let options = Envoy::options().arg("--file-flush-interval-msec").arg("50");
-        let envoy = options.start(&envoy_yaml(places)?)?;
+        let envoy = options.start(&envoy_yaml::with_places(places)?)?;
         wait_for_store(&envoy)?;
         Ok(Self { envoy, listener })
     }

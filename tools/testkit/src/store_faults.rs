@@ -1,4 +1,4 @@
-//! The store-outcome table (contract §3): what a store does wrong, and what the client gets. A
+//! The store-outcome table (docs/contract.md#store-outcomes): what a store does wrong, and what the client gets. A
 //! store that resets, truncates, drips, hangs, floods and lies; after each, the next request is
 //! counted.
 

@@ -1,4 +1,4 @@
-//! Every row of the store-outcome table (contract §3) through a real Envoy, with a store that
+//! Every row of the store-outcome table (docs/contract.md#store-outcomes) through a real Envoy, with a store that
 //! resets, truncates, drips, hangs, floods and lies. After each, the next request is counted.
 
 #![cfg(test)]
@@ -7,8 +7,8 @@
 use testkit::cases::envoy::Outcome;
 use testkit::edge::Fixture;
 use testkit::envoy::Envoy;
-use testkit::outcomes::{self, BROKEN, CONFIGURATIONS, LATE, PATH, UNAVAILABLE};
 use testkit::store::{Behaviour, ScriptedStore};
+use testkit::store_faults::{self, BROKEN, CONFIGURATIONS, LATE, PATH, UNAVAILABLE};
 
 fn start() -> Fixture {
     Fixture::start(&CONFIGURATIONS).unwrap()
@@ -22,7 +22,7 @@ fn is_counted(fixture: &Fixture, count: u8) {
 
 #[test]
 fn what_a_store_does_wrong_is_answered_as_documented() {
-    let Outcome { cases, failures } = outcomes::run(Envoy::options()).unwrap();
+    let Outcome { cases, failures } = store_faults::run(Envoy::options()).unwrap();
     assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
 }
 
