@@ -2,8 +2,8 @@
 
 use wasmtime::{Val, WasmParams};
 
+use super::header_map;
 use super::host::{Host, size};
-use super::map;
 use super::state::{Request, Serving};
 use super::step::{End, Step, Stream};
 use crate::{Error, Result};
@@ -38,7 +38,7 @@ impl Host {
 
     fn head_after(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         if let Some(request) = self.store.data_mut().streams.get_mut(&stream) {
-            request.headers = Some(map::owned(headers));
+            request.headers = Some(header_map::owned(headers));
         }
         let end_of_stream = 1;
         let arguments = (stream.0, size(headers.len()), end_of_stream);
@@ -84,7 +84,8 @@ impl Host {
         let token =
             token.ok_or_else(|| Error::new(format!("No callout of {stream} is in flight.")))?;
         let broken = headers.is_empty();
-        self.store.data_mut().response = (!broken).then(|| (map::owned(headers), body.to_vec()));
+        self.store.data_mut().response =
+            (!broken).then(|| (header_map::owned(headers), body.to_vec()));
         let body_size = if broken { 0 } else { size(body.len()) };
         self.begin_step(Serving::One(stream));
         // Envoy tells the filter's context, which sent the callout.
@@ -123,16 +124,17 @@ impl Host {
         Ok(state.end_step(stream, End::Finished))
     }
 
-    /// Calls a callback with any arguments, the context first, which need not make sense. `None` if
-    /// the module lacks it.
+    /// Calls a callback with any arguments, the context first, which need not make sense; those that are missing are
+    /// zero. `None` if the module lacks it.
     pub fn poke(&mut self, callback: &str, arguments: &[u32]) -> Result<Option<Step>> {
         let context = arguments.first().copied().unwrap_or_default();
         let Some(function) = self.instance.get_func(&mut self.store, callback) else {
             return Ok(None);
         };
         self.begin_step(Serving::Unknown);
-        let arguments: Vec<Val> =
+        let mut arguments: Vec<Val> =
             arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        arguments.resize(function.ty(&self.store).params().len(), Val::I32(0));
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         self.run(context, callback, |store| function.call(store, &arguments, &mut results))?;
         Ok(Some(self.store.data_mut().end_step(Stream(context), End::Pause)))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::{Memory, TypedFunc};
 
 use super::End;
-use super::map::Headers;
+use super::header_map::Headers;
 use super::step::{Callout, DispatchResult, LocalReply, Step, Stream};
 
 /// Everything behind the host calls.
@@ -20,8 +20,6 @@ pub(super) struct State {
     pub dispatch: DispatchResult,
     /// The plugin configuration, while the module is being configured.
     pub configuration: Option<Vec<u8>>,
-    /// `proxy_log_level_t`, or Envoy's 6 for none.
-    pub log_level: u32,
     /// The filters that asked for ticks.
     pub ticks: BTreeSet<u32>,
     /// What the VMs of a host share: values, each with its version.
