@@ -200,8 +200,8 @@ fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
         ("transfer-encoding: chunked", "zz\r\n\r\n"),
     ] {
         for path in [COUNT, "/v2/x"] {
-            let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
-            let mut connection = shipped.send(&(head + body + &next)).unwrap();
+            let headers = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+            let mut connection = shipped.send(&(headers + body + &next)).unwrap();
             if let Ok(response) = connection.receive(false) {
                 let codes = [200, 400, 404, 501];
                 assert!(codes.contains(&response.status), "{framing}: {response:?}");
@@ -247,7 +247,7 @@ fn past_the_connection_limit_there_is_no_connection() {
     assert_eq!(connections[0].request("GET", COUNT, &[]).unwrap().status, 200);
 }
 
-/// A limit of Envoy's, not of the filter's: docs/decisions/.
+/// A limit of Envoy's, not of the filter's: docs/decisions/2026-11-23-grpc-content-type.md.
 #[test]
 fn a_grpc_content_type_turns_a_reply_into_grpc() {
     let shipped = start();

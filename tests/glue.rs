@@ -81,8 +81,8 @@ fn callouts_that_end_leave_nothing_behind() {
             host.finish(asked.stream).unwrap();
         }
         if round % 1_000 == 999 {
-            let old = host.replace_filter(COUNT).unwrap();
-            host.delete_filter(old).unwrap();
+            let old = host.replace_root(COUNT).unwrap();
+            host.delete_root(old).unwrap();
         }
         if round == 2_000 {
             memory = host.memory_bytes();

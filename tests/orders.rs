@@ -20,7 +20,7 @@ fn host() -> Host {
     Host::start(&module, COUNT).unwrap()
 }
 
-fn head(method: &'static str, path: &'static str) -> [(&'static [u8], &'static [u8]); 2] {
+fn headers(method: &'static str, path: &'static str) -> [(&'static [u8], &'static [u8]); 2] {
     [(b":method", method.as_bytes()), (b":path", path.as_bytes())]
 }
 
@@ -158,11 +158,11 @@ impl Model {
             Configuration::Count => (COUNT, false),
             Configuration::Validate => (VALIDATE, true),
             Configuration::Bad => {
-                self.host.replace_filter(r#"{"mode": "guess"}"#).unwrap_err();
+                self.host.replace_root(r#"{"mode": "guess"}"#).unwrap_err();
                 return;
             }
         };
-        let old = self.host.replace_filter(json).unwrap();
+        let old = self.host.replace_root(json).unwrap();
         self.retired.push((self.root, old));
         self.root += 1;
         self.validates = validates;
@@ -180,7 +180,7 @@ impl Model {
             }
             its().for_each(|request| host.forget_callout(request.stream));
             requests.retain(|request| request.root != root);
-            host.delete_filter(context).unwrap();
+            host.delete_root(context).unwrap();
             false
         });
     }
@@ -190,12 +190,12 @@ impl Model {
         if request.gone || request.state != State::New {
             return;
         }
-        let head = match kind {
-            Kind::Pass => head("GET", "/v2/p1/backups"),
-            Kind::Reject => head("PUT", PATH),
-            Kind::Count => head("GET", PATH),
+        let headers = match kind {
+            Kind::Pass => headers("GET", "/v2/p1/backups"),
+            Kind::Reject => headers("PUT", PATH),
+            Kind::Count => headers("GET", PATH),
         };
-        let step = self.host.head(request.stream, &head).unwrap();
+        let step = self.host.headers(request.stream, &headers).unwrap();
         request.state = match (kind, &step.end) {
             (Kind::Pass, End::Continue) => State::Passed,
             (Kind::Reject, End::Reply(reply)) if reply.status == 405 => State::Answered,
@@ -301,8 +301,8 @@ proptest! {
         model.end_pauses();
         // Whatever happened, the next request is served.
         model.host.set_dispatch(DispatchResult::Sent);
-        model.host.replace_filter(COUNT).unwrap();
-        let asked = model.host.request(&head("GET", PATH)).unwrap();
+        model.host.replace_root(COUNT).unwrap();
+        let asked = model.host.request(&headers("GET", PATH)).unwrap();
         let step = model.host.callout_response(asked.stream, &ANSWER, br#"{"count":7}"#).unwrap();
         let End::Reply(reply) = step.end else { panic!("{step:?}") };
         prop_assert_eq!(reply.body, br#"{"count":7}"#);

@@ -53,15 +53,15 @@ fn a_second_response_on_the_connection_is_never_the_next_answer() {
 #[test]
 fn conflicting_framing_of_a_response_is_not_a_count() {
     let fixture = start();
-    for head in [
+    for headers in [
         "content-length: 11\r\ncontent-length: 2\r\n",
         "content-length: 11\r\ntransfer-encoding: chunked\r\n",
         "content-length: eleven\r\n",
     ] {
-        let raw = format!("HTTP/1.1 200 OK\r\n{head}\r\n{{\"count\":2}}");
+        let raw = format!("HTTP/1.1 200 OK\r\n{headers}\r\n{{\"count\":2}}");
         fixture.store.set(Behaviour::Garbage(raw.into()));
         let (status, body) = fixture.get("count", PATH).unwrap();
-        assert!([502, 503, 504].contains(&status), "{head}: {status} {body}");
+        assert!([502, 503, 504].contains(&status), "{headers}: {status} {body}");
     }
     fixture.store.set(Behaviour::json(200, r#"{"count":3}"#));
     is_counted(&fixture, 3);

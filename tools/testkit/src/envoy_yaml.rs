@@ -60,7 +60,7 @@ pub fn wait_for_store(envoy: &Envoy) -> Result<()> {
     })
 }
 
-/// A machine may be busy for the second that the file gives a store.
+/// A busy computer may not get to it within the second that the file gives a store.
 const PATIENT: (&str, &str) =
     ("authority: count-store, timeout: 1s", "authority: count-store, timeout: 20s");
 

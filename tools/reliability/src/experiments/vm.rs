@@ -28,8 +28,8 @@ pub fn run(scale: Scale) -> Result<Section> {
     for n in 0..requests {
         vm.serve(n, traffic.request(n))?;
         if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
-            let old = vm.host.replace_filter(CONFIGURATION)?;
-            vm.host.delete_filter(old)?;
+            let old = vm.host.replace_root(CONFIGURATION)?;
+            vm.host.delete_root(old)?;
         }
         if n == warm_up {
             after_warm_up = vm.host.memory_bytes();

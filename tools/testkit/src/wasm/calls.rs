@@ -181,10 +181,10 @@ pub(super) fn log_level(guest: &mut Guest, at: u32) -> Answer {
 /// Zero ends the ticks.
 pub(super) fn set_tick_period(guest: &mut Guest, millis: u32) -> Answer {
     let state = guest.state();
-    let filter = state.filter();
+    let root = state.root();
     match millis {
-        0 => drop(state.ticks.remove(&filter)),
-        _ => drop(state.ticks.insert(filter)),
+        0 => drop(state.ticks.remove(&root)),
+        _ => drop(state.ticks.insert(root)),
     }
     Ok(())
 }

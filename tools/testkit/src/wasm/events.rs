@@ -8,35 +8,35 @@ use super::state::{Request, Serving};
 use super::step::{End, Step, Stream};
 use crate::{Error, Result};
 
-/// So many streams that ended are remembered.
+/// How many streams that ended are remembered.
 const ENDED: usize = 1000;
 
 impl Host {
-    /// A request's head arrives, and all of the request with it: there is no body.
+    /// A request's headers arrive, and all of the request with them: there is no body.
     pub fn request(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         let stream = self.create()?;
         // Making the context is a part of what the request costs.
-        self.head_after(stream, headers)
+        self.headers_after(stream, headers)
     }
 
     /// A stream, of which nothing has arrived yet.
     pub fn create(&mut self) -> Result<Stream> {
         let stream = Stream(self.next_context()?);
         self.begin_step(Serving::One(stream));
-        let filter = self.filter;
-        let request = Request { filter, ..Request::default() };
+        let root = self.root;
+        let request = Request { root, ..Request::default() };
         self.store.data_mut().streams.insert(stream, request);
-        self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, filter))?;
+        self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, root))?;
         Ok(stream)
     }
 
-    /// The head of a stream's request arrives.
-    pub fn head(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+    /// The headers of a stream's request arrive.
+    pub fn headers(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         self.begin_step(Serving::One(stream));
-        self.head_after(stream, headers)
+        self.headers_after(stream, headers)
     }
 
-    fn head_after(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+    fn headers_after(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         if let Some(request) = self.store.data_mut().streams.get_mut(&stream) {
             request.headers = Some(header_map::owned(headers));
         }
@@ -88,21 +88,21 @@ impl Host {
             (!broken).then(|| (header_map::owned(headers), body.to_vec()));
         let body_size = if broken { 0 } else { size(body.len()) };
         self.begin_step(Serving::One(stream));
-        // Envoy tells the filter's context, which sent the callout.
-        let filter = self.filter;
-        let arguments = (filter, token, size(headers.len()), body_size, 0);
-        self.call::<_, ()>(filter, "proxy_on_http_call_response", arguments)?;
+        // Envoy tells the root context, which owns the callout.
+        let root = self.root;
+        let arguments = (root, token, size(headers.len()), body_size, 0);
+        self.call::<_, ()>(root, "proxy_on_http_call_response", arguments)?;
         let state = self.store.data_mut();
         state.response = None;
         let end = if state.streams.contains_key(&stream) { End::Pause } else { End::Finished };
         Ok(state.end_step(stream, end))
     }
 
-    /// Time passes: each filter that asked for ticks gets one. What became of which request.
+    /// Time passes: each root context that asked for ticks gets one. What became of which request.
     pub fn tick(&mut self) -> Result<Vec<(Stream, End)>> {
         self.begin_step(Serving::All);
-        for filter in self.store.data().ticks.clone() {
-            self.call::<_, ()>(filter, "proxy_on_tick", filter)?;
+        for root in self.store.data().ticks.clone() {
+            self.call::<_, ()>(root, "proxy_on_tick", root)?;
         }
         Ok(self.store.data_mut().end_tick())
     }

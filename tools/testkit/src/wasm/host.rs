@@ -15,15 +15,15 @@ use crate::{Error, Result};
 /// A callback that takes longer is taken to be endless, and traps.
 const FUEL_PER_CALLBACK: u64 = 1_000_000_000;
 
-/// One virtual machine with one configured filter in it, as each worker of an Envoy has.
+/// One VM with one configured root context in it, as each worker of an Envoy has.
 pub struct Host {
     pub(super) store: Store<State>,
     pub(super) instance: Instance,
-    /// The context of the filter that new requests go to.
-    pub(super) filter: u32,
-    /// Contexts are numbered through, filters and requests alike.
+    /// The root context that new requests go to.
+    pub(super) root: u32,
+    /// Contexts are numbered through, root contexts and requests alike.
     last_context: u32,
-    /// Envoy never calls into a machine that has trapped.
+    /// Envoy never calls into a VM that has trapped.
     trapped: Option<Error>,
 }
 
@@ -52,39 +52,39 @@ impl Host {
             allocate: allocate.map_err(Error::while_doing("find proxy_on_memory_allocate"))?,
         });
 
-        let mut host = Self { store, instance, filter: 0, last_context: 0, trapped: None };
+        let mut host = Self { store, instance, root: 0, last_context: 0, trapped: None };
         host.call::<_, ()>(0, "_initialize", ())?;
-        host.replace_filter(configuration)?;
+        host.replace_root(configuration)?;
         Ok(host)
     }
 
-    /// A new filter in the same machine, as when Envoy's configuration changes; requests go to it
+    /// A new root context in the same VM, as when Envoy's configuration changes; requests go to it
     /// from now on, unless it refuses its own. The old one goes when Envoy drops its last listener.
-    pub fn replace_filter(&mut self, configuration: &str) -> Result<u32> {
+    pub fn replace_root(&mut self, configuration: &str) -> Result<u32> {
         let context = self.next_context()?;
-        self.store.data_mut().filters.insert(context);
+        self.store.data_mut().roots.insert(context);
         self.call::<_, ()>(context, "proxy_on_context_create", (context, 0))?;
         // No test sets a vm configuration.
         let started = self.call_if_there(context, "proxy_on_vm_start", (context, 0))?;
         if started == Some(0) {
             return Err(Error::new("The filter does not start."));
         }
-        let old = std::mem::replace(&mut self.filter, context);
+        let old = std::mem::replace(&mut self.root, context);
         if let Err(refused) = self.configure(configuration) {
-            self.filter = old;
+            self.root = old;
             return Err(refused);
         }
         Ok(old)
     }
 
-    /// Hands the filter a configuration, another one if it has one.
+    /// Hands the root context a configuration.
     ///
     /// # Errors
     /// In the filter's own words if it refuses it.
     fn configure(&mut self, configuration: &str) -> Result<()> {
-        let filter = self.filter;
+        let root = self.root;
         self.store.data_mut().configuration = Some(configuration.into());
-        let taken = self.call(filter, "proxy_on_configure", (filter, size(configuration.len())));
+        let taken = self.call(root, "proxy_on_configure", (root, size(configuration.len())));
         let state = self.store.data_mut();
         state.configuration = None;
         let logs = std::mem::take(&mut state.record).logs;
@@ -94,12 +94,12 @@ impl Host {
         }
     }
 
-    /// A filter goes. The callouts it has sent end with it, and nobody is told.
-    pub fn delete_filter(&mut self, filter: u32) -> Result<()> {
-        self.end_context(filter)?;
+    /// A root context goes. The callouts it has sent end with it, without a callback.
+    pub fn delete_root(&mut self, root: u32) -> Result<()> {
+        self.end_context(root)?;
         let state = self.store.data_mut();
-        state.filters.remove(&filter);
-        state.ticks.remove(&filter);
+        state.roots.remove(&root);
+        state.ticks.remove(&root);
         Ok(())
     }
 

@@ -18,7 +18,7 @@
 //! | [`header_map`] | the ABI's form of header maps |
 //!
 //! It serves what this filter calls and no more: another call of the ABI is an error that names
-//! it, so a filter that starts to make one fails its tests until somebody has looked. What Envoy
+//! it, so a filter that starts to make one fails its tests until its author has looked. What Envoy
 //! does around a filter (codecs, gRPC replies) is for the tests with an Envoy.
 
 mod calls;

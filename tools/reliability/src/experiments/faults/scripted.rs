@@ -45,8 +45,8 @@ fn with(
 fn faults() -> Vec<(&'static str, Behaviour)> {
     vec![
         ("store slower than the timeout", truth::store().after(TIMEOUT * 2)),
-        ("store resets before the head", Behaviour::ResetBeforeHead),
-        ("store resets after the head", Behaviour::ResetAfterHead),
+        ("store resets before the head", Behaviour::ResetBeforeHeaders),
+        ("store resets after the head", Behaviour::ResetAfterHeaders),
         ("store closes within the body", Behaviour::Truncate),
         ("store sends 4 MiB", Behaviour::Flood { bytes: 4 << 20 }),
         ("store sends without end", without_end()),
