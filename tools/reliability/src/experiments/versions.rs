@@ -7,11 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use testkit::cases::envoy::Outcome;
-use testkit::edge::Edge;
 use testkit::envoy::{Envoy, Options, RELEASES, Verdict, release_binary, validate_with};
 use testkit::envoy_yaml::{self, Places};
-use testkit::store::ScriptedStore;
-use testkit::{Error, Result, cases, http, store_faults, workspace};
+use testkit::{Error, Result, cases, store_faults, workspace};
 
 use super::faults;
 use crate::{Scale, Section};
@@ -99,9 +97,8 @@ fn borne(version: &str, table: Section, failures: &mut Vec<String>) -> String {
 
 /// Who answers a QUERY without `content-type`, and what.
 fn query(options: Options) -> Result<String> {
-    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, store_faults::CONFIGURATIONS, &store, &upstream)?;
-    let answer = http::request(edge.listeners["count"], "QUERY", store_faults::PATH, &[])?;
+    let fixture = store_faults::start(options)?;
+    let answer = fixture.request("count", "QUERY", store_faults::PATH, &[])?;
     Ok(match answer.header("content-type") {
         Some("application/json") => format!("{} from the filter", answer.status),
         _ => format!("{} from Envoy", answer.status),
