@@ -1,12 +1,12 @@
-//! The machine: which cores who runs on, and what a process has used (proc(5)).
+//! The machine: which cores programs run on, and what a process has used.
 
-use std::fs;
-
+use anyhow::{Context, Result};
+use procfs::process::Process;
+use procfs::{Current, CpuInfo};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use testkit::{Error, Result};
 
-/// Who runs where: Envoy on the first core, all else on the others, so that neither load nor store
-/// takes time from what is measured.
+/// Which cores programs run on: what is measured on the first, all else on the others, so that neither
+/// load nor store takes time from it.
 #[derive(Clone, Debug)]
 pub struct Cores {
     all: CpuSet,
@@ -16,20 +16,17 @@ pub struct Cores {
 impl Cores {
     /// The cores this process may use.
     pub fn new() -> Result<Cores> {
-        let all = sched_getaffinity(None).map_err(Error::while_doing("ask for the cores"))?;
+        let all = sched_getaffinity(None).context("asking for the cores")?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| all.is_set(core));
-        let Some(first) = cores.next() else {
-            return Ok(Cores { all, split: None });
-        };
-        let (mut one, mut others) = (CpuSet::new(), CpuSet::new());
-        one.set(first);
+        let (mut first, mut others) = (CpuSet::new(), CpuSet::new());
+        cores.by_ref().take(1).for_each(|core| first.set(core));
         cores.for_each(|core| others.set(core));
-        let split = (others.count() > 0).then_some((one, others));
+        let split = (others.count() > 0).then_some((first, others));
         Ok(Cores { all, split })
     }
 
-    /// Everybody on all of them.
-    pub fn together() -> Result<Cores> {
+    /// Everything on all of them.
+    pub fn shared() -> Result<Cores> {
         Ok(Cores { split: None, ..Cores::new()? })
     }
 
@@ -50,63 +47,38 @@ impl Cores {
 
     /// A process runs where the thread that started it did.
     fn on<T>(&self, cores: Option<&CpuSet>, start: impl FnOnce() -> T) -> Result<T> {
-        let Some(cores) = cores else {
-            return Ok(start());
-        };
-        let go_to = |cores| {
-            sched_setaffinity(None, cores).map_err(Error::while_doing("choose a core to run on"))
-        };
-        go_to(cores)?;
+        let go_to = |cores| sched_setaffinity(None, cores).context("choosing a core to run on");
+        go_to(cores.unwrap_or(&self.all))?;
         let started = start();
         go_to(&self.all)?;
         Ok(started)
-    }
-
-    /// A sentence for the report.
-    pub fn sentence(&self) -> String {
-        match &self.split {
-            Some(_) => {
-                format!("Of {} cores, the Envoy that is measured has one for itself.", self.count())
-            }
-            None => format!(
-                "Envoy, load and store share {} core(s): figures are unsteady.",
-                self.count()
-            ),
-        }
     }
 }
 
 /// What the processor is called.
 pub fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"));
-    let name = line.and_then(|line| line.split_once(": ")).map(|(_, name)| name.trim());
-    name.unwrap_or("unknown processor").to_owned()
+    let cpus = CpuInfo::current().ok();
+    cpus.and_then(|cpus| cpus.model_name(0).map(str::to_owned)).unwrap_or("unknown processor".to_owned())
 }
 
-/// The time that all threads of a process have run, in nanoseconds.
-pub fn cpu_time(pid: u32) -> Result<u64> {
-    let folder = format!("/proc/{pid}/task");
-    let failed = || Error::while_doing(format!("read {folder}"));
-    let mut sum = 0;
-    for thread in fs::read_dir(&folder).map_err(failed())? {
-        let file = thread.map_err(failed())?.path().join("schedstat");
-        let Ok(text) = fs::read_to_string(&file) else {
-            continue; // The thread has ended.
-        };
-        let time = text.split(' ').next().and_then(|time| time.parse::<u64>().ok());
-        sum += time.ok_or_else(|| Error::new(format!("{} holds {text:?}.", file.display())))?;
-    }
-    Ok(sum)
+/// The time that all threads of a process have run, in µs.
+pub fn cpu_time(pid: u32) -> Result<f64> {
+    let threads = process(pid)?.tasks().context("looking at a process's threads")?;
+    // A thread that has ended meanwhile has none.
+    let times = threads.flatten().filter_map(|thread| thread.schedstat().ok());
+    Ok(times.map(|time| time.sum_exec_runtime as f64 / 1e3).sum())
 }
 
-/// The memory of a process in bytes, what it shares with others divided among them (PSS).
-pub fn memory(pid: u32) -> Result<u64> {
-    let file = format!("/proc/{pid}/smaps_rollup");
-    let text = fs::read_to_string(&file).map_err(Error::while_doing(format!("read {file}")))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.map(|kib| kib * 1024).ok_or_else(|| Error::new(format!("{file} has no Pss.")))
+/// The memory of a process in MiB, what it shares with others divided among them (PSS).
+pub fn memory(pid: u32) -> Result<f64> {
+    let rollup = process(pid)?.smaps_rollup().context("looking at a process's memory")?;
+    let map = rollup.memory_map_rollup.iter().next();
+    let pss = map.and_then(|map| map.extension.map.get("Pss")).context("no Pss in smaps_rollup")?;
+    Ok(*pss as f64 / f64::from(1 << 20))
+}
+
+fn process(pid: u32) -> Result<Process> {
+    Process::new(pid.cast_signed()).with_context(|| format!("looking at process {pid}"))
 }
 
 #[cfg(test)]
@@ -117,25 +89,24 @@ mod tests {
     fn work_takes_time_and_memory_is_there() {
         let pid = std::process::id();
         let before = cpu_time(pid).unwrap();
-        let (begin, mut used) = (std::time::Instant::now(), 0);
-        while used <= 1_000_000 && begin.elapsed() < testkit::PATIENCE {
+        let (begin, mut used) = (std::time::Instant::now(), 0.0);
+        while used <= 1_000.0 && begin.elapsed() < testkit::PATIENCE {
             // A thread of another test that ends takes its time along.
-            used = cpu_time(pid).unwrap().saturating_sub(before);
+            used = cpu_time(pid).unwrap() - before;
         }
-        assert!(used > 1_000_000, "{used} ns");
-        assert!(memory(pid).unwrap() > 100_000);
+        assert!(used > 1_000.0, "{used} µs");
+        assert!(memory(pid).unwrap() > 0.1);
+        assert_ne!(processor(), "unknown processor");
     }
 
     #[test]
     fn a_core_is_kept_for_what_is_measured() {
         let cores = Cores::new().unwrap();
-        let seen = |set: &CpuSet| (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).count();
-        let mine = || sched_getaffinity(None).unwrap();
+        let mine = || sched_getaffinity(None).unwrap().count();
         let (measured, serving) = (cores.measured(mine).unwrap(), cores.serving(mine).unwrap());
         if cores.count() > 1 {
-            assert_eq!(seen(&measured), 1);
-            assert_eq!(seen(&serving) + 1, cores.count() as usize);
+            assert_eq!((measured, serving + 1), (1, cores.count()));
         }
-        assert_eq!(mine().count(), cores.count(), "and given back");
+        assert_eq!(mine(), cores.count(), "and given back");
     }
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use testkit::{Error, Result, workspace};
+use testkit::workspace;
 
 use crate::machine::Cores;
 
@@ -19,9 +20,9 @@ pub const VERSION: &str = "1.16.0";
 /// Load on one address.
 #[derive(Clone, Debug)]
 pub struct Load<'a> {
-    /// Who is asked.
+    /// Which server is asked.
     pub address: SocketAddr,
-    /// What is asked.
+    /// What it is asked.
     pub request: &'a Request,
     /// Connections, each with one request at a time.
     pub connections: usize,
@@ -34,13 +35,13 @@ pub struct Load<'a> {
 /// How much load.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
-    /// So many requests.
+    /// This number of requests.
     Requests(u64),
     /// As many as go in this time.
     Time(Duration),
 }
 
-/// A request, the same each time.
+/// A request without a body, the same each time.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Its method.
@@ -48,38 +49,32 @@ pub struct Request {
     /// Path and query.
     pub target: String,
     /// All its headers but `host`; `accept` and `user-agent` must be among them, or oha adds its own.
-    pub headers: Vec<(&'static str, String)>,
-    /// Its body, which oha does not send.
-    pub body: Vec<u8>,
+    pub headers: Vec<(&'static str, &'static str)>,
 }
 
-/// What came of it.
-#[derive(Clone, Debug)]
+/// What oha says of a load, as far as we listen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// Answers in whole, by status.
-    pub statuses: BTreeMap<u16, u64>,
-    /// Requests without an answer, by what oha says of them.
-    pub errors: BTreeMap<String, u64>,
-    /// Answers per second.
-    pub per_second: f64,
-    /// The time of which half the answers take less.
-    pub p50: Duration,
-    /// The time of which 99 of 100 answers take less.
-    pub p99: Duration,
+    summary: Summary,
+    latency_percentiles: Percentiles,
+    /// Whole answers.
+    status_code_distribution: BTreeMap<u16, u64>,
+    /// Requests without an answer.
+    error_distribution: BTreeMap<String, u64>,
 }
 
-impl Outcome {
-    /// How many answers there were, all of which must have this status.
-    pub fn all(&self, status: u16) -> Result<u64> {
-        let answers = self.statuses.get(&status).copied().unwrap_or_default();
-        match self.statuses.len() == 1 && self.errors.is_empty() && answers > 0 {
-            true => Ok(answers),
-            false => Err(Error::new(format!(
-                "Only {status} was expected, but there came {:?} and {:?}.",
-                self.statuses, self.errors
-            ))),
-        }
-    }
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    requests_per_sec: f64,
+}
+
+/// In seconds; `null` if there was no answer.
+#[derive(Clone, Debug, Deserialize)]
+struct Percentiles {
+    p50: Option<f64>,
+    p99: Option<f64>,
 }
 
 /// oha, installed.
@@ -89,24 +84,62 @@ pub struct Oha {
     cores: Cores,
 }
 
+impl<'a> Load<'a> {
+    /// As many requests per second as are answered.
+    pub fn new(address: SocketAddr, request: &'a Request, connections: usize, amount: Amount) -> Self {
+        Load { address, request, connections, amount, rate: None }
+    }
+}
+
+impl Request {
+    /// Its headers, as a client of the testkit takes them.
+    pub fn header_bytes(&self) -> Vec<(&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect()
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// How many answers there were, all of which must have this status.
+    pub fn all(&self, status: u16) -> Result<u64> {
+        let (statuses, errors) = (&self.status_code_distribution, &self.error_distribution);
+        let answers = statuses.get(&status).copied().unwrap_or_default();
+        ensure!(
+            statuses.len() == 1 && errors.is_empty() && answers > 0,
+            "not every answer was {status}: {statuses:?}, {errors:?}"
+        );
+        Ok(answers)
+    }
+
+    /// Answers per second.
+    pub fn per_second(&self) -> f64 {
+        self.summary.requests_per_sec
+    }
+
+    /// The times of which 50 and 99 of 100 answers take less, in µs.
+    pub fn p50_p99(&self) -> [f64; 2] {
+        let Percentiles { p50, p99 } = self.latency_percentiles;
+        [p50, p99].map(|seconds| seconds.unwrap_or(f64::NAN) * 1e6)
+    }
+}
+
+// === impl Oha ===
+
 impl Oha {
-    /// oha of [`VERSION`], installed under the target folder if it is not there.
+    /// Installs oha into `target/`, unless it is there.
     pub fn install(cores: &Cores) -> Result<Oha> {
         let root = workspace::target_dir().join("oha");
         let program = root.join("bin/oha");
-        let version = Command::new(&program).arg("--version").output();
-        let there = version.is_ok_and(|output| {
-            String::from_utf8_lossy(&output.stdout).trim() == format!("oha {VERSION}")
-        });
-        if !there {
+        let says = Command::new(&program).arg("--version").output();
+        let is_there = says.is_ok_and(|says| says.stdout.ends_with(format!(" {VERSION}\n").as_bytes()));
+        if !is_there {
             eprintln!("Installing oha {VERSION} into target/ (once, minutes) …");
             let mut install = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
             install.args(["install", "--locked", "--force", "--version", VERSION]);
             let status = install.arg("--root").arg(root).arg("oha").status();
-            let status = status.map_err(Error::while_doing("run cargo install"))?;
-            if !status.success() {
-                return Err(Error::new(format!("oha cannot be installed ({status}).")));
-            }
+            let status = status.context("running cargo install")?;
+            ensure!(status.success(), "oha cannot be installed ({status})");
         }
         Ok(Oha { program, cores: cores.clone() })
     }
@@ -129,51 +162,11 @@ impl Oha {
             oha.arg("-H").arg(format!("{name}: {value}"));
         }
         oha.arg(format!("http://{}{}", load.address, load.request.target));
-        let output = self.cores.serving(|| oha.output())?;
-        let output = output.map_err(Error::while_doing("run oha"))?;
+        let output = self.cores.serving(|| oha.output())?.context("running oha")?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Error::new(format!("oha failed ({}): {said}", output.status)));
+            bail!("oha failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
         }
-        let said: Said = serde_json::from_slice(&output.stdout)
-            .map_err(Error::while_doing("understand what oha says"))?;
-        Ok(said.into())
-    }
-}
-
-/// What oha says, as far as we listen.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Said {
-    summary: Summary,
-    latency_percentiles: Percentiles,
-    status_code_distribution: BTreeMap<u16, u64>,
-    error_distribution: BTreeMap<String, u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    requests_per_sec: f64,
-}
-
-/// In seconds; `null` if there was no answer.
-#[derive(Deserialize)]
-struct Percentiles {
-    p50: Option<f64>,
-    p99: Option<f64>,
-}
-
-impl From<Said> for Outcome {
-    fn from(said: Said) -> Outcome {
-        let time = |seconds: Option<f64>| Duration::from_secs_f64(seconds.unwrap_or_default());
-        Outcome {
-            statuses: said.status_code_distribution,
-            errors: said.error_distribution,
-            per_second: said.summary.requests_per_sec,
-            p50: time(said.latency_percentiles.p50),
-            p99: time(said.latency_percentiles.p99),
-        }
+        serde_json::from_slice(&output.stdout).context("understanding what oha says")
     }
 }
 
@@ -187,19 +180,13 @@ mod tests {
 
     #[test]
     fn what_oha_says_is_understood() {
-        let said: Said = serde_json::from_str(SAID).unwrap();
-        let outcome = Outcome::from(said);
-        assert_eq!((outcome.per_second, outcome.p99), (12.5, Duration::from_millis(2)));
+        let mut outcome: Outcome = serde_json::from_str(SAID).unwrap();
+        assert_eq!((outcome.per_second(), outcome.p50_p99()), (12.5, [1e3, 2e3]));
         let error = outcome.all(200).unwrap_err().to_string();
         assert!(error.contains("503: 1"), "{error}");
-    }
-
-    #[test]
-    fn an_error_is_no_answer() {
-        let mut outcome = Outcome::from(serde_json::from_str::<Said>(SAID).unwrap());
-        outcome.statuses.remove(&503);
+        outcome.status_code_distribution.remove(&503);
         assert_eq!(outcome.all(200).unwrap(), 3);
-        outcome.errors.insert("connection closed".to_owned(), 1);
-        assert!(outcome.all(200).is_err());
+        outcome.error_distribution.insert("connection closed".to_owned(), 1);
+        assert!(outcome.all(200).is_err(), "an error is no answer");
     }
 }

@@ -1,131 +1,169 @@
-//! The filter beside the least that the same can cost: Envoy alone, and beside what a user would
-//! write instead: Envoy's Lua filter. In each case all are listeners of one Envoy, which has nothing
+//! The filter beside the least that the same can cost, Envoy alone, and beside what a user would
+//! write instead, Envoy's Lua filter. In each case all are listeners of one Envoy, which has nothing
 //! else to hold, and are asked by one load in turn.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`cases`] | the requests |
-//! | [`plan`] | which Envoys are measured, and who is asked in each |
-//! | [`bench`] | who runs: Envoy, its contenders, the server behind them |
+//! | [`requests`] | the cases |
+//! | [`plan`] | which Envoys are measured, and which contenders are asked in each |
+//! | [`testbed`] | what runs: Envoy, its contenders, the server behind them |
 //! | [`config`] | their configuration |
-//! | [`measure`] | rounds |
+//! | [`rounds`] | the measurement |
 //! | [`floor`] | the least that a wasm filter can cost |
-//! | [`row`] | what a case showed |
-//! | [`chart`], [`table`] | all of it, drawn and written |
+//! | [`chart`] | all of it, drawn |
 //! | [`targets`] | what it must not cost, in instructions |
 
-pub mod bench;
-pub mod cases;
 pub mod chart;
 pub mod config;
 pub mod floor;
-pub mod measure;
 pub mod plan;
-pub mod row;
-pub mod table;
+pub mod requests;
+pub mod rounds;
 pub mod targets;
+pub mod testbed;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use serde_json::json;
-use testkit::Result;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use testkit::envoy::Envoy;
 
-use self::bench::{Bench, Modules};
-use self::measure::{Effort, measure};
-use self::plan::{Plan, Setup};
-use self::row::Row;
+use self::plan::{Contender, setups};
+use self::requests::Case;
+use self::rounds::{Effort, Round, Showing, measure};
+use self::testbed::Testbed;
 use crate::machine::{self, Cores};
 use crate::oha::{self, Oha};
-use crate::{Options, Section};
+use crate::statistics::{least, median};
+use crate::{Findings, Options};
 
-/// In `docs/`.
-const CHART: &str = "performance.svg";
+/// What the page shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Figures {
+    processor: String,
+    cores: u32,
+    oha: String,
+    connections: usize,
+    #[serde(flatten)]
+    effort: Effort,
+    /// The least and the most that Envoy was at work in any case, of 1: the medians of the rounds.
+    envoy_busy: [f64; 2],
+    /// The most that the server behind it was.
+    server_busy: f64,
+    cases: Vec<CaseCosts>,
+}
+
+/// What a case with this number of header fields costs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CaseCosts {
+    /// [`Case::what`].
+    pub what: String,
+    /// The number of header fields.
+    pub headers: usize,
+    /// The fixed rate at which latency was measured, in requests per second.
+    pub rate: f64,
+    /// Each contender's cost, by its name.
+    pub of: BTreeMap<String, Cost>,
+}
+
+/// What a request costs a contender.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cost {
+    /// Processor time of the Envoy process: the least of the rounds.
+    pub cpu_us: f64,
+    /// The median of the rounds.
+    pub cpu_median_us: f64,
+    /// As a multiple of another contender's: the median of the ratios within each round.
+    pub ratio_median: BTreeMap<String, f64>,
+    /// Requests per second: the median of the rounds.
+    pub per_second: f64,
+    /// The time of which half the answers take less, at the fixed rate: the median of the rounds.
+    pub p50_us: f64,
+    /// The same of 99 in 100.
+    pub p99_us: f64,
+}
 
 /// Runs it.
 ///
 /// # Errors
-/// If it could not be measured, or somebody gave another answer than the filter.
-pub fn run(options: &Options) -> Result<Section> {
-    let plan = Plan::new(options)?;
+/// If it could not be measured, or a contender gave another answer than the filter.
+pub fn run(options: &Options) -> Result<Findings> {
+    let setups = setups(options)?;
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
-    let modules = Modules::all(options)?;
-    let effort = effort(options);
-    let rows = measured(&plan.cases, &modules, &oha, &cores, effort)?;
-    let no_latency = Effort { fixed_rounds: 0, ..effort };
-    let varied = measured(&plan.builds, &modules, &oha, &cores, no_latency)?;
-    Ok(Section {
-        text: text(&rows, &varied, effort, &cores),
-        data: json!({"rows": table::data(&rows), "builds": table::data(&varied)}),
-        charts: vec![(CHART, chart::draw(&rows)?)],
-        missed: Vec::new(),
-    })
-}
+    // Many short rounds: where others share the machine it is slow for seconds on end, and a round that
+    // is over before that changes is slow for everybody in it.
+    let rounds = options.rounds.unwrap_or(options.pick(1, 40));
+    let seconds = options.seconds.unwrap_or(options.pick(0.3, 0.2));
+    let effort = Effort { rounds, fixed_rounds: rounds.div_ceil(3), seconds };
 
-/// One Envoy after the other. Rows with few headers come first.
-fn measured(
-    setups: &[Setup],
-    modules: &Modules,
-    oha: &Oha,
-    cores: &Cores,
-    effort: Effort,
-) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for Setup { case, headers, contenders } in setups {
-        let bench = Bench::start(case, contenders, modules, Envoy::options(), cores)?;
-        bench.check_answers()?;
-        for &headers in headers {
-            eprintln!("   {}, {headers} headers, {} in turn …", case.what, contenders.len());
-            let measured = measure(oha, &bench, &case.request(headers), contenders, effort)?;
-            rows.push(Row { case: *case, headers, measured });
+    let (mut cases, mut busy) = (Vec::new(), Vec::new());
+    for setup in setups {
+        let testbed = Testbed::start(&setup.case, &setup.contenders, Envoy::options(), &cores)?;
+        for headers in setup.headers {
+            eprintln!("   {}, {headers} headers, {} in turn …", setup.case.what, setup.contenders.len());
+            let request = setup.case.request(headers);
+            let (showings, rate) = measure(&oha, &testbed, &request, &setup.contenders, effort)?;
+            let each = |part: fn(&Round) -> f64| showings.iter().map(move |it| median(&it.all(part)));
+            busy.extend(each(|round| round.busy[0]).zip(each(|round| round.busy[1])));
+            cases.push(CaseCosts::new(&setup.case, headers, rate, &showings));
         }
     }
-    rows.sort_by_key(|row| row.headers);
-    Ok(rows)
+    cases.sort_by_key(|case| case.headers);
+    let (envoy, server): (Vec<f64>, Vec<f64>) = busy.into_iter().unzip();
+    let most = |all: Vec<f64>| all.into_iter().fold(f64::NAN, f64::max);
+    let figures = Figures {
+        processor: machine::processor(),
+        cores: cores.count(),
+        oha: oha::VERSION.to_owned(),
+        connections: rounds::CONNECTIONS,
+        effort,
+        envoy_busy: [least(&envoy), most(envoy)],
+        server_busy: most(server),
+        cases,
+    };
+    let charts = vec![(chart::FILE, chart::draw(&figures.cases)?)];
+    Ok(Findings { charts, ..Findings::new(figures, Vec::new())? })
 }
 
-/// Many short rounds: where others share the machine it is slow for seconds on end, and a round that
-/// is over before that changes is slow for everybody in it.
-fn effort(options: &Options) -> Effort {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 40 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.3 } else { 0.2 });
-    Effort { rounds, fixed_rounds: rounds.div_ceil(3), time: Duration::from_secs_f64(seconds) }
-}
+// === impl CaseCosts ===
 
-fn text(rows: &[Row], varied: &[Row], effort: Effort, cores: &Cores) -> String {
-    let Effort { rounds, time, .. } = effort;
-    let (busy, server) = table::busy(&[rows, varied].concat());
-    format!(
-        "{}. {} {rounds} rounds, {} s for each contender in each, in turn; oha {}, {} connections. \
-         Processor time of the Envoy process per request: the least of the rounds, and in brackets \
-         their median. A ratio is least to least; the next column is the median of the ratios within \
-         each round. The load kept Envoy at work for {:.0} to {:.0} % of its core, and the server \
-         behind it for {:.0} % of the other at most.\n\n{}{}",
-        machine::processor(),
-        cores.sentence(),
-        time.as_secs_f64(),
-        oha::VERSION,
-        measure::CONNECTIONS,
-        busy.0 * 100.0,
-        busy.1 * 100.0,
-        server * 100.0,
-        first_tables(rows, effort.fixed_rounds),
-        table::builds(varied),
-    )
-}
-
-/// Nothing if builds alone are measured.
-fn first_tables(rows: &[Row], fixed_rounds: usize) -> String {
-    if rows.is_empty() {
-        return String::new();
+impl CaseCosts {
+    fn new(case: &Case, headers: usize, rate: f64, showings: &[Showing]) -> CaseCosts {
+        let of = |showing: &Showing| {
+            let latency = |which: usize| {
+                let all = showing.latencies.iter().filter_map(|latency| latency.get(which).copied());
+                median(&all.collect::<Vec<f64>>())
+            };
+            let beside: &[&str] = match showing.contender {
+                Contender::Ours => &["native", "lua"],
+                Contender::Routed => &["native"],
+                Contender::Build(..) => &["ours"],
+                _ => &[],
+            };
+            let ratio = |other: &Showing| {
+                let pairs = showing.rounds.iter().zip(&other.rounds);
+                let ratios: Vec<f64> = pairs.map(|(one, other)| one.cpu / other.cpu).collect();
+                (other.contender.name().to_owned(), median(&ratios))
+            };
+            let others = showings.iter().filter(|other| beside.contains(&other.contender.name()));
+            let cpu = showing.all(|round| round.cpu);
+            let cost = Cost {
+                cpu_us: least(&cpu),
+                cpu_median_us: median(&cpu),
+                ratio_median: others.map(ratio).collect(),
+                per_second: median(&showing.all(|round| round.per_second)),
+                p50_us: latency(0),
+                p99_us: latency(1),
+            };
+            (showing.contender.name().to_owned(), cost)
+        };
+        let of = showings.iter().map(of).collect();
+        CaseCosts { what: case.what.to_owned(), headers, rate, of }
     }
-    format!(
-        "![What a request costs as a multiple of what it costs Envoy alone]({CHART})\n\n{}\n{}\
-         Throughput is the median of the rounds. Latency is what oha saw in {fixed_rounds} rounds at a \
-         fixed rate, half of what Envoy alone bears.\n\n{}",
-        table::costs(rows),
-        table::routed(rows),
-        table::speeds(rows),
-    )
+
+    /// One contender's processor time as a multiple of another's, least to least.
+    pub fn ratio(&self, of: &str, to: &str) -> Option<f64> {
+        Some(self.of.get(of)?.cpu_us / self.of.get(to)?.cpu_us)
+    }
 }

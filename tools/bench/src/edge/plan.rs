@@ -1,11 +1,30 @@
-//! Which Envoys are measured: one for each case, so that none holds the modules of another case, and
-//! others for builds of the filter.
+//! Which Envoys are measured, one for each case so that none holds the modules of another case, and who
+//! is asked in each.
 
-use testkit::{Error, Result};
+use std::path::PathBuf;
 
-use super::bench::{Contender, PLAIN};
-use super::cases::{self, BODIES, CASES, Case, FEW, HEADERS};
+use anyhow::{Result, ensure};
+use testkit::workspace;
+
+use super::requests::{CASES, Case, HEADERS};
 use crate::Options;
+
+/// What does the filter's job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contender {
+    /// Envoy alone.
+    Native,
+    /// A wasm filter that only makes the host calls.
+    Floor,
+    /// Envoy's Lua filter.
+    Lua,
+    /// Our filter.
+    Ours,
+    /// Our filter, left out by a route of what cannot be for it ([`testkit::routed`]).
+    Routed,
+    /// Another build of our filter: its name and its module.
+    Build(String, PathBuf),
+}
 
 /// One Envoy, and what is asked in it.
 #[derive(Clone, Debug)]
@@ -14,102 +33,77 @@ pub struct Setup {
     pub case: Case,
     /// The numbers of header fields, each measured for itself.
     pub headers: Vec<usize>,
-    /// Who listens, and is asked in turn.
+    /// The contenders that listen, and are asked in turn.
     pub contenders: Vec<Contender>,
 }
 
-/// All of them.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The filter beside the others.
-    pub cases: Vec<Setup>,
-    /// The filter beside other builds of itself.
-    pub builds: Vec<Setup>,
-    /// The filter and its builds where others' requests have bodies.
-    pub bodies: Vec<Setup>,
+impl Contender {
+    /// Those that are measured without being named.
+    pub const ALL: [Contender; 5] =
+        [Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours, Contender::Routed];
+
+    /// Its name on the command line and in the results.
+    pub fn name(&self) -> &str {
+        match self {
+            Contender::Native => "native",
+            Contender::Floor => "floor",
+            Contender::Lua => "lua",
+            Contender::Ours => "ours",
+            Contender::Routed => "routed",
+            Contender::Build(name, _) => name,
+        }
+    }
+
+    /// The module of our filter that it is, if it is one.
+    pub fn module(&self) -> Result<Option<PathBuf>> {
+        Ok(match self {
+            Contender::Native | Contender::Floor | Contender::Lua => None,
+            Contender::Ours | Contender::Routed => Some(workspace::filter_module()?),
+            Contender::Build(_, module) => Some(module.clone()),
+        })
+    }
+
+    /// Whether it is asked in a case. What the route saves shows another path, and what it costs
+    /// shows the shortest of the filter's answers.
+    fn takes_part(&self, case: &Case) -> bool {
+        *self != Contender::Routed || ["pass", "method"].contains(&case.name)
+    }
 }
 
-impl Plan {
-    /// What `options` name, or all.
-    ///
-    /// # Errors
-    /// If there is no such case or contender, or nothing is left to measure.
-    pub fn new(options: &Options) -> Result<Plan> {
-        check_cases(options)?;
-        let (mut varied, contenders): (Vec<_>, Vec<_>) =
-            contenders(options)?.into_iter().partition(Contender::is_build);
-        let setup = |case: &Case, contenders: &[Contender]| {
-            let mut contenders = contenders.to_vec();
-            contenders.retain(|contender| contender.takes_part(case));
-            let headers = HEADERS.into_iter().filter(|&headers| wanted(options, case, headers));
-            Setup { case: *case, headers: headers.collect(), contenders }
+/// What `options` name, or all.
+///
+/// # Errors
+/// If there is no such case or contender, or nothing is left to measure.
+pub fn setups(options: &Options) -> Result<Vec<Setup>> {
+    let builds = options.builds.iter().map(|(name, module)| Contender::Build(name.clone(), module.clone()));
+    let contenders: Vec<Contender> = Contender::ALL.into_iter().chain(builds).collect();
+    let known: Vec<&str> = contenders.iter().map(Contender::name).collect();
+    check("contender", &options.contenders, &known)?;
+    let with_headers = |case: &Case| HEADERS.map(|headers| format!("{}/{headers}", case.name));
+    let all: Vec<String> = CASES.iter().flat_map(with_headers).collect();
+    let names = CASES.iter().map(|case| case.name).chain(all.iter().map(String::as_str));
+    check("case", &options.cases, &names.collect::<Vec<_>>())?;
+
+    let is_named = |named: &[String], name: &str| named.is_empty() || named.iter().any(|it| it == name);
+    let setup = |case: &Case| {
+        let is_wanted = |headers: &usize| {
+            is_named(&options.cases, case.name)
+                || is_named(&options.cases, &format!("{}/{headers}", case.name))
         };
-        let is_some = |setup: &Setup| !setup.headers.is_empty() && !setup.contenders.is_empty();
-        let all = CASES.iter().map(|case| setup(case, &contenders));
-        let cases: Vec<Setup> = all.filter(is_some).collect();
-
-        let mut with_bodies = contenders;
-        with_bodies.retain(|of| matches!(of, Contender::Native | Contender::Ours));
-        with_bodies.extend(varied.iter().filter(|of| of.name() != PLAIN).cloned());
-        let all =
-            BODIES.iter().map(|case| Setup { headers: vec![FEW], ..setup(case, &with_bodies) });
-        let is_wanted = |setup: &Setup| wanted(options, &setup.case, FEW) && !options.quick;
-        let bodies: Vec<Setup> = all.filter(is_some).filter(is_wanted).collect();
-        if !varied.is_empty() {
-            varied.splice(..0, [Contender::Ours]);
-        }
-        let all = CASES.iter().map(|case| setup(case, &varied));
-        let builds: Vec<Setup> = all.filter(is_some).collect();
-        match cases.is_empty() && builds.is_empty() && bodies.is_empty() {
-            true => Err(Error::new("Nobody named takes part in a case that is named.")),
-            false => Ok(Plan { cases, builds, bodies }),
-        }
-    }
-}
-
-/// Those named, or all.
-fn contenders(options: &Options) -> Result<Vec<Contender>> {
-    let mut all = vec![
-        Contender::Native,
-        Contender::Floor,
-        Contender::Lua,
-        Contender::Ours,
-        Contender::Routed,
-    ];
-    let builds = options.builds.iter().map(|(name, _)| name.as_str());
-    all.extend([PLAIN].into_iter().chain(builds).map(|name| Contender::Build(name.to_owned())));
-    let named = &options.contenders;
-    let names: Vec<&str> = all.iter().map(Contender::name).collect();
-    if let Some(unknown) = named.iter().find(|name| !names.contains(&name.as_str())) {
-        let names = names.join(", ");
-        return Err(Error::new(format!("There is no contender {unknown}. There are {names}.")));
-    }
-    let wanted = |contender: &Contender| match named.is_empty() {
-        true => !(contender.is_build() && options.quick),
-        false => named.iter().any(|name| name == contender.name()),
+        let mut contenders = contenders.clone();
+        contenders.retain(|of| is_named(&options.contenders, of.name()) && of.takes_part(case));
+        Setup { case: *case, headers: HEADERS.into_iter().filter(is_wanted).collect(), contenders }
     };
-    Ok(all.into_iter().filter(wanted).collect())
+    let mut setups: Vec<Setup> = CASES.iter().map(setup).collect();
+    setups.retain(|setup| !setup.headers.is_empty() && !setup.contenders.is_empty());
+    ensure!(!setups.is_empty(), "no contender that is named takes part in a case that is named");
+    Ok(setups)
 }
 
-/// Whether a case, written `count` or `count/40`, is to be measured.
-fn wanted(options: &Options, case: &Case, headers: usize) -> bool {
-    let goes_by = |name: &String| cases::names(case, headers).contains(name);
-    options.cases.is_empty() || options.cases.iter().any(goes_by)
-}
-
-/// An error if a case is named that there is not.
-fn check_cases(options: &Options) -> Result<()> {
-    let all = HEADERS
-        .iter()
-        .flat_map(|&headers| CASES.iter().chain(&BODIES).map(move |case| (case, headers)));
-    let names: Vec<String> = all.flat_map(|(case, headers)| cases::names(case, headers)).collect();
-    match options.cases.iter().find(|name| !names.contains(name)) {
-        None => Ok(()),
-        Some(unknown) => {
-            let names = CASES.map(|case| case.name).join(", ");
-            Err(Error::new(format!("There is no case {unknown}. There are {names}.")))
-        }
-    }
+fn check(what: &str, named: &[String], known: &[&str]) -> Result<()> {
+    let unknown = named.iter().find(|name| !known.contains(&name.as_str()));
+    ensure!(unknown.is_none(), "there is no {what} {unknown:?}; there are {}", known.join(", "));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -117,13 +111,13 @@ mod tests {
     use super::*;
 
     /// As `method/5+40: native …`.
-    fn lines(setups: &[Setup]) -> Vec<String> {
+    fn lines(options: Options) -> Vec<String> {
         let line = |setup: &Setup| {
             let headers: Vec<String> = setup.headers.iter().map(usize::to_string).collect();
             let names: Vec<&str> = setup.contenders.iter().map(Contender::name).collect();
             format!("{}/{}: {}", setup.case.name, headers.join("+"), names.join(" "))
         };
-        setups.iter().map(line).collect()
+        setups(&options).unwrap().iter().map(line).collect()
     }
 
     fn named(names: &[&str]) -> Vec<String> {
@@ -131,47 +125,27 @@ mod tests {
     }
 
     #[test]
-    fn every_case_has_an_envoy_and_the_builds_have_others() {
-        let builds = vec![("old".to_owned(), "old.wasm".into())];
-        let plan = Plan::new(&Options { builds, ..Options::default() }).unwrap();
-        let all = lines(&plan.cases);
+    fn every_case_has_an_envoy_and_options_leave_less_of_it() {
+        let all = lines(Options::default());
         assert_eq!(all.len(), CASES.len());
         assert_eq!(all[0], "method/5+40: native floor lua ours routed");
         assert_eq!(all[3], "count/5+40: native floor lua ours");
-        assert_eq!(all[5], "pass/5+40: native floor lua ours routed");
-        let builds = lines(&plan.builds);
-        assert_eq!(builds.len(), CASES.len());
-        assert_eq!(builds[3], "count/5+40: ours plain old");
-    }
-
-    #[test]
-    fn options_leave_less_of_it() {
-        let quick = Options { quick: true, ..Options::default() };
-        assert!(Plan::new(&quick).unwrap().builds.is_empty());
-
         let cases = named(&["pass/40", "count8"]);
-        let plan = Plan::new(&Options { cases, ..Options::default() }).unwrap();
-        assert_eq!(
-            lines(&plan.cases),
-            ["count8/5+40: native floor lua ours", "pass/40: native floor lua ours routed"]
-        );
-        assert_eq!(lines(&plan.builds)[1], "pass/40: ours plain");
-
-        let contenders = named(&["plain"]);
-        let plan = Plan::new(&Options { contenders, ..Options::default() }).unwrap();
-        assert!(plan.cases.is_empty());
-        assert_eq!(lines(&plan.builds)[0], "method/5+40: ours plain");
+        let few = lines(Options { cases, ..Options::default() });
+        assert_eq!(few, ["count8/5+40: native floor lua ours", "pass/40: native floor lua ours routed"]);
+        let builds = vec![("old".to_owned(), "old.wasm".into())];
+        let contenders = named(&["ours", "old"]);
+        let old = lines(Options { builds, contenders, ..Options::default() });
+        assert_eq!(old[0], "method/5+40: ours old");
     }
 
     #[test]
     fn what_there_is_not_is_an_error() {
-        let options = |cases, contenders| Options { cases, contenders, ..Options::default() };
-        for options in [
-            options(named(&["counts"]), Vec::new()),
-            options(Vec::new(), named(&["lau"])),
-            options(named(&["count"]), named(&["routed"])),
-        ] {
-            assert!(Plan::new(&options).is_err(), "{options:?}");
+        for (cases, contenders) in
+            [(named(&["counts"]), vec![]), (vec![], named(&["lau"])), (named(&["count"]), named(&["routed"]))]
+        {
+            let options = Options { cases, contenders, ..Options::default() };
+            assert!(setups(&options).is_err(), "{options:?}");
         }
     }
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
 use testkit::envoy::{Envoy, Options};
-use testkit::{Error, Result, workspace};
+use testkit::workspace;
 
-/// What the report shows of the command line. V8 writes code while it runs: without the check,
+/// What the page shows of the command line. V8 writes code while it runs: without the check,
 /// valgrind would go on running what stood there before. Nothing is counted until
 /// [`Callgrind::count`], which makes the start and the warming up several times as fast.
 pub const ARGUMENTS: [&str; 3] =
@@ -21,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// The counters of a process under callgrind.
 #[derive(Debug)]
 pub struct Callgrind {
-    folder: PathBuf,
     pid: u32,
     /// How many times they were written.
     dumps: u32,
@@ -33,11 +33,7 @@ pub struct Callgrind {
 /// If it is not there: cargo cannot install it.
 pub fn version() -> Result<String> {
     let output = Command::new("valgrind").arg("--version").output();
-    let output = output.map_err(|error| {
-        Error::new(format!(
-            "Skipped, because valgrind does not run ({error}). Install it: `apt install valgrind`."
-        ))
-    })?;
+    let output = output.context("valgrind does not run; install it: `apt install valgrind`")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -45,8 +41,7 @@ pub fn version() -> Result<String> {
 pub fn options() -> Result<Options> {
     let folder = folder();
     let _ = fs::remove_dir_all(&folder); // It may not be there.
-    let made = fs::create_dir_all(&folder);
-    made.map_err(Error::while_doing(format!("make {}", folder.display())))?;
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let mut command: Vec<OsString> = vec!["valgrind".into()];
     command.extend(ARGUMENTS.map(OsString::from));
     command.push(joined("--callgrind-out-file=", folder.join("out")));
@@ -56,7 +51,7 @@ pub fn options() -> Result<Options> {
 
 /// For what valgrind writes. Pipes too: those of a process that was killed stay.
 fn folder() -> PathBuf {
-    workspace::target_dir().join("bench").join("callgrind")
+    workspace::target_dir().join("lab/callgrind")
 }
 
 fn pipes() -> OsString {
@@ -74,7 +69,7 @@ fn joined(option: &str, path: PathBuf) -> OsString {
 impl Callgrind {
     /// Begins to count in an Envoy that was started with [`options`].
     pub fn count(envoy: &Envoy) -> Result<Callgrind> {
-        let callgrind = Callgrind { folder: folder(), pid: envoy.pid(), dumps: 0 };
+        let callgrind = Callgrind { pid: envoy.pid(), dumps: 0 };
         callgrind.tell(&["instrumentation", "on"])?;
         Ok(callgrind)
     }
@@ -88,27 +83,22 @@ impl Callgrind {
     pub fn take(&mut self) -> Result<u64> {
         self.tell(&["dump"])?;
         self.dumps += 1;
-        let file = self.folder.join(format!("out.{}", self.dumps));
+        let file = folder().join(format!("out.{}", self.dumps));
         let text = fs::read_to_string(&file);
-        let text = text.map_err(Error::while_doing(format!("read {}", file.display())))?;
+        let text = text.with_context(|| format!("reading {}", file.display()))?;
         let _ = fs::remove_file(&file); // Some megabytes, which nobody reads again.
-        total(&text).ok_or_else(|| Error::new(format!("{} has no totals.", file.display())))
+        total(&text).with_context(|| format!("{} has no totals", file.display()))
     }
 
     /// Has callgrind do what its manual calls a monitor command. It is done when this returns.
     fn tell(&self, words: &[&str]) -> Result<()> {
         let mut vgdb = Command::new("vgdb");
         vgdb.arg(pipes()).arg(format!("--pid={}", self.pid)).args(words);
-        let output = vgdb.output().map_err(Error::while_doing("run vgdb"))?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(Error::new(format!(
-                "vgdb {} failed ({}): {}",
-                words.join(" "),
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            ))),
-        }
+        let output = vgdb.output().context("running vgdb")?;
+        let (words, status) = (words.join(" "), output.status);
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(status.success(), "vgdb {words} failed ({status}): {said}");
+        Ok(())
     }
 }
 

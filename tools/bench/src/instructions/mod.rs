@@ -1,34 +1,33 @@
 //! What `edge` measures in time, in instructions: a figure that repeats, whatever else the machine
-//! does.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`callgrind`] | Envoy under valgrind, and its counters |
-//! | [`table`] | what they showed |
+//! does. [`callgrind`] runs Envoy under valgrind and reads its counters.
 
 pub mod callgrind;
-pub mod table;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use anyhow::{Result, ensure};
+use serde::Serialize;
 use testkit::http::Connection;
-use testkit::{Error, Result};
 
 use self::callgrind::Callgrind;
-use self::table::Row;
-use crate::edge::bench::{Bench, Contender, Modules};
-use crate::edge::plan::{Plan, Setup};
+use crate::edge::plan::{Contender, Setup, setups};
+use crate::edge::requests::Case;
+use crate::edge::targets;
+use crate::edge::testbed::Testbed;
 use crate::machine::Cores;
 use crate::oha::Request;
-use crate::{Options, Section};
+use crate::statistics::least;
+use crate::{Findings, Options};
 
 /// How long an answer may take: the first ones wait for valgrind to translate Envoy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Modules in one Envoy. For the memory of a fifth valgrind has no addresses.
+const MODULES: usize = 4;
+
 /// How much is counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Effort {
     /// Requests with each number of headers to each contender before: V8 compiles anew what runs often.
     warm_up: usize,
@@ -38,152 +37,173 @@ struct Effort {
     counts: usize,
 }
 
-/// Modules in one Envoy. For the memory of a fifth valgrind has no addresses.
-const MODULES: usize = 4;
+/// What the page shows.
+#[derive(Clone, Debug, Serialize)]
+struct Figures {
+    valgrind: String,
+    arguments: String,
+    #[serde(flatten)]
+    effort: Effort,
+    /// By how much two counts of the same differ at most, as a part of the less.
+    spread: f64,
+    cases: Vec<CaseCounts>,
+}
+
+/// The instructions that a case with this number of header fields takes, and what it may take.
+#[derive(Clone, Debug, Serialize)]
+struct CaseCounts {
+    what: &'static str,
+    headers: usize,
+    /// Of each contender, by its name: the least of its counts, for what comes from elsewhere only adds.
+    of: BTreeMap<String, f64>,
+    most_of_native: f64,
+    most_of_lua: Option<f64>,
+}
 
 /// Runs it.
 ///
 /// # Errors
-/// If there is no valgrind, too many builds are named, or somebody gave another answer than the filter.
-pub fn run(options: &Options) -> Result<Section> {
+/// If there is no valgrind, too many builds are named, or a contender gave another answer than the filter.
+pub fn run(options: &Options) -> Result<Findings> {
     let valgrind = callgrind::version()?;
-    let plan = Plan::new(options)?;
-    if plan.builds.iter().any(|setup| setup.contenders.len() > MODULES) {
-        return Err(Error::new(format!(
-            "An Envoy under valgrind holds {MODULES} modules, and one is ours: name fewer builds."
-        )));
+    let setups = setups(options)?;
+    for setup in &setups {
+        let are_modules = |of: &&Contender| !matches!(of, Contender::Native | Contender::Lua | Contender::Routed);
+        let modules = setup.contenders.iter().filter(are_modules).count();
+        ensure!(modules <= MODULES, "an Envoy under valgrind holds {MODULES} modules: name fewer builds");
     }
-    let modules = Modules::all(options)?;
-    let cores = Cores::new()?;
-    let effort = effort(options);
-    let counted = |setups: &[Setup]| {
-        let all = setups.iter().map(|setup| counted(setup, &modules, &cores, effort));
-        let mut rows: Vec<Row> = all.collect::<Result<Vec<_>>>()?.concat();
-        rows.sort_by_key(|row| row.headers);
-        Ok(rows)
-    };
-    let (rows, varied): (Vec<Row>, Vec<Row>) = (counted(&plan.cases)?, counted(&plan.builds)?);
-    let bodies: Vec<Row> = counted(&plan.bodies)?;
-    Ok(Section {
-        text: text(&rows, &varied, &bodies, effort, &valgrind),
-        data: json!({
-            "warm_up": effort.warm_up,
-            "requests": effort.requests,
-            "rows": table::data(&rows),
-            "builds": table::data(&varied),
-            "bodies": table::data(&bodies),
-        }),
-        missed: rows.iter().flat_map(Row::missed).collect(),
-        ..Section::default()
-    })
+    let counts = options.rounds.unwrap_or(2).max(1);
+    let effort =
+        Effort { warm_up: options.pick(100, 4_000), requests: options.pick(50, 500), counts };
+    let (cores, mut cases, mut spread) = (Cores::new()?, Vec::new(), 0.0_f64);
+    for setup in &setups {
+        for (headers, counts) in counted(setup, &cores, effort)? {
+            for counts in counts.values() {
+                let most = counts.iter().copied().fold(f64::NAN, f64::max);
+                spread = spread.max(most / least(counts) - 1.0);
+            }
+            cases.push(CaseCounts::new(&setup.case, headers, &counts));
+        }
+    }
+    cases.sort_by_key(|case| case.headers);
+    let failures = cases.iter().flat_map(CaseCounts::missed).collect();
+    let arguments = callgrind::ARGUMENTS.join(" ");
+    Findings::new(Figures { valgrind, arguments, effort, spread, cases }, failures)
 }
 
-/// One Envoy, from its start on. It is gone when this returns.
-fn counted(setup: &Setup, modules: &Modules, cores: &Cores, effort: Effort) -> Result<Vec<Row>> {
+/// All counts of each contender, by its name, for each number of headers.
+type Counts = Vec<(usize, BTreeMap<String, Vec<f64>>)>;
+
+/// Counts in one Envoy, from its start on. It is gone when this returns.
+fn counted(setup: &Setup, cores: &Cores, effort: Effort) -> Result<Counts> {
     let Setup { case, headers, contenders } = setup;
-    // A body is many times the work.
-    let Effort { warm_up, requests, counts } = effort;
-    let effort = match case.body {
-        ..10_000 => effort,
-        _ => Effort { warm_up: warm_up / 20, requests: requests / 10, counts },
-    };
     eprintln!("   {}: starting Envoy …", case.what);
-    let bench = Bench::start(case, contenders, modules, callgrind::options()?, cores)?;
-    bench.check_answers()?;
+    let testbed = Testbed::start(case, contenders, callgrind::options()?, cores)?;
     // All of it before anything is counted: a request with many headers runs the code of one with few.
     eprintln!("   {}: warming up …", case.what);
     for &headers in headers {
         for contender in contenders {
-            Load::open(&bench, contender, &case.request(headers))?.ask(effort.warm_up)?;
+            Caller::new(&testbed, contender, &case.request(headers))?.ask(effort.warm_up)?;
         }
     }
-    let mut callgrind = Callgrind::count(&bench.envoy)?;
-    let mut rows = Vec::new();
+    let mut callgrind = Callgrind::count(&testbed.envoy)?;
+    let mut counted = Vec::new();
     for &headers in headers {
         eprintln!("   {}, {headers} headers …", case.what);
-        let request = case.request(headers);
-        let mut counts = BTreeMap::new();
+        let (request, mut all) = (case.request(headers), BTreeMap::new());
         for contender in contenders {
-            let mut load = Load::open(&bench, contender, &request)?;
-            counts.insert(contender.clone(), count(&mut callgrind, &mut load, effort)?);
+            let mut caller = Caller::new(&testbed, contender, &request)?;
+            // The connection is made, and valgrind has translated what will run.
+            caller.ask(effort.requests / 10)?;
+            callgrind.zero()?;
+            let mut count = || {
+                caller.ask(effort.requests)?;
+                Ok(callgrind.take()? as f64 / effort.requests as f64)
+            };
+            let counts: Result<Vec<f64>> = (0..effort.counts).map(|_| count()).collect();
+            all.insert(contender.name().to_owned(), counts?);
         }
-        rows.push(Row { case: *case, headers, counts });
+        counted.push((headers, all));
     }
-    Ok(rows)
+    Ok(counted)
 }
 
-fn effort(options: &Options) -> Effort {
-    let counts = options.rounds.unwrap_or(2).max(1);
-    match options.quick {
-        true => Effort { warm_up: 100, requests: 50, counts },
-        false => Effort { warm_up: 4_000, requests: 500, counts },
-    }
-}
-
-/// Instructions per request, several times in a row.
-fn count(callgrind: &mut Callgrind, load: &mut Load, effort: Effort) -> Result<Vec<f64>> {
-    // The connection is made, and valgrind has translated what will run.
-    load.ask(effort.requests / 10)?;
-    callgrind.zero()?;
-    let mut counts = Vec::new();
-    for _ in 0..effort.counts {
-        load.ask(effort.requests)?;
-        counts.push(callgrind.take()? as f64 / effort.requests as f64);
-    }
-    Ok(counts)
-}
-
-/// The same request again and again on one connection, and the status that must answer it.
-struct Load<'a> {
+/// A client that sends the same request again and again on one connection.
+struct Caller<'a> {
     connection: Connection,
     request: &'a Request,
+    /// What must answer it.
     status: u16,
     contender: &'a str,
 }
 
-// === impl Load ===
+// === impl Caller ===
 
-impl Load<'_> {
-    fn open<'a>(bench: &Bench, contender: &'a Contender, request: &'a Request) -> Result<Load<'a>> {
-        let mut connection = Connection::open(bench.address(contender)?)?;
+impl<'a> Caller<'a> {
+    fn new(testbed: &Testbed, contender: &'a Contender, request: &'a Request) -> Result<Self> {
+        let mut connection = Connection::open(testbed.address(contender)?)?;
         connection.set_timeout(PATIENCE)?;
-        Ok(Load { connection, request, status: bench.status(), contender: contender.name() })
+        Ok(Caller { connection, request, status: testbed.status(), contender: contender.name() })
     }
 
     /// One after the other. A callout that timed out, or a filter that is not there, is an error.
     fn ask(&mut self, times: usize) -> Result<()> {
-        let Request { method, target, headers, body } = self.request;
-        let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        let headers: Vec<(&str, &[u8])> = headers.collect();
+        let Request { method, target, .. } = self.request;
+        let headers = self.request.header_bytes();
         for _ in 0..times {
-            let status = self.connection.request_with_body(method, target, &headers, body)?.status;
-            if status != self.status {
-                let (name, expected) = (self.contender, self.status);
-                return Err(Error::new(format!(
-                    "{name}, {method} {target}: the answer is {status}, not {expected}."
-                )));
-            }
+            let status = self.connection.request(method, target, &headers)?.status;
+            let (name, expected) = (self.contender, self.status);
+            ensure!(status == expected, "{name} answers {method} {target} {status}, not {expected}");
         }
         Ok(())
     }
 }
 
-fn text(rows: &[Row], varied: &[Row], bodies: &[Row], effort: Effort, valgrind: &str) -> String {
-    let Effort { warm_up, requests, counts } = effort;
-    format!(
-        "Processor time says what a request costs on this machine while it is measured; these figures \
-         do not depend on what else the machine does. They are the instructions per request that the \
-         whole Envoy process executes in user space, all its threads and the code that V8 and LuaJIT \
-         compile included, as `valgrind {}` counts them ({valgrind}). The kernel is not included. \
-         Each case has an Envoy of its own with one worker; {warm_up} requests with each number of \
-         headers to each contender to warm up, then, of each in turn, {counts} counts of {requests} \
-         requests, one after the other on one connection, each answer's status checked. A figure is the \
-         least of its counts; no two counts of the same differ by more than {:.1} %.\n\n{}{}{}{}",
-        callgrind::ARGUMENTS.join(" "),
-        table::spread(&[rows, varied, bodies].concat()) * 100.0,
-        table::counts(rows),
-        table::routed(rows),
-        table::builds(varied),
-        table::bodies(bodies),
-    )
+// === impl CaseCounts ===
+
+impl CaseCounts {
+    fn new(case: &Case, headers: usize, counts: &BTreeMap<String, Vec<f64>>) -> CaseCounts {
+        CaseCounts {
+            what: case.what,
+            headers,
+            of: counts.iter().map(|(name, counts)| (name.clone(), least(counts))).collect(),
+            most_of_native: targets::of_native(case, headers),
+            most_of_lua: targets::of_lua(case),
+        }
+    }
+
+    /// The bounds it misses: a sentence each.
+    fn missed(&self) -> Vec<String> {
+        let bounds = [("native", Some(self.most_of_native)), ("lua", self.most_of_lua)];
+        let missed = |(name, most): (&str, Option<f64>)| {
+            let (ratio, most) = (self.of.get("ours")? / self.of.get(name)?, most?);
+            let CaseCounts { what, headers, .. } = self;
+            let sentence =
+                || format!("{what}, {headers} headers: instructions {ratio:.3} of {name}, not {most:.2}");
+            (ratio > most).then(sentence)
+        };
+        bounds.into_iter().filter_map(missed).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::requests::{CASES, FEW};
+
+    #[test]
+    fn the_least_count_is_judged_by_its_bounds() {
+        let missed = |case: usize, counts: &[(&str, [f64; 2])]| {
+            let counts = counts.iter().map(|(name, counts)| ((*name).to_owned(), counts.to_vec()));
+            CaseCounts::new(&CASES[case], FEW, &counts.collect()).missed()
+        };
+        let native = ("native", [101_000.0, 100_000.0]);
+        let all = |ours, lua| [native, ("lua", [lua; 2]), ("ours", [ours, ours + 9_000.0])];
+        assert!(missed(1, &all(135_000.0, 135_000.0)).is_empty());
+        let [sentence] = missed(1, &all(135_100.0, 200_000.0)).try_into().unwrap();
+        assert!(sentence.ends_with("5 headers: instructions 1.351 of native, not 1.35"), "{sentence}");
+        assert_eq!(missed(1, &all(140_000.0, 139_000.0)).len(), 2);
+        assert_eq!(missed(0, &all(130_000.0, 120_000.0)).len(), 0, "a 405 may cost more than Lua's");
+        assert!(missed(1, &[native]).is_empty(), "ours was not counted");
+    }
 }

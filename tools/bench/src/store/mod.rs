@@ -2,91 +2,222 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`rows`] | the data, made from a seed |
-//! | [`database`] | the data loaded, and SQLite alone on it |
-//! | [`queries`] | the calls |
-//! | [`service`] | the store, asked |
-//! | [`counts`] | how long each count takes |
-//! | [`measure`] | what the service adds, and how many counts it answers |
-//! | [`judge`] | how long they may |
-//! | [`table`], [`chart`] | what they showed |
+//! | [`sharings`] | the data, made from a seed |
+//! | [`table`] | the data loaded, the store on it, and SQLite alone |
+//! | [`calls`] | what is asked |
+//! | [`counts`] | how long each count takes, and what the store adds |
+//! | [`targets`] | how long they may |
+//! | [`chart`] | what they showed |
 
+pub mod calls;
 pub mod chart;
 pub mod counts;
-pub mod database;
-pub mod judge;
-pub mod measure;
-pub mod queries;
-pub mod rows;
-pub mod service;
+pub mod sharings;
 pub mod table;
+pub mod targets;
 
 use std::time::Duration;
 
-use testkit::{Error, Result};
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
 
-use self::database::Load;
-use self::measure::Effort;
-use self::service::Store;
-use crate::machine::Cores;
-use crate::oha::Oha;
-use crate::{Options, Section};
+use self::calls::{FILTERS, target};
+use self::counts::{Count, Effort, Overhead};
+use self::sharings::{Side, watched};
+use self::table::{LoadCost, Table};
+use self::targets::{TARGETS, Targets, pairs};
+use crate::machine::{self, Cores};
+use crate::oha::{Amount, Load, Oha, Request};
+use crate::statistics::{least, median};
+use crate::{Findings, Options};
 
 /// Rows of the tables, and their names for `--case`.
 const TABLES: [(&str, u64); 4] =
     [("10^4", 10_000), ("10^5", 100_000), ("10^6", 1_000_000), ("10^7", 10_000_000)];
 
-/// In `docs/`.
-const CHART: &str = "performance-store.svg";
+/// Connections that ask at once.
+const CONNECTIONS: usize = 8;
+
+/// What the page shows: counts of what projects share. What is shared to a project is measured and judged too.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    targets: Targets,
+    counts: Vec<CountTimes>,
+    /// Of the largest project in the largest table.
+    matches: Vec<CountSteps>,
+    growth: Option<Growth>,
+    overhead: Option<Overhead>,
+    many: Option<Many>,
+    loads: Vec<LoadCost>,
+}
+
+/// The least times of a count.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CountTimes {
+    /// The filters' name.
+    pub filter: String,
+    /// How many backups the project shares.
+    pub sharings: u64,
+    /// The rows of the table.
+    pub rows: u64,
+    /// In SQLite alone.
+    pub alone_us: f64,
+    /// Through the store.
+    pub service_us: f64,
+}
+
+/// What a count takes with its matches.
+#[derive(Clone, Debug, Serialize)]
+struct CountSteps {
+    filter: &'static str,
+    sharings: u64,
+    rows: u64,
+    matches: u64,
+    steps: u64,
+    alone_us: f64,
+}
+
+/// The same counts in the smallest and the largest table that has the project: the time in the largest as a
+/// multiple of that in the smallest.
+#[derive(Clone, Debug, Serialize)]
+struct Growth {
+    counts: usize,
+    same_steps: usize,
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+/// What one core answers if many ask for a small count at once.
+#[derive(Clone, Debug, Serialize)]
+struct Many {
+    connections: usize,
+    per_second: f64,
+    /// Processor time for each.
+    cpu_us: f64,
+    /// Of the store afterwards.
+    memory_mib: f64,
+}
 
 /// Runs it.
 ///
 /// # Errors
 /// If it could not be measured, or the store counts otherwise than SQLite.
-pub fn run(options: &Options) -> Result<Section> {
-    let effort = effort(options);
+pub fn run(options: &Options) -> Result<Findings> {
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
-    let mut stores = Vec::new();
-    for rows in tables(options)? {
-        eprintln!("   {rows} rows …");
-        stores.push(Store::new(rows)?);
-    }
-    eprintln!("   counts …");
-    let cells = counts::cells(&stores, effort)?;
-    // Of the largest table that has them.
-    let (mut overhead, mut many) = (None, None);
-    for store in &stores {
-        overhead = measure::overhead(store, &cells, effort)?.or(overhead);
-        many = measure::many(&store.table, &oha, &cores, effort)?.or(many);
-    }
-    let loads: Vec<Load> = stores.iter().map(|store| store.table.load).collect();
-    Ok(Section {
-        text: table::text(&loads, &cells, overhead.as_ref(), many.as_ref(), CHART),
-        data: table::data(&loads, &cells, overhead.as_ref(), many.as_ref()),
-        charts: vec![(CHART, chart::draw(&cells)?)],
-        missed: judge::missed(&cells, overhead.as_ref()),
-    })
-}
-
-/// Those named, or all.
-fn tables(options: &Options) -> Result<Vec<u64>> {
-    let named = &options.cases;
-    let known = |name: &&String| TABLES.iter().any(|(known, _)| known == name);
-    if let Some(unknown) = named.iter().find(|name| !known(name)) {
-        let names = TABLES.map(|(name, _)| name).join(", ");
-        return Err(Error::new(format!("There is no table {unknown}. There are {names}.")));
-    }
-    let wanted = |(at, (name, _)): &(usize, (&str, u64))| match named.is_empty() {
-        true => !options.quick || *at == 0,
-        false => named.iter().any(|it| it == name),
+    let tables: Vec<Table> = rows(options)?.into_iter().map(Table::new).collect::<Result<_>>()?;
+    let seconds = options.seconds.unwrap_or(options.pick(0.2, 4.0));
+    let rounds = options.rounds.unwrap_or(options.pick(1, 12));
+    let many = match tables.last() {
+        Some(table) => many(table, &oha, &cores, Duration::from_secs_f64(seconds))?,
+        None => None,
     };
-    Ok(TABLES.into_iter().enumerate().filter(wanted).map(|(_, (_, rows))| rows).collect())
+    findings(&tables, Effort { rounds, turn: Duration::from_secs_f64(seconds / 80.0) }, many)
 }
 
-fn effort(options: &Options) -> Effort {
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 12 });
-    let seconds = options.seconds.unwrap_or(if options.quick { 0.2 } else { 4.0 });
-    let turn = Duration::from_secs_f64(seconds / 80.0);
-    Effort { rounds, turn, many: Duration::from_secs_f64(seconds) }
+/// Counts, and judges.
+fn findings(tables: &[Table], effort: Effort, many: Option<Many>) -> Result<Findings> {
+    eprintln!("   counts …");
+    let counts = counts::counts(tables, effort)?;
+    let overhead = counts::overhead(&counts, effort)?;
+    let shared: Vec<&Count> = counts.iter().filter(|it| it.project.side == Side::From).collect();
+    let largest = shared.iter().map(|count| (count.rows(), count.project.size)).max();
+    let last = shared.iter().filter(|count| Some((count.rows(), count.project.size)) == largest);
+    let figures = Figures {
+        targets: TARGETS,
+        counts: shared.iter().map(|count| CountTimes::of(count)).collect(),
+        matches: last.map(|count| CountSteps::of(count)).collect(),
+        growth: Growth::of(&counts),
+        overhead,
+        many,
+        loads: tables.iter().map(|table| table.load).collect(),
+    };
+    let charts = vec![(chart::FILE, chart::draw(&figures.counts)?)];
+    let failures = targets::missed(&counts, overhead.as_ref());
+    Ok(Findings { charts, ..Findings::new(figures, failures)? })
+}
+
+/// Of the tables that are named, or of all.
+fn rows(options: &Options) -> Result<Vec<u64>> {
+    let named = &options.cases;
+    let unknown = named.iter().find(|name| !TABLES.iter().any(|(known, _)| known == name));
+    let names = TABLES.map(|(name, _)| name);
+    ensure!(unknown.is_none(), "there is no table {unknown:?}; there are {}", names.join(", "));
+    let wanted = |(name, _): &&(&str, u64)| named.is_empty() || named.iter().any(|it| it == name);
+    let wanted = TABLES.iter().take(if options.quick { 1 } else { TABLES.len() }).filter(wanted);
+    Ok(wanted.map(|(_, rows)| *rows).collect())
+}
+
+/// Many small counts at once, with the store on a core of its own.
+fn many(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Option<Many>> {
+    let project = watched(table.load.rows).find(|project| project.size == 1_000);
+    let filters = FILTERS.iter().find(|filters| filters.name == "volume_id");
+    let Some((project, filters)) = project.zip(filters) else {
+        return Ok(None);
+    };
+    let store = cores.measured(|| table.another_store())??;
+    let headers = vec![("accept", "application/json"), ("user-agent", "lab")];
+    let request = Request { method: "GET", target: target(project, *filters), headers };
+    let load = |time| Load::new(store.address(), &request, CONNECTIONS, Amount::Time(time));
+    oha.run(&load(time / 4))?.all(200)?;
+    let before = machine::cpu_time(store.pid())?;
+    let outcome = oha.run(&load(time))?;
+    let cpu_us = (machine::cpu_time(store.pid())? - before) / outcome.all(200)? as f64;
+    let memory_mib = machine::shared_memory(store.pid())? / f64::from(1 << 20);
+    let per_second = outcome.per_second();
+    Ok(Some(Many { connections: CONNECTIONS, per_second, cpu_us, memory_mib }))
+}
+
+// === impl CountTimes, CountSteps, Growth ===
+
+impl CountTimes {
+    fn of(count: &Count) -> CountTimes {
+        CountTimes {
+            filter: count.filters.name.to_owned(),
+            sharings: count.project.size,
+            rows: count.rows(),
+            alone_us: count.alone().least_us,
+            service_us: count.service().least_us,
+        }
+    }
+}
+
+impl CountSteps {
+    fn of(count: &Count) -> CountSteps {
+        let &Count { filters, project, matches, steps, .. } = count;
+        let (rows, alone_us) = (count.rows(), count.alone().least_us);
+        CountSteps { filter: filters.name, sharings: project.size, rows, matches, steps, alone_us }
+    }
+}
+
+impl Growth {
+    fn of(counts: &[Count]) -> Option<Growth> {
+        let pairs = pairs(counts);
+        let same_steps = pairs.iter().filter(|(few, many)| few.steps == many.steps).count();
+        let ratio = |(few, many): &(&Count, &Count)| many.alone().least_us / few.alone().least_us;
+        let ratios: Vec<f64> = pairs.iter().map(ratio).collect();
+        let most = ratios.iter().copied().reduce(f64::max)?;
+        let (least, median) = (least(&ratios), median(&ratios));
+        Some(Growth { counts: pairs.len(), same_steps, least, median, most })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the load: what is judged by steps, not by time, holds.
+    #[test]
+    fn steps_are_those_of_the_matches_among_any_number_of_rows() {
+        let tables = [1_000, 10_000].map(|rows| Table::new(rows).unwrap());
+        let effort = Effort { rounds: 1, turn: Duration::ZERO };
+        let counts = counts::counts(&tables, effort).unwrap();
+        let mut missed = targets::missed(&counts, None);
+        missed.retain(|sentence| sentence.contains("steps"));
+        assert_eq!(missed, Vec::<String>::new());
+        assert_eq!(pairs(&counts).len(), 16, "8 counts of each of 2 projects are in both");
+        let findings = findings(&tables, effort, None).unwrap();
+        assert!(findings.charts[0].1.contains("no filter, 1,000"));
+    }
 }

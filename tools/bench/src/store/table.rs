@@ -1,199 +1,161 @@
-//! What was measured, as tables.
+//! A table in a file, the count store that serves it, and SQLite alone on it.
 
-use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Instant;
 
-use super::counts::Cell;
-use super::database::Load;
-use super::judge;
-use super::measure::{CONNECTIONS, Many, Overhead, Times};
-use super::queries::FILTERS;
-use super::rows::{SIZES, Side, Watched};
+use anyhow::{Context, Result, ensure};
+use count_store::sql::Statement;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, StatementStatus, params_from_iter};
+use serde::Serialize;
+use testkit::count_store::{self as program, CountStore};
+use testkit::{Progress, workspace};
 
-/// The section.
-pub fn text(
-    loads: &[Load],
-    cells: &[Cell],
-    overhead: Option<&Overhead>,
-    many: Option<&Many>,
-    chart: &str,
-) -> String {
-    let mut text = format!(
-        "Time of a count in µs: the least, in SQLite alone (in the bench's process) and, behind it, \
-         through the service over one connection that stays open. All counts of all tables take \
-         turns, round after round, for the machine is not always as fast. The project shares as many \
-         backups as the second column says; all other rows are of other projects. What is shared \
-         *to* a project was measured too; see the JSON.\n\n\
-         ![Time of a count over the rows of the table]({chart})\n\n{}",
-        counts(cells)
-    );
-    text.push_str(&others(cells));
-    text.push_str(&matches(cells));
-    if let Some(overhead) = overhead {
-        text.push_str(&added(overhead));
-    }
-    if let Some(many) = many {
-        text.push_str(&format!(
-            "\n{CONNECTIONS} connections that ask for one volume of a project with 1000 sharings, and \
-             the service with one core: {:.0} answers per second, {:.1} µs of processor time for \
-             each, {:.1} MiB of memory.\n",
-            many.per_second,
-            many.cpu,
-            many.memory as f64 / f64::from(1 << 20),
-        ));
-    }
-    text.push_str(&sizes(loads));
-    text
+use super::calls;
+use super::sharings;
+
+/// A loaded table, and the store on it. Dropping it deletes the file.
+#[derive(Debug)]
+pub struct Table {
+    /// The store as a process.
+    pub store: CountStore,
+    /// How its load went.
+    pub load: LoadCost,
+    folder: PathBuf,
 }
 
-/// A line for each filter and size of project; a column for each table.
-fn counts(cells: &[Cell]) -> String {
-    let mut tables: Vec<u64> = cells.iter().map(|cell| cell.rows).collect();
-    tables.dedup();
-    let names: Vec<String> = tables.iter().map(|rows| format!("{rows} rows")).collect();
-    let mut text = format!(
-        "| filter | sharings | {} |\n|---|---:|{}\n",
-        names.join(" | "),
-        "---:|".repeat(tables.len())
-    );
-    for filters in FILTERS {
-        for size in SIZES {
-            let times = tables.iter().map(|&rows| {
-                let cell = cells.iter().find(|cell| {
-                    cell.rows == rows
-                        && cell.project == Watched { side: Side::From, size }
-                        && cell.filters.name == filters.name
-                });
-                cell.map_or("".to_owned(), |cell| {
-                    format!("**{:.1}** {:.0}", cell.alone.least, cell.service.least)
-                })
-            });
-            let times: Vec<String> = times.collect();
-            if times.iter().any(|time| !time.is_empty()) {
-                text.push_str(&format!("| {} | {size} | {} |\n", filters.name, times.join(" | ")));
-            }
-        }
+/// What a load took.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LoadCost {
+    /// The number of rows.
+    pub rows: u64,
+    seconds: f64,
+    csv_bytes: u64,
+    database_bytes: u64,
+}
+
+/// SQLite without the store, with the statement of a call.
+#[derive(Debug)]
+pub struct Alone {
+    connection: Connection,
+    statement: Statement,
+}
+
+/// A connection that asks the store one thing again and again.
+///
+/// It does no more than it must: what it takes is measured as the store's.
+#[derive(Debug)]
+pub struct Asking {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// Writes the rows, lets the store load them, and starts it.
+    pub fn new(rows: u64) -> Result<Table> {
+        eprintln!("   {rows} rows …");
+        let folder = workspace::target_dir().join(format!("lab/sharings-{rows}"));
+        let _ = fs::remove_dir_all(&folder); // Of a run that was killed.
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let (csv, file) = (folder.join("csv"), folder.join("db"));
+        let mut writer = BufWriter::new(File::create(&csv)?);
+        sharings::write(rows, &mut writer).context("writing the rows")?;
+        writer.flush()?;
+        workspace::count_store_binary()?;
+        let start = Instant::now();
+        program::load(&file, &csv, Progress::Quiet)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let [csv_bytes, database_bytes] = [fs::metadata(&csv)?.len(), fs::metadata(&file)?.len()];
+        fs::remove_file(&csv)?;
+        let load = LoadCost { rows, seconds, csv_bytes, database_bytes };
+        Ok(Table { store: serve(&folder)?, load, folder })
     }
-    text
-}
 
-/// Whether other projects' rows matter.
-fn others(cells: &[Cell]) -> String {
-    let pairs = judge::pairs(cells);
-    if pairs.is_empty() {
-        return String::new();
+    /// Another store on the same table.
+    pub fn another_store(&self) -> Result<CountStore> {
+        serve(&self.folder)
     }
-    let same = pairs.iter().filter(|(few, many)| few.steps == many.steps).count();
-    let mut ratios: Vec<f64> = pairs.iter().map(|(few, many)| judge::ratio(few, many)).collect();
-    ratios.sort_by(f64::total_cmp);
-    format!(
-        "\nOther projects' rows: {} counts were made in a small and in a large table. {same} of them \
-         take as many steps of SQLite's virtual machine in both. Their times in the largest are \
-         {:.2} to {:.2} of those in the smallest, {:.2} in the middle.\n",
-        pairs.len(),
-        ratios.first().copied().unwrap_or(f64::NAN),
-        ratios.last().copied().unwrap_or(f64::NAN),
-        crate::statistics::median(&ratios),
-    )
-}
 
-/// What an equality costs, in the largest table.
-fn matches(cells: &[Cell]) -> String {
-    let last = cells.iter().map(|cell| cell.rows).max().unwrap_or_default();
-    let size = cells.iter().map(|cell| cell.project.size).max().unwrap_or_default();
-    let mut text = format!(
-        "\nAn equality costs with its matches. The project that shares {size}, among {last} rows:\n\n\
-         | filter | matches | steps | steps for each | µs |\n|---|---:|---:|---:|---:|\n"
-    );
-    for cell in cells.iter().filter(|cell| {
-        cell.rows == last && cell.project.size == size && cell.project.side == Side::From
-    }) {
-        let each = f64::from(cell.steps) / cell.matches.max(1) as f64;
-        text.push_str(&format!(
-            "| {} | {} | {} | {each:.1} | {:.1} |\n",
-            cell.filters.name, cell.matches, cell.steps, cell.alone.least
-        ));
+    /// A connection of this process with the statement of a call.
+    pub fn alone(&self, target: &str) -> Result<Alone> {
+        // As count-store/src/sqlite opens it to read.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.folder.join("db"), flags)?;
+        connection.pragma_update(None, "cache_size", -16_384)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        Ok(Alone { connection, statement: calls::statement(target)? })
     }
-    text
 }
 
-fn added(overhead: &Overhead) -> String {
-    let Overhead { cell, alone, service, alone_cpu, service_cpu } = overhead;
-    let added = judge::added(overhead);
-    format!(
-        "\nWhat the service adds to a millisecond ({} of {}, among {} rows), in µs, SQLite alone and the \
-         service in turn:\n\n| | SQLite alone | the service | added | target |\n|---|---:|---:|---:|---|\n\
-         | least | {:.0} | {:.0} | **{:.1} %** | {} 30 % |\n| median | {:.0} | {:.0} | {:.1} % | |\n\
-         | processor time | {alone_cpu:.0} | {service_cpu:.0} | {:.1} % | |\n",
-        cell.filters.name,
-        cell.project.size,
-        cell.rows,
-        alone.least,
-        service.least,
-        added * 100.0,
-        if added <= judge::ADDED { "≤" } else { "missed: >" },
-        alone.median,
-        service.median,
-        (service.median / alone.median - 1.0) * 100.0,
-        (service_cpu / alone_cpu - 1.0) * 100.0,
-    )
+fn serve(folder: &std::path::Path) -> Result<CountStore> {
+    Ok(CountStore::start(&folder.join("db"), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?)
 }
 
-fn sizes(loads: &[Load]) -> String {
-    let mut text = "\nLoads of a CSV file into a new database:\n\n\
-        | rows | s | rows/s | bytes/row in the file | bytes/row in the database |\n\
-        |---:|---:|---:|---:|---:|\n"
-        .to_owned();
-    for Load { rows, csv, bytes, seconds } in loads {
-        let each = |bytes: u64| bytes as f64 / *rows as f64;
-        text.push_str(&format!(
-            "| {rows} | {seconds:.2} | {:.0} | {:.0} | {:.0} |\n",
-            *rows as f64 / seconds,
-            each(*csv),
-            each(*bytes),
-        ));
+impl Drop for Table {
+    fn drop(&mut self) {
+        // The store has it open, which deletes it all the same.
+        let _ = fs::remove_dir_all(&self.folder);
     }
-    text
 }
 
-/// All of it, for programs.
-pub fn data(
-    loads: &[Load],
-    cells: &[Cell],
-    overhead: Option<&Overhead>,
-    many: Option<&Many>,
-) -> Value {
-    let times = |times: &Times| json!({"least_us": times.least, "median_us": times.median});
-    let cell = |cell: &Cell| {
-        json!({
-            "rows": cell.rows,
-            "side": format!("{:?}", cell.project.side),
-            "sharings": cell.project.size,
-            "filter": cell.filters.name,
-            "matches": cell.matches,
-            "steps": cell.steps,
-            "alone": times(&cell.alone),
-            "service": times(&cell.service),
+// === impl Alone ===
+
+impl Alone {
+    /// The count, and the steps of SQLite's virtual machine that it takes.
+    pub fn count(&self) -> Result<(u64, u64)> {
+        let mut statement = self.connection.prepare(&self.statement.text)?;
+        let parameters = params_from_iter(&self.statement.parameters);
+        let count: i64 = statement.query_row(parameters, |row| row.get(0))?;
+        Ok((count.try_into()?, statement.get_status(StatementStatus::VmStep).try_into()?))
+    }
+
+    /// Runs `measure` with what counts once, in a statement that was compiled before.
+    pub fn with<T>(
+        &self,
+        measure: impl FnOnce(&mut dyn FnMut() -> Result<()>) -> Result<T>,
+    ) -> Result<T> {
+        let mut statement = self.connection.prepare(&self.statement.text)?;
+        measure(&mut || {
+            let parameters = params_from_iter(&self.statement.parameters);
+            statement.query_row(parameters, |row| row.get::<_, i64>(0))?;
+            Ok(())
         })
-    };
-    json!({
-        "loads": loads.iter().map(|load| json!({
-            "rows": load.rows,
-            "seconds": load.seconds,
-            "csv_bytes": load.csv,
-            "database_bytes": load.bytes,
-        })).collect::<Value>(),
-        "counts": cells.iter().map(cell).collect::<Value>(),
-        "overhead": overhead.map(|overhead| json!({
-            "count": cell(&overhead.cell),
-            "alone": times(&overhead.alone),
-            "service": times(&overhead.service),
-            "alone_cpu_us": overhead.alone_cpu,
-            "service_cpu_us": overhead.service_cpu,
-        })),
-        "many": many.map(|many| json!({
-            "per_second": many.per_second,
-            "cpu_us": many.cpu,
-            "memory_bytes": many.memory,
-        })),
-    })
+    }
+}
+
+// === impl Asking ===
+
+impl Asking {
+    /// Connects.
+    pub fn new(address: SocketAddr, target: &str) -> Result<Asking> {
+        let stream = TcpStream::connect(address).context("connecting to the store")?;
+        stream.set_nodelay(true)?;
+        let request =
+            format!("GET {target} HTTP/1.1\r\nhost: store\r\naccept: application/json\r\n\r\n");
+        Ok(Asking { stream, request: request.into_bytes(), answer: vec![0; 4096] })
+    }
+
+    /// Asks once, and returns the count.
+    pub fn ask(&mut self) -> Result<u64> {
+        self.stream.write_all(&self.request)?;
+        let mut length = 0;
+        // Every answer is an object, and no header has a brace.
+        while length == 0 || self.answer.get(length - 1) != Some(&b'}') {
+            let read = self.stream.read(self.answer.get_mut(length..).unwrap_or_default())?;
+            ensure!(read > 0, "the store closed the connection");
+            length += read;
+        }
+        let answer = std::str::from_utf8(self.answer.get(..length).unwrap_or_default())?;
+        let number = answer.strip_prefix("HTTP/1.1 200 OK\r\n").and_then(|answer| {
+            let (_, number) = answer.rsplit_once("\r\n\r\n{\"count\":")?;
+            number.strip_suffix('}')?.parse().ok()
+        });
+        number.with_context(|| format!("the store answered {answer:?}"))
+    }
 }

@@ -1,7 +1,7 @@
-//! The rows: made from their number alone, so that any of them can be told without the others.
+//! The data: sharings made from their number alone, so that any of them can be told without the others.
 //!
 //! Some projects are *watched*: they share, or are shared, a known number of backups, and are there
-//! in every table that is large enough. All other rows are of projects with a hundred rows each.
+//! in every table that is large enough. All other sharings are of projects with a hundred each.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ const HEADER: &str =
     "id,backup_id,from_project_id,to_project_id,name,status,volume_id,availability_zone";
 
 /// The columns' values.
-pub type Row = [String; 8];
+pub type Sharing = [String; 8];
 
 /// Which end of its sharings a project is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Watched {
     pub size: u64,
 }
 
-/// Those in a table of so many rows: at most a quarter of it.
+/// Those in a table of this number of rows: at most a quarter of it.
 pub fn watched(rows: u64) -> impl Iterator<Item = Watched> {
     let sizes = SIZES.into_iter().filter(move |size| size * 8 <= rows);
     sizes.flat_map(|size| [Side::From, Side::To].map(|side| Watched { side, size }))
@@ -45,14 +45,11 @@ pub fn watched(rows: u64) -> impl Iterator<Item = Watched> {
 /// If it cannot be written.
 pub fn write(rows: u64, to: &mut impl Write) -> io::Result<()> {
     writeln!(to, "{HEADER}")?;
-    for number in 0..rows {
-        writeln!(to, "{}", row(rows, number).join(","))?;
-    }
-    Ok(())
+    (0..rows).try_for_each(|number| writeln!(to, "{}", sharing(rows, number).join(",")))
 }
 
-/// The row of this number in a table of so many rows.
-fn row(rows: u64, number: u64) -> Row {
+/// The sharing of this number in a table of this number of rows.
+fn sharing(rows: u64, number: u64) -> Sharing {
     // As time brings them: the rows of a project are all over the table. The factor is a prime, so
     // each place is taken once.
     let place = (u128::from(number) * 2_654_435_761 + 12_345) % u128::from(rows);
@@ -60,12 +57,12 @@ fn row(rows: u64, number: u64) -> Row {
     let mut start = 0;
     for project in watched(rows) {
         if place < start + project.size {
-            return project.row(place, place - start);
+            return project.sharing(place, place - start);
         }
         start += project.size;
     }
     let (project, number) = ((place - start) / 100, (place - start) % 100);
-    sharing(place, number, Side::From, (2 << 40) | project, 100)
+    sharing_of(place, number, Side::From, (2 << 40) | project, 100)
 }
 
 impl Watched {
@@ -74,36 +71,28 @@ impl Watched {
         project(self.key())
     }
 
-    /// One of its rows, which says what to ask for.
-    pub fn sample(self) -> Row {
-        self.row(0, self.size / 2)
+    /// One of its sharings, which says what to ask for.
+    pub fn sample(self) -> Sharing {
+        self.sharing(0, self.size / 2)
     }
 
-    fn row(self, place: u64, number: u64) -> Row {
-        sharing(place, number, self.side, self.key(), self.size)
+    fn sharing(self, place: u64, number: u64) -> Sharing {
+        sharing_of(place, number, self.side, self.key(), self.size)
     }
 
     fn key(self) -> u64 {
-        let side = if self.side == Side::From { 0 } else { 1 };
-        (1 << 40) | (side << 32) | self.size
+        (1 << 40) | (u64::from(self.side == Side::To) << 32) | self.size
     }
 }
 
+const STATUSES: [&str; 10] = [
+    "creating", "available", "available", "available", "available", "available", "available", "error",
+    "deleting", "restoring",
+];
+
 /// The `number`th sharing of a project with `size`: three of each backup, thirty of each volume, one
 /// in a hundred with each number in its name, one in ten with a status, one in three in a zone.
-fn sharing(place: u64, number: u64, side: Side, key: u64, size: u64) -> Row {
-    const STATUSES: [&str; 10] = [
-        "creating",
-        "available",
-        "available",
-        "available",
-        "available",
-        "available",
-        "available",
-        "error",
-        "deleting",
-        "restoring",
-    ];
+fn sharing_of(place: u64, number: u64, side: Side, key: u64, size: u64) -> Sharing {
     let of_project = |number: u64| (key << 20) ^ number;
     let partner = hash(key, number) % (size / 10).clamp(5, 100);
     let partner = project((3 << 40) | (hash(key, partner) % 1_000_000));
@@ -140,7 +129,7 @@ fn uuid(kind: u64, key: u64) -> String {
     )
 }
 
-/// A step of SplitMix64.
+/// A step of SplitMix64. It is no generator's: the same sharing must come from its number again.
 fn hash(kind: u64, key: u64) -> u64 {
     let mut mixed = key.wrapping_add(kind.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -156,13 +145,13 @@ mod tests {
 
     #[test]
     fn a_table_has_the_rows_it_says() {
-        let rows: Vec<Row> = (0..10_000).map(|number| row(10_000, number)).collect();
-        let ids: HashSet<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+        let sharings: Vec<Sharing> = (0..10_000).map(|number| sharing(10_000, number)).collect();
+        let ids: HashSet<&str> = sharings.iter().map(|sharing| sharing[0].as_str()).collect();
         assert_eq!(ids.len(), 10_000);
         for watched in watched(10_000) {
             let column = if watched.side == Side::From { 2 } else { 3 };
             let project = watched.project();
-            let its = rows.iter().filter(|row| row[column] == project);
+            let its = sharings.iter().filter(|sharing| sharing[column] == project);
             assert_eq!(its.count() as u64, watched.size, "{watched:?}");
             assert_eq!(watched.sample()[column], project);
         }

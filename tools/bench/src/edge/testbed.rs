@@ -1,0 +1,141 @@
+//! What runs while a case is measured: an Envoy with a listener for each contender, and a second one
+//! that is store and backend to all of them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testkit::envoy::{self, Envoy};
+use testkit::http;
+
+use super::config::{self, Answer, Route};
+use super::floor;
+use super::plan::Contender;
+use super::requests::{Case, End, FEW, HEADERS};
+use crate::machine::Cores;
+use crate::oha::Request;
+
+/// Both Envoys, for one case.
+#[derive(Debug)]
+pub struct Testbed {
+    /// The one that is measured.
+    pub envoy: Envoy,
+    /// Store and backend.
+    pub server: Envoy,
+    case: Case,
+    /// What answers the case.
+    answer: Answer,
+    addresses: Vec<(Contender, SocketAddr)>,
+}
+
+impl Testbed {
+    /// Starts them, the one that is measured as `options` say.
+    ///
+    /// # Errors
+    /// If one does not start, or a contender answers a request of the case with another status, body or
+    /// headers than our filter; Envoy alone may add headers of its own to what it proxies.
+    pub fn start(
+        case: &Case,
+        contenders: &[Contender],
+        options: envoy::Options,
+        cores: &Cores,
+    ) -> Result<Testbed> {
+        let counted = Answer {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: r#"{"count":7}"#.to_owned(),
+        };
+        let server = cores.serving(|| Envoy::start(&config::server(counted)))??;
+        let address = server.listener_address("server")?;
+        let clusters = [("store", address), ("backend", address)];
+        // From an Envoy of its own: the others are configured with it.
+        let ours = listener(&Contender::Ours, case, &Answer::default())?;
+        let ours = Envoy::start(&config::bootstrap(vec![ours], &clusters))?;
+        let answer = ask(ours.listener_address("ours")?, &case.request(FEW))?;
+        drop(ours);
+        let listeners = contenders.iter().map(|of| listener(of, case, &answer));
+        let bootstrap = config::bootstrap(listeners.collect::<Result<_>>()?, &clusters);
+        let envoy = cores.measured(|| options.start(&bootstrap))??;
+        let address = |of: &Contender| Ok((of.clone(), envoy.listener_address(of.name())?));
+        let addresses = contenders.iter().map(address).collect::<Result<_>>()?;
+        let testbed = Testbed { envoy, server, case: *case, answer, addresses };
+        testbed.check_answers()?;
+        Ok(testbed)
+    }
+
+    /// Where a contender listens.
+    pub fn address(&self, of: &Contender) -> Result<SocketAddr> {
+        let found = self.addresses.iter().find(|(contender, _)| contender == of);
+        Ok(found.with_context(|| format!("there is no listener {}", of.name()))?.1)
+    }
+
+    /// The status that answers the case.
+    pub fn status(&self) -> u16 {
+        self.answer.status
+    }
+
+    /// How many requests a contender has answered.
+    pub fn answered(&self, of: &Contender) -> Result<u64> {
+        let name = format!("http.{}.downstream_rq_completed", of.name());
+        let text = self.envoy.admin_get(&format!("/stats?filter=^{name}$"))?;
+        let number = text.trim().rsplit_once(": ").and_then(|(_, number)| number.parse().ok());
+        number.with_context(|| format!("Envoy has no {name}, but {text:?}"))
+    }
+
+    fn check_answers(&self) -> Result<()> {
+        let Testbed { case, answer: expected, .. } = self;
+        for headers in HEADERS {
+            for (contender, address) in &self.addresses {
+                let answer = ask(*address, &case.request(headers))?;
+                let (name, case) = (contender.name(), case.name);
+                ensure!(
+                    answer == *expected,
+                    "{name} answers {case} with {headers} headers {answer:?}, not {expected:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a contender listens with.
+fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Value> {
+    let route = match (of, case.end) {
+        (Contender::Native, End::Rejected) => Route::Direct(answer.clone()),
+        (Contender::Native, End::Counted) => Route::Cluster("store"),
+        (Contender::Routed, _) => Route::Routed("backend"),
+        _ => Route::Cluster("backend"),
+    };
+    let filter = match of {
+        Contender::Native => None,
+        Contender::Floor => Some(config::wasm_filter(&floor::build(case, answer)?)),
+        Contender::Lua => Some(config::lua_filter()),
+        ours => ours.module()?.as_deref().map(config::wasm_filter),
+    };
+    Ok(config::listener(of.name(), filter.as_slice(), route))
+}
+
+/// What Envoy adds to every answer, or what differs from one to the next.
+const ENVOYS_OWN: [&str; 4] = ["content-length", "date", "server", "x-envoy-upstream-service-time"];
+
+fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
+    let response = http::request(address, request.method, &request.target, &request.header_bytes())?;
+    let headers = response.headers.iter().filter(|(name, _)| !ENVOYS_OWN.contains(&name.as_str()));
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let mut headers: Vec<(String, String)> =
+        headers.map(|(name, value)| (name.clone(), text(value))).collect();
+    headers.sort();
+    Ok(Answer { status: response.status, headers, body: response.text() })
+}
+
+/// The configuration of an Envoy with one listener, `only`, that answers 405 to all it is asked;
+/// with a module, the filter does it.
+pub fn one_listener(module: Option<&Path>) -> String {
+    let answer = Answer { status: 405, ..Answer::default() };
+    let filter = module.map(config::wasm_filter);
+    let listener = config::listener("only", filter.as_slice(), Route::Direct(answer));
+    // The filter wants a cluster of this name when it asks; here it never does.
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    config::bootstrap(vec![listener], &[("store", nobody)])
+}

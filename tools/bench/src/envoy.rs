@@ -1,0 +1,197 @@
+//! Envoy with and without the module: two workers beside one, the time until it is ready, and the
+//! memory of each worker.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use testkit::envoy::Envoy;
+use testkit::workspace;
+
+use crate::edge::plan::Contender;
+use crate::edge::requests::{CASES, Case, FEW};
+use crate::edge::rounds::{Round, one_round, warm_up};
+use crate::edge::testbed::{Testbed, one_listener};
+use crate::machine::{self, Cores};
+use crate::oha::{Amount, Load, Oha};
+use crate::statistics::{least, median};
+use crate::{Findings, Options};
+
+/// Enough that each of two workers gets about half of them.
+const CONNECTIONS: usize = 64;
+
+const CONTENDERS: [Contender; 2] = [Contender::Native, Contender::Ours];
+
+/// What the page shows.
+#[derive(Serialize)]
+struct Figures {
+    cores: u32,
+    connections: usize,
+    workers: Workers,
+    start: Start,
+    memory: Memory,
+}
+
+/// One worker and two: what a request costs, and how many there are in a second.
+#[derive(Serialize)]
+struct Workers {
+    rounds: usize,
+    seconds: f64,
+    cases: Vec<WorkerCosts>,
+}
+
+/// Processor time per request, the least of the rounds; requests per second, their median.
+#[derive(Serialize)]
+struct WorkerCosts {
+    what: &'static str,
+    workers: u32,
+    native_cpu_us: f64,
+    ours_cpu_us: f64,
+    native_per_second: f64,
+    ours_per_second: f64,
+}
+
+/// The time from the start of Envoy until its admin interface says that it is ready.
+#[derive(Serialize)]
+struct Start {
+    starts: usize,
+    without: StartTimes,
+    with: StartTimes,
+}
+
+#[derive(Serialize)]
+struct StartTimes {
+    least_ms: f64,
+    median_ms: f64,
+}
+
+/// What the module adds to Envoy's memory, and each worker to that.
+#[derive(Serialize)]
+struct Memory {
+    /// For each worker, before the look.
+    requests: u64,
+    /// Of which the median is taken.
+    repeats: usize,
+    workers: Vec<WorkerMemory>,
+}
+
+#[derive(Serialize)]
+struct WorkerMemory {
+    workers: u32,
+    without_mib: f64,
+    with_mib: f64,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// If it could not be measured.
+pub fn run(options: &Options) -> Result<Findings> {
+    // With two workers Envoy needs the cores that otherwise serve it.
+    let cores = Cores::shared()?;
+    let oha = Oha::install(&cores)?;
+    let module = workspace::filter_module()?;
+    let figures = Figures {
+        cores: cores.count(),
+        connections: CONNECTIONS,
+        workers: workers(&oha, &cores, options)?,
+        start: start(&module, options)?,
+        memory: memory(&oha, &cores, &module, options)?,
+    };
+    Findings::new(figures, Vec::new())
+}
+
+fn workers(oha: &Oha, cores: &Cores, options: &Options) -> Result<Workers> {
+    let rounds = options.rounds.unwrap_or(options.pick(1, 40));
+    let seconds = options.seconds.unwrap_or(options.pick(0.3, 0.4));
+    let mut cases = Vec::new();
+    for case in CASES.iter().filter(|case| ["method", "count"].contains(&case.name)) {
+        eprintln!("   workers: {} …", case.what);
+        cases.extend(costs_of(case, oha, cores, rounds, Duration::from_secs_f64(seconds))?);
+    }
+    Ok(Workers { rounds, seconds, cases })
+}
+
+/// One worker and two, with and without the module, in turn.
+fn costs_of(
+    case: &Case,
+    oha: &Oha,
+    cores: &Cores,
+    rounds: usize,
+    time: Duration,
+) -> Result<Vec<WorkerCosts>> {
+    let request = case.request(FEW);
+    let mut testbeds = Vec::new();
+    for workers in [1, 2] {
+        let options = Envoy::options().concurrency(workers);
+        let testbed = Testbed::start(case, &CONTENDERS, options, cores)?;
+        for _ in 0..workers {
+            warm_up(oha, &testbed, &request, &CONTENDERS)?;
+        }
+        testbeds.push((workers, testbed, CONTENDERS.map(|_| Vec::new())));
+    }
+    for _ in 0..rounds {
+        for (_, testbed, seen) in &mut testbeds {
+            for (contender, seen) in CONTENDERS.iter().zip(seen) {
+                let address = testbed.address(contender)?;
+                let load = Load::new(address, &request, CONNECTIONS, Amount::Time(time));
+                seen.push(one_round(oha, testbed, contender, &load)?);
+            }
+        }
+    }
+    let costs = |(workers, _, seen): (u32, Testbed, [Vec<Round>; 2])| {
+        let all = |figure: fn(&Round) -> f64| {
+            seen.each_ref().map(|rounds| rounds.iter().map(figure).collect::<Vec<f64>>())
+        };
+        let [native_cpu_us, ours_cpu_us] = all(|round| round.cpu).map(|all| least(&all));
+        let [native_per_second, ours_per_second] =
+            all(|round| round.per_second).map(|all| median(&all));
+        let what = case.what;
+        WorkerCosts { what, workers, native_cpu_us, ours_cpu_us, native_per_second, ours_per_second }
+    };
+    Ok(testbeds.into_iter().map(costs).collect())
+}
+
+fn start(module: &Path, options: &Options) -> Result<Start> {
+    eprintln!("   start …");
+    let starts = options.rounds.unwrap_or(options.pick(1, 15));
+    let configurations = [one_listener(None), one_listener(Some(module))];
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..starts {
+        for (configuration, times) in configurations.iter().zip(&mut times) {
+            let begin = Instant::now();
+            let envoy = Envoy::start(configuration)?;
+            times.push(begin.elapsed().as_secs_f64() * 1e3);
+            drop(envoy);
+        }
+    }
+    let [without, with] =
+        times.map(|times| StartTimes { least_ms: least(&times), median_ms: median(&times) });
+    Ok(Start { starts, without, with })
+}
+
+/// Starts Envoy with each number of workers, with and without the module, lets it answer, and looks.
+fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<Memory> {
+    let (repeats, requests) = options.pick((1, 2_000), (3, 50_000));
+    // A request that needs no store: all of it happens here.
+    let request = CASES.first().context("there is no case")?.request(FEW);
+    let mut rows = Vec::new();
+    for workers in [1, 2, 4] {
+        eprintln!("   memory: {workers} workers …");
+        let mut seen = [Vec::new(), Vec::new()];
+        for _ in 0..repeats {
+            for (module, seen) in [None, Some(module)].into_iter().zip(&mut seen) {
+                let options = Envoy::options().concurrency(workers);
+                let envoy = cores.measured(|| options.start(&one_listener(module)))??;
+                let amount = Amount::Requests(requests * u64::from(workers));
+                let address = envoy.listener_address("only")?;
+                oha.run(&Load::new(address, &request, CONNECTIONS, amount))?.all(405)?;
+                seen.push(machine::shared_memory(envoy.pid())? / f64::from(1 << 20));
+            }
+        }
+        let [without_mib, with_mib] = seen.map(|seen| median(&seen));
+        rows.push(WorkerMemory { workers, without_mib, with_mib });
+    }
+    Ok(Memory { requests, repeats, workers: rows })
+}
