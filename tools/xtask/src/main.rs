@@ -6,6 +6,9 @@ mod bench;
 mod demo;
 mod dist;
 mod fuzz;
+#[path = "../../lab/src/command_line.rs"]
+#[allow(dead_code, reason = "lab reads it; here it is only checked")]
+mod lab;
 #[path = "../../reliability/src/command_line.rs"]
 #[allow(dead_code, reason = "reliability reads it; here it is only checked")]
 mod reliability;
@@ -25,6 +28,7 @@ enum Task {
     Demo(demo::Options),
     Dist(dist::Options),
     Fuzz(fuzz::Options),
+    Lab(lab::CommandLine),
     Reliability(reliability::CommandLine),
 }
 
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Lab(_) => tools::run("lab"),
         Task::Reliability(_) => tools::run("reliability"),
     };
     code(done.map(|()| ExitCode::SUCCESS))

@@ -1,0 +1,20 @@
+//! The list of the experiments.
+
+use crate::{Experiment, vm};
+
+/// All of them, in the order of the pages.
+pub static EXPERIMENTS: &[Experiment] = &[Experiment { name: "vm", run: vm::run }];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_line::NAMES;
+
+    #[test]
+    fn the_command_line_knows_all_of_them() {
+        let names: Vec<_> = EXPERIMENTS.iter().map(|experiment| experiment.name).collect();
+        // Until the last one has moved here.
+        let moved: Vec<_> = NAMES.into_iter().filter(|name| names.contains(name)).collect();
+        assert_eq!(names, moved);
+    }
+}

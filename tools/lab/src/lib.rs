@@ -1,0 +1,70 @@
+//! Experiments that show what the filter bears and what it costs, and the pages that say so.
+//!
+//! An [`Experiment`] measures, and judges what it measured; both make its [`Findings`]. In full it keeps them in
+//! `tools/lab/results/`, from which templates in `tools/lab/pages/` make `docs/reliability.md` and
+//! `docs/performance.md`. No page says what was not measured: its figures and its verdicts come from the results.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`command_line`] | what may be asked |
+//! | [`experiments`] | the list of the experiments |
+//! | [`run`] | runs them, keeps what they found, says what failed |
+//! | [`pages`], [`chart`] | how results are shown |
+//! | [`machine`] | the processor, and what a process uses |
+//! | [`vm`] | a million requests in the wasm host |
+
+// A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
+#![allow(clippy::arithmetic_side_effects)]
+
+pub mod chart;
+pub mod command_line;
+pub mod experiments;
+pub mod machine;
+pub mod pages;
+pub mod run;
+pub mod vm;
+
+pub use command_line::Options;
+
+/// An experiment: what is done, and how it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// Its name on the command line, and that of its template and its results.
+    pub name: &'static str,
+    /// Runs it. An error means that it could not be run at all.
+    pub run: fn(&Options) -> anyhow::Result<Findings>,
+}
+
+/// What an experiment found.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// Every figure that its section shows. Times are milliseconds unless their names say otherwise.
+    pub figures: serde_json::Value,
+    /// Charts for `docs/`: file name and SVG.
+    pub charts: Vec<(&'static str, String)>,
+    /// What should not have been seen, missed targets among it: a sentence each. None: it passed.
+    pub failures: Vec<String>,
+}
+
+impl Findings {
+    /// Findings without a chart.
+    ///
+    /// # Errors
+    /// If the figures cannot be written as JSON.
+    pub fn new(figures: impl serde::Serialize, failures: Vec<String>) -> anyhow::Result<Self> {
+        Ok(Self { figures: serde_json::to_value(figures)?, charts: Vec::new(), failures })
+    }
+}
+
+impl Options {
+    /// One of two values: for the quick form, or for all others.
+    pub fn pick<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// Whether this is the whole experiment, whose results are kept.
+    pub fn are_full(&self) -> bool {
+        let Options { quick, rounds, seconds, cases, contenders, builds: _ } = self;
+        !quick && rounds.is_none() && seconds.is_none() && cases.is_empty() && contenders.is_empty()
+    }
+}

@@ -1,0 +1,169 @@
+//! The release module in the wasm host: a million requests of every kind, clients that hang up in
+//! mid-callout or in a pause, filters that are replaced. What leaks shows as linear memory, which never shrinks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use testkit::wasm::{End, Host, Module, Stream};
+use testkit::workspace;
+
+use crate::{Findings, Options};
+
+const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
+const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
+const STATUS_200: &[(&[u8], &[u8])] = &[(b":status", b"200"), (b"server", b"count-store")];
+
+/// Every so many requests, a new filter takes the old one's place.
+const REPLACED_EVERY: u64 = 10_000;
+
+#[derive(Serialize)]
+struct Figures {
+    requests: u64,
+    /// How often a request ended in each way.
+    ends: BTreeMap<&'static str, u64>,
+    replaced: u64,
+    warm_up: u64,
+    /// Linear memory in bytes, after so many requests and after all.
+    memory_after_warm_up: usize,
+    memory: usize,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// At the first trap, and at the first request that has no end, or two.
+pub fn run(options: &Options) -> Result<Findings> {
+    let requests = options.pick(20_000, 1_000_000);
+    let module = Module::load(&workspace::filter_module()?)?;
+    let (host, time) = (Host::start(&module, CONFIGURATION)?, Duration::ZERO);
+    let mut vm = Vm { host, time, ends: BTreeMap::new() };
+    let long = format!("{PATH}?name={}", "a".repeat(8_000));
+    let warm_up = requests / 10;
+    let mut memory_after_warm_up = 0;
+    for n in 0..requests {
+        vm.serve(n, request(n, &long))?;
+        if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
+            let old = vm.host.replace_filter(CONFIGURATION)?;
+            vm.host.delete_filter(old)?;
+        }
+        if n == warm_up {
+            memory_after_warm_up = vm.host.memory_bytes();
+        }
+    }
+    let (ends, memory) = (vm.ends, vm.host.memory_bytes());
+    let mut failures = Vec::new();
+    if memory != memory_after_warm_up {
+        let grown = memory - memory_after_warm_up;
+        failures.push(format!("the linear memory grew by {grown} bytes"));
+    }
+    let ended: u64 = ends.values().sum();
+    if ended != requests {
+        failures.push(format!("of {requests} requests {ended} came to an end"));
+    }
+    let replaced = requests / REPLACED_EVERY;
+    Findings::new(
+        Figures { requests, ends, replaced, warm_up, memory_after_warm_up, memory },
+        failures,
+    )
+}
+
+struct Vm {
+    host: Host,
+    /// What its clock shows.
+    time: Duration,
+    /// How often a request ended in each way.
+    ends: BTreeMap<&'static str, u64>,
+}
+
+/// A request: method, path, accept.
+type Request<'a> = (&'a str, &'a str, &'a str);
+
+/// Each kind in its turn; the long ones move the allocator.
+fn request(n: u64, long: &str) -> Request<'_> {
+    const FULL: &str = "/v2/p1/os-vendor-backup-sharing/count?share_to_me=no&name=%C3%A9&\
+                        from_project_id=p1&status=error";
+    match n % 10 {
+        0 => ("GET", "/v2/p1/backups", "*/*"),
+        1 => ("PUT", PATH, "*/*"),
+        2 => ("GET", PATH, "image/png, text/html;q=0.5"),
+        3 => ("GET", long, "*/*"),
+        4 | 5 => ("GET", FULL, "application/json"),
+        _ => ("GET", PATH, "*/*"),
+    }
+}
+
+impl Vm {
+    fn serve(&mut self, n: u64, (method, path, accept): Request) -> Result<()> {
+        let headers = [(":method", method), (":path", path), ("accept", accept)]
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let step = self.host.request(&headers)?;
+        let end = match step.end {
+            End::Continue => "passed",
+            End::Reply(_) => "refused",
+            End::Callout(_) => return self.ask(n, step.stream),
+            end => bail!("{method} {path} ended as {end:?}."),
+        };
+        self.count(end);
+        self.host.finish(step.stream)?;
+        Ok(())
+    }
+
+    fn ask(&mut self, n: u64, stream: Stream) -> Result<()> {
+        let (end, headers, body) = match n % 7 {
+            0 => ("counted after its client hung up", STATUS_200, r#"{"count":1}"#.into()),
+            2 => (
+                "three answers broke off, or two and then the client hung up",
+                &[][..],
+                String::new(),
+            ),
+            3 if n % 21 == 3 => ("too long an answer", STATUS_200, "[".repeat(70_000)),
+            3 => ("no count in the answer", STATUS_200, "[".repeat(50)),
+            _ => ("counted", STATUS_200, r#"{"count":2}"#.into()),
+        };
+        self.count(end);
+        if n.is_multiple_of(7) {
+            self.host.finish(stream)?;
+            let step = self.host.callout_response(stream, headers, body.as_bytes())?;
+            return match step.end {
+                End::Finished => Ok(()),
+                end => bail!("A client that has gone got {end:?}."),
+            };
+        }
+        let mut end = self.host.callout_response(stream, headers, body.as_bytes())?.end;
+        loop {
+            end = match end {
+                End::Reply(_) => {
+                    self.host.finish(stream)?;
+                    return Ok(());
+                }
+                // It broke off, and is asked again.
+                End::Callout(_) => {
+                    self.host.callout_response(stream, headers, body.as_bytes())?.end
+                }
+                // Some clients do not wait for the end of the pause.
+                End::Pause if n % 35 == 2 => {
+                    self.host.finish(stream)?;
+                    return self.pass_time().map(drop);
+                }
+                End::Pause => match self.pass_time()?.pop() {
+                    Some((_, end)) => end,
+                    None => bail!("A pause has no end."),
+                },
+                end => bail!("An answer ended as {end:?}."),
+            };
+        }
+    }
+
+    /// As long as a pause takes.
+    fn pass_time(&mut self) -> Result<Vec<(Stream, End)>> {
+        self.time += Duration::from_millis(10);
+        self.host.set_clock(self.time);
+        Ok(self.host.tick()?)
+    }
+
+    fn count(&mut self, end: &'static str) {
+        *self.ends.entry(end).or_default() += 1;
+    }
+}
