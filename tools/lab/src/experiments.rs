@@ -1,9 +1,15 @@
 //! The list of the experiments.
 
-use crate::{Experiment, vm};
+use crate::{Experiment, edge, envoy, instructions, store, vm};
 
 /// All of them, in the order of the pages.
-pub static EXPERIMENTS: &[Experiment] = &[Experiment { name: "vm", run: vm::run }];
+pub static EXPERIMENTS: &[Experiment] = &[
+    Experiment { name: "vm", run: vm::run },
+    Experiment { name: "edge", run: edge::run },
+    Experiment { name: "instructions", run: instructions::run },
+    Experiment { name: "envoy", run: envoy::run },
+    Experiment { name: "store", run: store::run },
+];
 
 #[cfg(test)]
 mod tests {

@@ -11,17 +11,29 @@
 //! | [`run`] | runs them, keeps what they found, says what failed |
 //! | [`pages`], [`chart`] | how results are shown |
 //! | [`machine`] | the processor, and what a process uses |
+//! | [`cores`], [`oha`], [`statistics`] | what runs on which core, load for figures, medians |
 //! | [`vm`] | a million requests in the wasm host |
+//! | [`edge`] | the filter beside Envoy alone and Envoy's Lua filter |
+//! | [`instructions`] | the same, in instructions instead of time |
+//! | [`envoy`] | workers, start-up time and memory, with and without the module |
+//! | [`store`] | the count store beside SQLite alone |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod chart;
 pub mod command_line;
+pub mod cores;
+pub mod edge;
+pub mod envoy;
 pub mod experiments;
+pub mod instructions;
 pub mod machine;
+pub mod oha;
 pub mod pages;
 pub mod run;
+pub mod statistics;
+pub mod store;
 pub mod vm;
 
 pub use command_line::Options;
@@ -64,7 +76,8 @@ impl Options {
 
     /// Whether this is the whole experiment, whose results are kept.
     pub fn are_full(&self) -> bool {
-        let Options { quick, rounds, seconds, cases, contenders, builds: _ } = self;
-        !quick && rounds.is_none() && seconds.is_none() && cases.is_empty() && contenders.is_empty()
+        let Options { quick, rounds, seconds, cases, contenders, builds } = self;
+        let are_named = !(cases.is_empty() && contenders.is_empty() && builds.is_empty());
+        !quick && rounds.is_none() && seconds.is_none() && !are_named
     }
 }

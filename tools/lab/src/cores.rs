@@ -1,8 +1,6 @@
-//! The machine: which cores programs run on, and what a process has used.
+//! Which cores programs run on.
 
 use anyhow::{Context, Result};
-use procfs::process::Process;
-use procfs::{Current, CpuInfo};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Which cores programs run on: what is measured on the first, all else on the others, so that neither
@@ -55,49 +53,9 @@ impl Cores {
     }
 }
 
-/// What the processor is called.
-pub fn processor() -> String {
-    let cpus = CpuInfo::current().ok();
-    cpus.and_then(|cpus| cpus.model_name(0).map(str::to_owned)).unwrap_or("unknown processor".to_owned())
-}
-
-/// The time that all threads of a process have run, in µs.
-pub fn cpu_time(pid: u32) -> Result<f64> {
-    let threads = process(pid)?.tasks().context("looking at a process's threads")?;
-    // A thread that has ended meanwhile has none.
-    let times = threads.flatten().filter_map(|thread| thread.schedstat().ok());
-    Ok(times.map(|time| time.sum_exec_runtime as f64 / 1e3).sum())
-}
-
-/// The memory of a process in MiB, what it shares with others divided among them (PSS).
-pub fn memory(pid: u32) -> Result<f64> {
-    let rollup = process(pid)?.smaps_rollup().context("looking at a process's memory")?;
-    let map = rollup.memory_map_rollup.iter().next();
-    let pss = map.and_then(|map| map.extension.map.get("Pss")).context("no Pss in smaps_rollup")?;
-    Ok(*pss as f64 / f64::from(1 << 20))
-}
-
-fn process(pid: u32) -> Result<Process> {
-    Process::new(pid.cast_signed()).with_context(|| format!("looking at process {pid}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn work_takes_time_and_memory_is_there() {
-        let pid = std::process::id();
-        let before = cpu_time(pid).unwrap();
-        let (begin, mut used) = (std::time::Instant::now(), 0.0);
-        while used <= 1_000.0 && begin.elapsed() < testkit::PATIENCE {
-            // A thread of another test that ends takes its time along.
-            used = cpu_time(pid).unwrap() - before;
-        }
-        assert!(used > 1_000.0, "{used} µs");
-        assert!(memory(pid).unwrap() > 0.1);
-        assert_ne!(processor(), "unknown processor");
-    }
 
     #[test]
     fn a_core_is_kept_for_what_is_measured() {

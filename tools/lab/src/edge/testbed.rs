@@ -13,7 +13,7 @@ use super::config::{self, Answer, Route};
 use super::floor;
 use super::plan::Contender;
 use super::requests::{Case, End, FEW, HEADERS};
-use crate::machine::Cores;
+use crate::cores::Cores;
 use crate::oha::Request;
 
 /// Both Envoys, for one case.
@@ -120,7 +120,8 @@ fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Value> {
 const ENVOYS_OWN: [&str; 4] = ["content-length", "date", "server", "x-envoy-upstream-service-time"];
 
 fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
-    let response = http::request(address, request.method, &request.target, &request.header_bytes())?;
+    let response =
+        http::request(address, request.method, &request.target, &request.header_bytes())?;
     let headers = response.headers.iter().filter(|(name, _)| !ENVOYS_OWN.contains(&name.as_str()));
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let mut headers: Vec<(String, String)> =

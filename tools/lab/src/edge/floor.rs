@@ -12,8 +12,12 @@ use super::requests::{Case, End};
 
 /// Writes the module for a case that ends in this answer, and returns the file.
 pub fn build(case: &Case, answer: &Answer) -> Result<PathBuf> {
-    let asked =
-        [(":method", "GET"), (":path", case.path()), (":authority", "store"), ("accept", "application/json")];
+    let asked = [
+        (":method", "GET"),
+        (":path", case.path()),
+        (":authority", "store"),
+        ("accept", "application/json"),
+    ];
     let headers: Vec<_> = answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let text = Environment::new().render_str(
         include_str!("floor.wat"),
@@ -46,6 +50,12 @@ fn bytes(bytes: &[u8]) -> Value {
 fn serialized(fields: &[(&str, &str)]) -> Vec<u8> {
     let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
     let sizes = fields.iter().flat_map(|(name, value)| [size(name.len()), size(value.len())]);
-    let texts = fields.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
-    [size(fields.len())].into_iter().chain(sizes).flatten().chain(texts.flatten().copied()).collect()
+    let texts =
+        fields.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
+    [size(fields.len())]
+        .into_iter()
+        .chain(sizes)
+        .flatten()
+        .chain(texts.flatten().copied())
+        .collect()
 }

@@ -16,7 +16,7 @@ const FILTER: &str = "backup-sharing-count";
 const PLUGIN: &str = r#"{"store": {"cluster": "store", "timeout": "1s"}}"#;
 
 /// An answer that Envoy gives by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.
     pub status: u16,

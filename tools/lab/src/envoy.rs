@@ -9,11 +9,12 @@ use serde::Serialize;
 use testkit::envoy::Envoy;
 use testkit::workspace;
 
+use crate::cores::Cores;
 use crate::edge::plan::Contender;
 use crate::edge::requests::{CASES, Case, FEW};
 use crate::edge::rounds::{Round, one_round, warm_up};
 use crate::edge::testbed::{Testbed, one_listener};
-use crate::machine::{self, Cores};
+use crate::machine;
 use crate::oha::{Amount, Load, Oha};
 use crate::statistics::{least, median};
 use crate::{Findings, Options};
@@ -148,7 +149,14 @@ fn costs_of(
         let [native_per_second, ours_per_second] =
             all(|round| round.per_second).map(|all| median(&all));
         let what = case.what;
-        WorkerCosts { what, workers, native_cpu_us, ours_cpu_us, native_per_second, ours_per_second }
+        WorkerCosts {
+            what,
+            workers,
+            native_cpu_us,
+            ours_cpu_us,
+            native_per_second,
+            ours_per_second,
+        }
     };
     Ok(testbeds.into_iter().map(costs).collect())
 }
@@ -187,7 +195,7 @@ fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<
                 let amount = Amount::Requests(requests * u64::from(workers));
                 let address = envoy.listener_address("only")?;
                 oha.run(&Load::new(address, &request, CONNECTIONS, amount))?.all(405)?;
-                seen.push(machine::shared_memory(envoy.pid())? / f64::from(1 << 20));
+                seen.push(machine::shared_mib(envoy.pid())?);
             }
         }
         let [without_mib, with_mib] = seen.map(|seen| median(&seen));

@@ -11,11 +11,11 @@ use serde::Serialize;
 use testkit::http::Connection;
 
 use self::callgrind::Callgrind;
+use crate::cores::Cores;
 use crate::edge::plan::{Contender, Setup, setups};
 use crate::edge::requests::Case;
 use crate::edge::targets;
 use crate::edge::testbed::Testbed;
-use crate::machine::Cores;
 use crate::oha::Request;
 use crate::statistics::least;
 use crate::{Findings, Options};
@@ -68,9 +68,13 @@ pub fn run(options: &Options) -> Result<Findings> {
     let valgrind = callgrind::version()?;
     let setups = setups(options)?;
     for setup in &setups {
-        let are_modules = |of: &&Contender| !matches!(of, Contender::Native | Contender::Lua | Contender::Routed);
+        let are_modules =
+            |of: &&Contender| !matches!(of, Contender::Native | Contender::Lua | Contender::Routed);
         let modules = setup.contenders.iter().filter(are_modules).count();
-        ensure!(modules <= MODULES, "an Envoy under valgrind holds {MODULES} modules: name fewer builds");
+        ensure!(
+            modules <= MODULES,
+            "an Envoy under valgrind holds {MODULES} modules: name fewer builds"
+        );
     }
     let counts = options.rounds.unwrap_or(2).max(1);
     let effort =
@@ -153,7 +157,10 @@ impl<'a> Caller<'a> {
         for _ in 0..times {
             let status = self.connection.request(method, target, &headers)?.status;
             let (name, expected) = (self.contender, self.status);
-            ensure!(status == expected, "{name} answers {method} {target} {status}, not {expected}");
+            ensure!(
+                status == expected,
+                "{name} answers {method} {target} {status}, not {expected}"
+            );
         }
         Ok(())
     }
@@ -178,8 +185,11 @@ impl CaseCounts {
         let missed = |(name, most): (&str, Option<f64>)| {
             let (ratio, most) = (self.of.get("ours")? / self.of.get(name)?, most?);
             let CaseCounts { what, headers, .. } = self;
-            let sentence =
-                || format!("{what}, {headers} headers: instructions {ratio:.3} of {name}, not {most:.2}");
+            let sentence = || {
+                format!(
+                    "{what}, {headers} headers: instructions {ratio:.3} of {name}, not {most:.2}"
+                )
+            };
             (ratio > most).then(sentence)
         };
         bounds.into_iter().filter_map(missed).collect()
@@ -201,9 +211,16 @@ mod tests {
         let all = |ours, lua| [native, ("lua", [lua; 2]), ("ours", [ours, ours + 9_000.0])];
         assert!(missed(1, &all(135_000.0, 135_000.0)).is_empty());
         let [sentence] = missed(1, &all(135_100.0, 200_000.0)).try_into().unwrap();
-        assert!(sentence.ends_with("5 headers: instructions 1.351 of native, not 1.35"), "{sentence}");
+        assert!(
+            sentence.ends_with("5 headers: instructions 1.351 of native, not 1.35"),
+            "{sentence}"
+        );
         assert_eq!(missed(1, &all(140_000.0, 139_000.0)).len(), 2);
-        assert_eq!(missed(0, &all(130_000.0, 120_000.0)).len(), 0, "a 405 may cost more than Lua's");
+        assert_eq!(
+            missed(0, &all(130_000.0, 120_000.0)).len(),
+            0,
+            "a 405 may cost more than Lua's"
+        );
         assert!(missed(1, &[native]).is_empty(), "ours was not counted");
     }
 }

@@ -75,7 +75,8 @@ impl Contender {
 /// # Errors
 /// If there is no such case or contender, or nothing is left to measure.
 pub fn setups(options: &Options) -> Result<Vec<Setup>> {
-    let builds = options.builds.iter().map(|(name, module)| Contender::Build(name.clone(), module.clone()));
+    let builds =
+        options.builds.iter().map(|(name, module)| Contender::Build(name.clone(), module.clone()));
     let contenders: Vec<Contender> = Contender::ALL.into_iter().chain(builds).collect();
     let known: Vec<&str> = contenders.iter().map(Contender::name).collect();
     check("contender", &options.contenders, &known)?;
@@ -84,7 +85,8 @@ pub fn setups(options: &Options) -> Result<Vec<Setup>> {
     let names = CASES.iter().map(|case| case.name).chain(all.iter().map(String::as_str));
     check("case", &options.cases, &names.collect::<Vec<_>>())?;
 
-    let is_named = |named: &[String], name: &str| named.is_empty() || named.iter().any(|it| it == name);
+    let is_named =
+        |named: &[String], name: &str| named.is_empty() || named.iter().any(|it| it == name);
     let setup = |case: &Case| {
         let is_wanted = |headers: &usize| {
             is_named(&options.cases, case.name)
@@ -132,7 +134,10 @@ mod tests {
         assert_eq!(all[3], "count/5+40: native floor lua ours");
         let cases = named(&["pass/40", "count8"]);
         let few = lines(Options { cases, ..Options::default() });
-        assert_eq!(few, ["count8/5+40: native floor lua ours", "pass/40: native floor lua ours routed"]);
+        assert_eq!(
+            few,
+            ["count8/5+40: native floor lua ours", "pass/40: native floor lua ours routed"]
+        );
         let builds = vec![("old".to_owned(), "old.wasm".into())];
         let contenders = named(&["ours", "old"]);
         let old = lines(Options { builds, contenders, ..Options::default() });
@@ -141,9 +146,11 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_an_error() {
-        for (cases, contenders) in
-            [(named(&["counts"]), vec![]), (vec![], named(&["lau"])), (named(&["count"]), named(&["routed"]))]
-        {
+        for (cases, contenders) in [
+            (named(&["counts"]), vec![]),
+            (vec![], named(&["lau"])),
+            (named(&["count"]), named(&["routed"])),
+        ] {
             let options = Options { cases, contenders, ..Options::default() };
             assert!(setups(&options).is_err(), "{options:?}");
         }

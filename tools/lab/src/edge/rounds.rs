@@ -63,7 +63,12 @@ impl Showing {
 }
 
 /// Lets every contender serve enough for its code to be compiled, and its connections made.
-pub fn warm_up(oha: &Oha, testbed: &Testbed, request: &Request, contenders: &[Contender]) -> Result<()> {
+pub fn warm_up(
+    oha: &Oha,
+    testbed: &Testbed,
+    request: &Request,
+    contenders: &[Contender],
+) -> Result<()> {
     for contender in contenders {
         let amount = Amount::Requests(WARM_UP);
         let load = Load::new(testbed.address(contender)?, request, CONNECTIONS, amount);
@@ -101,7 +106,8 @@ pub fn measure(
     for round in 0..effort.fixed_rounds {
         for showing in in_turn(&mut showings, round) {
             let address = testbed.address(&showing.contender)?;
-            let load = Load { rate: Some(rate), ..Load::new(address, request, CONNECTIONS, amount) };
+            let load =
+                Load { rate: Some(rate), ..Load::new(address, request, CONNECTIONS, amount) };
             let outcome = oha.run(&load)?;
             outcome.all(testbed.status())?;
             showing.latencies.push(outcome.p50_p99());

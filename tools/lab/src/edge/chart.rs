@@ -36,7 +36,9 @@ fn draw_on(area: &Area, cases: &[CaseCosts], bottom: i32) -> Drawn {
         bar(area, [(x, 40), (x + 12, 52)], color)?;
         words(area, name, (x + 18, 46), HPos::Left, 13, INK)?;
     }
-    for (x, name, color) in [(262, "the least of any wasm filter", FLOOR), (454, "Envoy alone", INK)] {
+    for (x, name, color) in
+        [(262, "the least of any wasm filter", FLOOR), (454, "Envoy alone", INK)]
+    {
         line(area, x, (38, 54), color, 2)?;
         words(area, name, (x + 7, 46), HPos::Left, 13, INK)?;
     }

@@ -57,7 +57,9 @@ pub fn missed(counts: &[Count], overhead: Option<&Overhead>) -> Vec<String> {
         let (few_us, many_us) = (few.alone().least_us, many.alone().least_us);
         if TARGETS.missed_by(few_us, many_us) {
             let (few, many) = (few.rows(), many.rows());
-            missed.push(format!("{name}: {few_us:.1} µs among {few} rows, {many_us:.1} µs among {many}"));
+            missed.push(format!(
+                "{name}: {few_us:.1} µs among {few} rows, {many_us:.1} µs among {many}"
+            ));
         }
     }
     let [nothing, each] = TARGETS.steps;

@@ -3,7 +3,7 @@
 
 #![cfg(test)]
 
-use bench::edge::config::{self, Route};
+use lab::edge::config::{self, Route};
 use testkit::cases::{Case, Cases};
 use testkit::envoy::Envoy;
 use testkit::http::{Connection, Response, encode_request};

@@ -1,25 +1,22 @@
-//! What the figures rest on, without the load: everybody who is measured does the same job.
+//! What the figures of `edge`, `instructions` and `envoy` rest on, without the load: all that are measured do
+//! the same job.
 
 #![cfg(test)]
 
 use std::collections::BTreeSet;
 
-use bench::edge::bench::{Bench, Contender, Modules};
-use bench::edge::cases::{CASES, HEADERS};
-use bench::machine::Cores;
+use lab::cores::Cores;
+use lab::edge::plan::Contender;
+use lab::edge::requests::{CASES, HEADERS};
+use lab::edge::testbed::Testbed;
 use testkit::envoy::Envoy;
 
 #[test]
 fn every_contender_gives_the_same_answers() {
-    // `Routed` in every case, also where it is not measured.
-    let all =
-        [Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours, Contender::Routed];
     let cores = Cores::new().unwrap();
-    let modules = Modules::ours().unwrap();
     let statuses = CASES.map(|case| {
-        let bench = Bench::start(&case, &all, &modules, Envoy::options(), &cores).unwrap();
-        bench.check_answers().unwrap();
-        bench.status()
+        // All of them compare their answers, `Routed` also in cases in which it is not measured.
+        Testbed::start(&case, &Contender::ALL, Envoy::options(), &cores).unwrap().status()
     });
     assert_eq!(statuses, [405, 406, 400, 200, 200, 200]);
 }
@@ -27,14 +24,12 @@ fn every_contender_gives_the_same_answers() {
 #[test]
 fn behind_the_route_the_filter_counts_and_to_another_path_it_is_not_there() {
     let cores = Cores::new().unwrap();
-    let modules = Modules::ours().unwrap();
     let entries = CASES.map(|case| {
         let options = Envoy::options().component_log_level("wasm:trace");
-        let bench = Bench::start(&case, &[Contender::Routed], &modules, options, &cores).unwrap();
-        bench.check_answers().unwrap();
-        let asked = |cluster| bench.envoy.stat(&format!("cluster.{cluster}.upstream_rq_total"));
+        let testbed = Testbed::start(&case, &[Contender::Routed], options, &cores).unwrap();
+        let asked = |cluster| testbed.envoy.stat(&format!("cluster.{cluster}.upstream_rq_total"));
         let asked = (asked("store").unwrap(), asked("backend").unwrap());
-        let log = bench.envoy.stop().unwrap();
+        let log = testbed.envoy.stop().unwrap();
         let entered = log.matches("[host->vm] proxy_on_request_headers(").count();
         (case.name, entered, asked)
     });

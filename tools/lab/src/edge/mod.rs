@@ -32,7 +32,8 @@ use self::plan::{Contender, setups};
 use self::requests::Case;
 use self::rounds::{Effort, Round, Showing, measure};
 use self::testbed::Testbed;
-use crate::machine::{self, Cores};
+use crate::cores::Cores;
+use crate::machine;
 use crate::oha::{self, Oha};
 use crate::statistics::{least, median};
 use crate::{Findings, Options};
@@ -101,10 +102,15 @@ pub fn run(options: &Options) -> Result<Findings> {
     for setup in setups {
         let testbed = Testbed::start(&setup.case, &setup.contenders, Envoy::options(), &cores)?;
         for headers in setup.headers {
-            eprintln!("   {}, {headers} headers, {} in turn …", setup.case.what, setup.contenders.len());
+            eprintln!(
+                "   {}, {headers} headers, {} in turn …",
+                setup.case.what,
+                setup.contenders.len()
+            );
             let request = setup.case.request(headers);
             let (showings, rate) = measure(&oha, &testbed, &request, &setup.contenders, effort)?;
-            let each = |part: fn(&Round) -> f64| showings.iter().map(move |it| median(&it.all(part)));
+            let each =
+                |part: fn(&Round) -> f64| showings.iter().map(move |it| median(&it.all(part)));
             busy.extend(each(|round| round.busy[0]).zip(each(|round| round.busy[1])));
             cases.push(CaseCosts::new(&setup.case, headers, rate, &showings));
         }
@@ -132,7 +138,8 @@ impl CaseCosts {
     fn new(case: &Case, headers: usize, rate: f64, showings: &[Showing]) -> CaseCosts {
         let of = |showing: &Showing| {
             let latency = |which: usize| {
-                let all = showing.latencies.iter().filter_map(|latency| latency.get(which).copied());
+                let all =
+                    showing.latencies.iter().filter_map(|latency| latency.get(which).copied());
                 median(&all.collect::<Vec<f64>>())
             };
             let beside: &[&str] = match showing.contender {

@@ -40,7 +40,7 @@ fn draw_on(area: &Area, counts: &[CountTimes]) -> Drawn {
         .map_err(owned)?;
     let mut mesh = chart.configure_mesh();
     mesh.light_line_style(TRANSPARENT).bold_line_style(FAINT).x_desc("rows of all projects");
-    mesh.x_label_formatter(&|rows| format!("10^{:.0}", rows.log10()));
+    mesh.x_label_formatter(&|rows: &f64| format!("10^{:.0}", rows.log10()));
     mesh.y_label_formatter(&|micros| format!("{micros}")).draw().map_err(owned)?;
     words(area, "Time of a count in SQLite, µs", (16, 22), HPos::Left, 16, INK)?;
     let mut any_missed = false;

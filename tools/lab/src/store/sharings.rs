@@ -86,8 +86,16 @@ impl Watched {
 }
 
 const STATUSES: [&str; 10] = [
-    "creating", "available", "available", "available", "available", "available", "available", "error",
-    "deleting", "restoring",
+    "creating",
+    "available",
+    "available",
+    "available",
+    "available",
+    "available",
+    "available",
+    "error",
+    "deleting",
+    "restoring",
 ];
 
 /// The `number`th sharing of a project with `size`: three of each backup, thirty of each volume, one

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use testkit::workspace;
 
-use crate::machine::Cores;
+use crate::cores::Cores;
 
 /// The release that is installed.
 pub const VERSION: &str = "1.16.0";
@@ -86,7 +86,12 @@ pub struct Oha {
 
 impl<'a> Load<'a> {
     /// As many requests per second as are answered.
-    pub fn new(address: SocketAddr, request: &'a Request, connections: usize, amount: Amount) -> Self {
+    pub fn new(
+        address: SocketAddr,
+        request: &'a Request,
+        connections: usize,
+        amount: Amount,
+    ) -> Self {
         Load { address, request, connections, amount, rate: None }
     }
 }
@@ -132,7 +137,8 @@ impl Oha {
         let root = workspace::target_dir().join("oha");
         let program = root.join("bin/oha");
         let says = Command::new(&program).arg("--version").output();
-        let is_there = says.is_ok_and(|says| says.stdout.ends_with(format!(" {VERSION}\n").as_bytes()));
+        let is_there =
+            says.is_ok_and(|says| says.stdout.ends_with(format!(" {VERSION}\n").as_bytes()));
         if !is_there {
             eprintln!("Installing oha {VERSION} into target/ (once, minutes) …");
             let mut install = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));

@@ -26,7 +26,8 @@ use self::counts::{Count, Effort, Overhead};
 use self::sharings::{Side, watched};
 use self::table::{LoadCost, Table};
 use self::targets::{TARGETS, Targets, pairs};
-use crate::machine::{self, Cores};
+use crate::cores::Cores;
+use crate::machine;
 use crate::oha::{Amount, Load, Oha, Request};
 use crate::statistics::{least, median};
 use crate::{Findings, Options};
@@ -164,7 +165,7 @@ fn many(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Optio
     let before = machine::cpu_time(store.pid())?;
     let outcome = oha.run(&load(time))?;
     let cpu_us = (machine::cpu_time(store.pid())? - before) / outcome.all(200)? as f64;
-    let memory_mib = machine::shared_memory(store.pid())? / f64::from(1 << 20);
+    let memory_mib = machine::shared_mib(store.pid())?;
     let per_second = outcome.per_second();
     Ok(Some(Many { connections: CONNECTIONS, per_second, cpu_us, memory_mib }))
 }
