@@ -72,3 +72,16 @@ fn line(area: &Area, x: i32, (top, bottom): (i32, i32), color: RGBColor, width: 
 fn bar(area: &Area, corners: [(i32, i32); 2], color: RGBColor) -> Drawn {
     area.draw(&Rectangle::new(corners, color.filled())).map_err(owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_shows_the_results_that_are_kept() {
+        let kept = crate::run::Results::read("edge").unwrap().figures["cases"].take();
+        let cases: Vec<CaseCosts> = serde_json::from_value(kept).unwrap();
+        let file = testkit::workspace::root().join("docs").join(FILE);
+        assert!(draw(&cases).unwrap() == std::fs::read_to_string(file).unwrap(), "run it anew");
+    }
+}
