@@ -11,6 +11,7 @@
 //! | [`run`] | runs them, keeps what they found, says what failed |
 //! | [`pages`], [`chart`] | how results are shown |
 //! | [`machine`] | the processor, and what a process uses |
+//! | [`load`] | requests in great number, each answer judged |
 //! | [`vm`] | a million requests in the wasm host |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
@@ -19,6 +20,7 @@
 pub mod chart;
 pub mod command_line;
 pub mod experiments;
+pub mod load;
 pub mod machine;
 pub mod pages;
 pub mod run;
@@ -67,4 +69,9 @@ impl Options {
         let Options { quick, rounds, seconds, cases, contenders, builds: _ } = self;
         !quick && rounds.is_none() && seconds.is_none() && cases.is_empty() && contenders.is_empty()
     }
+}
+
+/// In milliseconds, to the microsecond: how [`Findings::figures`] hold times.
+pub fn millis(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
