@@ -1,9 +1,17 @@
 //! The list of the experiments.
 
-use crate::{Experiment, vm};
+use crate::{Experiment, faults, fuzzing, overload, planted, soak, versions, vm};
 
 /// All of them, in the order of the pages.
-pub static EXPERIMENTS: &[Experiment] = &[Experiment { name: "vm", run: vm::run }];
+pub static EXPERIMENTS: &[Experiment] = &[
+    Experiment { name: "vm", run: vm::run },
+    Experiment { name: "fuzzing", run: fuzzing::run },
+    Experiment { name: "faults", run: faults::run },
+    Experiment { name: "overload", run: overload::run },
+    Experiment { name: "versions", run: versions::run },
+    Experiment { name: "soak", run: soak::run },
+    Experiment { name: "planted", run: planted::run },
+];
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@
 //! | [`machine`] | the processor, and what a process uses |
 //! | [`load`] | requests in great number, each answer judged |
 //! | [`vm`] | a million requests in the wasm host |
+//! | [`faults`] | what clients get while a store or Envoy is in trouble |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
@@ -20,10 +21,16 @@
 pub mod chart;
 pub mod command_line;
 pub mod experiments;
+pub mod faults;
+pub mod fuzzing;
 pub mod load;
 pub mod machine;
+pub mod overload;
 pub mod pages;
+pub mod planted;
 pub mod run;
+pub mod soak;
+pub mod versions;
 pub mod vm;
 
 pub use command_line::Options;
@@ -74,4 +81,9 @@ impl Options {
 /// In milliseconds, to the microsecond: how [`Findings::figures`] hold times.
 pub fn millis(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A free port of this machine, chosen by the kernel.
+pub fn anywhere() -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, 1], 0))
 }

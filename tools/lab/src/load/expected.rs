@@ -4,7 +4,12 @@
 //! Project `pN` has shared N backups, all with the next project. An answer given to the wrong
 //! client is seen, because a count belongs to a project and a filter.
 
-use testkit::store::{Behaviour, Request};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use testkit::store::{Behaviour, Request, ScriptedStore};
+use testkit::{Progress, count_store};
 
 /// `p0` to `p99`.
 pub const PROJECTS: usize = 100;
@@ -40,6 +45,17 @@ pub fn csv() -> String {
     csv
 }
 
+/// A database for the count store, made of them in this folder.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn database(folder: &Path) -> Result<PathBuf> {
+    let (rows, database) = (folder.join("sharings.csv"), folder.join("sharings.sqlite"));
+    fs::write(&rows, csv()).context("write the rows")?;
+    count_store::load(&database, &rows, Progress::Quiet)?;
+    Ok(database)
+}
+
 /// The count a store owes to a target, as the filter writes targets; `None` for what the load
 /// never asks.
 pub fn count(target: &str) -> Option<usize> {
@@ -73,6 +89,17 @@ pub fn count(target: &str) -> Option<usize> {
 /// Answers every count of the load truthfully, and 500 to what it never asks.
 pub fn store() -> Behaviour {
     Behaviour::by_request(answer)
+}
+
+/// A store that behaves like this and keeps no requests.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn scripted(behaviour: Behaviour) -> Result<ScriptedStore> {
+    let store = ScriptedStore::start()?;
+    store.forget_requests();
+    store.set(behaviour);
+    Ok(store)
 }
 
 /// One such answer, for behaviours that are truthful at times.

@@ -30,7 +30,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 pub use ask::{Asks, Kind, Mix};
-pub use tally::{Judged, Latencies, Quantiles, Tally};
+pub use tally::{HALF, Judged, Latencies, P99, Quantiles, SLOWEST, Tally};
 use worker::Shared;
 
 /// A thread of the load needs little, and there may be hundreds.

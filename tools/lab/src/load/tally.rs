@@ -53,13 +53,17 @@ pub struct Judged {
     crossed: u64,
 }
 
-/// Of [`Latencies`], in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Quantiles {
-    half: f64,
-    p99: f64,
-    slowest: f64,
-}
+/// A share of all, and what a page calls it.
+pub type Share = (&'static str, f64);
+/// Half of all took no longer.
+pub const HALF: Share = ("half", 0.5);
+/// 99 of 100 took no longer.
+pub const P99: Share = ("p99", 0.99);
+/// None took longer.
+pub const SLOWEST: Share = ("slowest", 1.0);
+
+/// What these shares of all did not exceed, in milliseconds.
+pub type Quantiles = BTreeMap<&'static str, f64>;
 
 impl Tally {
     /// How many requests of a kind were sent.
@@ -188,9 +192,8 @@ impl Latencies {
     }
 
     /// For the pages.
-    pub fn quantiles(&self) -> Quantiles {
-        let at = |share| millis(self.quantile(share));
-        Quantiles { half: at(0.5), p99: at(0.99), slowest: at(1.0) }
+    pub fn quantiles<const N: usize>(&self, shares: [Share; N]) -> Quantiles {
+        shares.into_iter().map(|(name, share)| (name, millis(self.quantile(share)))).collect()
     }
 }
 
@@ -209,8 +212,9 @@ mod tests {
         all.merge(&half);
         all.record(Duration::from_secs(100_000));
         assert_eq!(all.number(), 1001);
-        let Quantiles { half, p99, slowest } = all.quantiles();
-        for (seen, millis) in [(half, 501.0), (p99, 991.0), (slowest, 1e8)] {
+        let quantiles = all.quantiles([HALF, P99, SLOWEST]);
+        for (name, millis) in [("half", 501.0), ("p99", 991.0), ("slowest", 1e8)] {
+            let seen = quantiles[name];
             assert!(seen >= millis && seen <= millis * 1.01, "{seen} for {millis}");
         }
     }

@@ -2,16 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use testkit::count_store::{self, CountStore};
-use testkit::store::{Behaviour, Request, ScriptedStore};
+use testkit::count_store::CountStore;
+use testkit::store::{Behaviour, Request};
 
 use super::*;
 
 /// Counts only, or passes only: the scripted store stands in for Envoy and knows no rejections.
 fn tally(mix: Mix, behaviour: Behaviour) -> Tally {
-    let store = ScriptedStore::start().unwrap();
-    store.forget_requests();
-    store.set(behaviour);
+    let store = expected::scripted(behaviour).unwrap();
     let load = Load { connections: 4, mix, requests: Some(1000), ..Load::new(store.address()) };
     load.start().unwrap().wait()
 }
@@ -147,10 +145,8 @@ fn refused_connections_are_no_requests() {
 #[test]
 fn the_real_store_owes_the_same_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let (rows, database) = (folder.path().join("rows.csv"), folder.path().join("db.sqlite"));
-    std::fs::write(&rows, expected::csv()).unwrap();
-    count_store::load(&database, &rows, testkit::Progress::Quiet).unwrap();
-    let store = CountStore::start(&database, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let database = expected::database(folder.path()).unwrap();
+    let store = CountStore::start(&database, crate::anywhere()).unwrap();
     let load =
         Load { connections: 4, mix: COUNTS, requests: Some(1000), ..Load::new(store.address()) };
     let tally = load.start().unwrap().wait();
