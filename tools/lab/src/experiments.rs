@@ -1,10 +1,19 @@
 //! The list of the experiments.
 
-use crate::{Experiment, edge, envoy, instructions, store, vm};
+use crate::{
+    Experiment, edge, envoy, faults, fuzzing, instructions, overload, planted, soak, store,
+    versions, vm,
+};
 
 /// All of them, in the order of the pages.
 pub static EXPERIMENTS: &[Experiment] = &[
     Experiment { name: "vm", run: vm::run },
+    Experiment { name: "fuzzing", run: fuzzing::run },
+    Experiment { name: "faults", run: faults::run },
+    Experiment { name: "overload", run: overload::run },
+    Experiment { name: "versions", run: versions::run },
+    Experiment { name: "soak", run: soak::run },
+    Experiment { name: "planted", run: planted::run },
     Experiment { name: "edge", run: edge::run },
     Experiment { name: "instructions", run: instructions::run },
     Experiment { name: "envoy", run: envoy::run },

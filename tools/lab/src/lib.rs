@@ -12,7 +12,9 @@
 //! | [`pages`], [`chart`] | how results are shown |
 //! | [`machine`] | the processor, and what a process uses |
 //! | [`cores`], [`oha`], [`statistics`] | what runs on which core, load for figures, medians |
+//! | [`load`] | requests in great number, each answer judged |
 //! | [`vm`] | a million requests in the wasm host |
+//! | [`faults`] | what clients get while a store or Envoy is in trouble |
 //! | [`edge`] | the filter beside Envoy alone and Envoy's Lua filter |
 //! | [`instructions`] | the same, in instructions instead of time |
 //! | [`envoy`] | workers, start-up time and memory, with and without the module |
@@ -27,13 +29,20 @@ pub mod cores;
 pub mod edge;
 pub mod envoy;
 pub mod experiments;
+pub mod faults;
+pub mod fuzzing;
 pub mod instructions;
+pub mod load;
 pub mod machine;
 pub mod oha;
+pub mod overload;
 pub mod pages;
+pub mod planted;
 pub mod run;
+pub mod soak;
 pub mod statistics;
 pub mod store;
+pub mod versions;
 pub mod vm;
 
 pub use command_line::Options;
@@ -80,4 +89,14 @@ impl Options {
         let are_named = !(cases.is_empty() && contenders.is_empty() && builds.is_empty());
         !quick && rounds.is_none() && seconds.is_none() && !are_named
     }
+}
+
+/// In milliseconds, to the microsecond: how [`Findings::figures`] hold times.
+pub fn millis(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A free port of this machine, chosen by the kernel.
+pub fn anywhere() -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, 1], 0))
 }
