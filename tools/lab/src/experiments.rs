@@ -1,11 +1,12 @@
 //! The list of the experiments.
 
-use crate::{Experiment, faults, fuzzing, overload, planted, soak, versions, vm};
+use crate::{Experiment, clients, faults, fuzzing, overload, planted, soak, versions, vm};
 
 /// All of them, in the order of the pages.
 pub static EXPERIMENTS: &[Experiment] = &[
     Experiment { name: "vm", run: vm::run },
     Experiment { name: "fuzzing", run: fuzzing::run },
+    Experiment { name: "clients", run: clients::run },
     Experiment { name: "faults", run: faults::run },
     Experiment { name: "overload", run: overload::run },
     Experiment { name: "versions", run: versions::run },

@@ -19,6 +19,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod chart;
+pub mod clients;
 pub mod command_line;
 pub mod experiments;
 pub mod faults;
