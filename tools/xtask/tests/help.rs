@@ -14,9 +14,7 @@ fn task(arguments: &[&str]) -> Output {
 
 #[test]
 fn help_builds_nothing() {
-    for (name, words) in
-        [("bench", "edge, instructions"), ("lab", "vm, fuzzing"), ("reliability", "vm, fuzz")]
-    {
+    for (name, words) in [("bench", "edge, instructions"), ("lab", "vm, fuzzing")] {
         let output = task(&[name, "--help"]);
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains(words), "{said}");
@@ -25,7 +23,7 @@ fn help_builds_nothing() {
 
 #[test]
 fn a_wrong_name_is_refused_before_anything_is_built() {
-    for name in ["bench", "lab", "reliability"] {
+    for name in ["bench", "lab"] {
         let output = task(&[name, "nothing"]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("possible values"), "{said}");
