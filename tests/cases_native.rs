@@ -5,9 +5,9 @@
 
 use std::time::SystemTime;
 
-use backup_sharing_count::call::Header;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Header;
 use backup_sharing_count::store::{NotSent, Outcome, reads_headers};
 use backup_sharing_count::waiting::Waiting;
 use testkit::cases::{Case, Cases, Expected, Unsent};

@@ -7,8 +7,8 @@
 
 mod common;
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::request::Validator;
 use common::{PATH, uuid};
 use count_store::{sql, sqlite};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
@@ -77,11 +77,11 @@ fn database(size: Size) -> Connection {
 
 /// What a call counts, and in how many steps.
 fn cost(database: &Connection, query: &str) -> (u32, i32) {
-    let call = Call::new(FilterRules::default()).unwrap();
+    let validator = Validator::new(FilterRules::default()).unwrap();
     let path = format!("{PATH}?{query}");
-    let target = call.locate(path.as_bytes()).unwrap();
+    let target = validator.locate(path.as_bytes()).unwrap();
     let statement =
-        sql::count(&call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap());
+        sql::count(&validator.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap());
     let mut prepared = database.prepare(&statement.text).unwrap();
     let parameters = params_from_iter(&statement.parameters);
     let count = prepared.query_row(parameters, |row| row.get(0)).unwrap();

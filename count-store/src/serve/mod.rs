@@ -15,8 +15,8 @@ mod tokens;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::request::Validator;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task;
@@ -37,7 +37,8 @@ pub fn run(arguments: cli::Serve) -> Result<()> {
     let tokens = Tokens::gather(&arguments)?;
     sqlite::check(&arguments.database)?;
     let service = http::Service {
-        call: Call::new(FilterRules::default()).map_err(Error::while_doing("prepare the route"))?,
+        validator: Validator::new(FilterRules::default())
+            .map_err(Error::while_doing("prepare the route"))?,
         tokens,
         counts: Counts::new(arguments.database)?,
     };

@@ -9,9 +9,8 @@
 mod common;
 mod proof;
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Validator;
 use common::{Folder, Server, count_in, said};
 use count_store::{sql, sqlite};
 use proof::{Row, Store, prove};
@@ -20,7 +19,7 @@ use testkit::http;
 
 /// The library, and a database that a test filled by hand.
 struct Library {
-    call: Call,
+    validator: Validator,
     database: Connection,
 }
 
@@ -36,9 +35,9 @@ impl Store for Library {
     }
 
     fn count(&mut self, path_and_query: &str) -> u64 {
-        let target = self.call.locate(path_and_query.as_bytes()).unwrap();
-        let request = self.call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter());
-        let request = request.map_err(|fault| Reply::from(fault).body).unwrap();
+        let target = self.validator.locate(path_and_query.as_bytes()).unwrap();
+        let request = self.validator.check(target, [(&b":method"[..], &b"GET"[..])].into_iter());
+        let request = request.map_err(|fault| fault.body).unwrap();
         let sql::Statement { text, parameters } = sql::count(&request);
         let mut statement = self.database.prepare_cached(&text).unwrap();
         let count: i64 =
@@ -91,9 +90,9 @@ fn values(row: &Row) -> [&str; 8] {
 
 #[test]
 fn the_library_counts_as_documented() {
-    let call = Call::new(FilterRules::default()).unwrap();
+    let validator = Validator::new(FilterRules::default()).unwrap();
     let database = Connection::open_in_memory().unwrap();
-    prove(&mut Library { call, database }, 5000);
+    prove(&mut Library { validator, database }, 5000);
 }
 
 #[test]

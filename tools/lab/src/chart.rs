@@ -43,20 +43,15 @@ pub fn owned(error: impl Error) -> Box<dyn Error> {
     error.to_string().into()
 }
 
-/// Lines over each other, the first one [`OURS`]: each has a name and points. Both axes have words, and what their figures are
-/// multiplied by.
+/// Lines over each other, the first one [`OURS`]: each has a name and points.
 ///
 /// # Errors
 /// If they cannot be drawn.
-pub fn lines(
-    (x_words, x_scale): (&str, f64),
-    (y_words, y_scale): (&str, f64),
-    lines: &[(&str, &[(f64, f64)])],
-) -> Result<String> {
+pub fn lines(x_words: &str, y_words: &str, lines: &[(&str, &[(f64, f64)])]) -> Result<String> {
     let most = |of: fn(&(f64, f64)) -> f64| {
         lines.iter().flat_map(|(_, points)| points.iter().map(of)).fold(0.0, f64::max)
     };
-    let (right, top) = (most(|point| point.0) * x_scale, most(|point| point.1) * y_scale);
+    let (right, top) = (most(|point| point.0), most(|point| point.1));
     svg((800, 360), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
@@ -70,8 +65,7 @@ pub fn lines(
         mesh.x_label_formatter(&|x| format!("{x:.0}")).y_label_formatter(&|y| format!("{y:.0}"));
         mesh.draw().map_err(owned)?;
         for ((name, points), color) in lines.iter().zip([OURS, OTHER]) {
-            let points = points.iter().map(|(x, y)| (x * x_scale, y * y_scale));
-            let line = LineSeries::new(points, color.stroke_width(2));
+            let line = LineSeries::new(points.iter().copied(), color.stroke_width(2));
             let line = chart.draw_series(line).map_err(owned)?.label(*name);
             line.legend(move |(x, y)| {
                 PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2))

@@ -24,6 +24,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod chart;
+pub mod clients;
 pub mod command_line;
 pub mod cores;
 pub mod edge;

@@ -32,6 +32,7 @@ const GAUGES: [&str; 2] =
 #[derive(Debug, Serialize)]
 struct Figures {
     store: &'static str,
+    connections: usize,
     #[serde(flatten)]
     judged: Judged,
     counts: BTreeMap<u16, u64>,
@@ -110,6 +111,7 @@ fn overload(
     let latencies = |status| all.latencies_of(Kind::Count, status);
     Ok(Figures {
         store: name,
+        connections,
         judged: all.judged(),
         counts: all.statuses(Kind::Count).1,
         counted: latencies(200).quantiles([HALF, P99]),

@@ -14,7 +14,7 @@ use testkit::workspace;
 use crate::run::Results;
 
 /// The pages, each a template here and a file in `docs/`.
-pub const PAGES: [&str; 0] = [];
+pub const PAGES: [&str; 2] = ["reliability", "performance"];
 
 /// Writes every page from the results that are kept.
 ///
@@ -80,7 +80,6 @@ fn environment() -> Environment<'static> {
     environment.add_filter("thousands", thousands);
     environment.add_filter("time", time);
     environment.add_filter("fixed", fixed);
-    environment.add_filter("mib", |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 20)));
     environment.add_filter("statuses", statuses);
     environment
 }
@@ -98,12 +97,13 @@ fn thousands(number: i64) -> String {
     text
 }
 
-/// Milliseconds as a table wants them: `0.5 ms`, `119 ms`, `1.4 s`.
-fn time(millis: f64) -> String {
+/// Milliseconds as a table wants them: `0.5 ms`, `119 ms`, `1.4 s`; a dash for none.
+fn time(millis: Option<f64>) -> String {
     match millis {
-        ..10.0 => format!("{millis:.1} ms"),
-        ..1000.0 => format!("{millis:.0} ms"),
-        _ => format!("{:.1} s", millis / 1000.0),
+        None => "–".to_owned(),
+        Some(millis @ ..10.0) => format!("{millis:.1} ms"),
+        Some(millis @ ..1000.0) => format!("{millis:.0} ms"),
+        Some(millis) => format!("{:.1} s", millis / 1000.0),
     }
 }
 
@@ -129,7 +129,10 @@ mod tests {
     #[test]
     fn figures_are_short() {
         assert_eq!([0, 999, -1000, 1_234_567].map(thousands), ["0", "999", "-1,000", "1,234,567"]);
-        assert_eq!([0.04, 9.94, 34.6, 1449.0].map(time), ["0.0 ms", "9.9 ms", "35 ms", "1.4 s"]);
+        assert_eq!(
+            [0.04, 9.94, 34.6, 1449.0].map(Some).map(time),
+            ["0.0 ms", "9.9 ms", "35 ms", "1.4 s"]
+        );
         let seen = serde_json::json!({"504": 5, "200": 1234});
         assert_eq!(statuses(Value::from_serialize(seen)).unwrap(), "200 × 1,234, 504 × 5");
     }

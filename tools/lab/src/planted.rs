@@ -45,8 +45,9 @@ const FAULTS: [Fault; 4] = [
 struct Seen {
     planted: &'static str,
     experiment: &'static str,
-    /// Nothing if it saw nothing.
     said: String,
+    /// Whether it said what it should have.
+    seen: bool,
 }
 
 /// Runs it.
@@ -64,10 +65,12 @@ pub fn run(options: &Options) -> Result<Findings> {
         for (experiment, word) in &seen_by[..options.pick(1, seen_by.len())] {
             eprintln!("   {what}: {experiment}");
             let said = complaint(experiment, &path)?;
-            if !said.contains(word) {
+            let planted =
+                Seen { planted: what, experiment, said: brief(&said), seen: said.contains(word) };
+            if !planted.seen {
                 failures.push(format!("`{experiment}` did not see {what}: {said:?}"));
             }
-            seen.push(Seen { planted: what, experiment, said: brief(&said) });
+            seen.push(planted);
         }
     }
     Findings::new(json!({ "seen": seen }), failures)

@@ -4,7 +4,6 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
-//! | [`altered`] | the filter built from altered sources |
 //! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
 //! | [`routed`] | the route that leaves the filter out of requests that cannot be for it |
@@ -27,7 +26,6 @@ mod command;
 mod error;
 mod wait;
 
-pub mod altered;
 pub mod cases;
 pub mod count_store;
 pub mod edge;

@@ -6,9 +6,6 @@ mod fuzz;
 #[path = "../../lab/src/command_line.rs"]
 #[allow(dead_code, reason = "lab reads it; here it is only checked")]
 mod lab;
-#[path = "../../reliability/src/command_line.rs"]
-#[allow(dead_code, reason = "reliability reads it; here it is only checked")]
-mod reliability;
 mod tools;
 
 use std::io::{self, Write};
@@ -25,7 +22,6 @@ enum Task {
     Dist(dist::Options),
     Fuzz(fuzz::Options),
     Lab(lab::CommandLine),
-    Reliability(reliability::CommandLine),
 }
 
 fn main() -> ExitCode {
@@ -34,7 +30,6 @@ fn main() -> ExitCode {
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Lab(_) => tools::run("lab"),
-        Task::Reliability(_) => tools::run("reliability"),
     };
     code(done.map(|()| ExitCode::SUCCESS))
 }

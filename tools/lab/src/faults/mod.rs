@@ -54,6 +54,6 @@ pub fn run_with(setup: Setup) -> Result<Findings> {
     seen.push(updates::observe(setup, "gradual")?);
     seen.push(drain::observe(setup)?);
     let failures = seen.iter().flat_map(|seen| seen.judge(setup.options)).collect();
-    let rows: Vec<_> = seen.iter().map(|seen| seen.figures()).collect();
+    let rows: Vec<_> = seen.iter().map(|seen| seen.figures(setup.options)).collect();
     Findings::new(json!({ "rows": rows }), failures)
 }

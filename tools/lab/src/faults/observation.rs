@@ -51,6 +51,8 @@ pub struct Figures<'a> {
     normal_after: Option<f64>,
     peak_mib: Option<u64>,
     updates: Option<&'a Updates>,
+    /// How many.
+    failures: usize,
 }
 
 impl Observation {
@@ -111,7 +113,7 @@ impl Observation {
     }
 
     /// For the page.
-    pub fn figures(&self) -> Figures<'_> {
+    pub fn figures(&self, options: &Options) -> Figures<'_> {
         let meanwhile = self.during.latencies(Kind::Rejection);
         Figures {
             fault: &self.fault,
@@ -123,6 +125,7 @@ impl Observation {
             normal_after: self.normal_after.map(millis),
             peak_mib: self.peak,
             updates: self.updates.as_ref(),
+            failures: self.judge(options).len(),
         }
     }
 }

@@ -23,6 +23,8 @@ const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
 /// What came of the updates.
 #[derive(Debug, Serialize)]
 pub struct Updates {
+    /// `--drain-strategy`.
+    strategy: &'static str,
     published: u64,
     taken: u64,
     /// From the file to the first answer that only this configuration gives: the slowest, in milliseconds.
@@ -37,7 +39,7 @@ pub struct Updates {
 }
 
 /// With one of Envoy's drain strategies.
-pub fn observe(setup: Setup, strategy: &str) -> Result<Observation> {
+pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let published: u64 = setup.options.pick(3, 20);
     let fault = format!("Envoy's configuration replaced {published} times, {strategy} drain");
     eprintln!("   {fault}");
@@ -76,6 +78,7 @@ pub fn observe(setup: Setup, strategy: &str) -> Result<Observation> {
     seen.expect(refused == 0, format!("{refused} connections refused"));
     let (slowest, connections_closed) = (millis(slowest), seen.all.closed);
     seen.updates = Some(Updates {
+        strategy,
         published,
         taken,
         slowest,

@@ -1,8 +1,8 @@
 //! The calls that are measured.
 
 use anyhow::{Context, Result, anyhow};
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::request::Validator;
 use count_store::sql::{self, Statement};
 
 use super::sharings::{Side, Watched};
@@ -51,8 +51,8 @@ pub fn target(project: Watched, filters: Filters) -> String {
 /// # Errors
 /// If it is not a valid call.
 pub fn statement(target: &str) -> Result<Statement> {
-    let call = Call::new(FilterRules::default()).context("preparing the route")?;
-    let located = call.locate(target.as_bytes()).context("this is another path")?;
-    let request = call.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
+    let validator = Validator::new(FilterRules::default()).context("prepare the route")?;
+    let located = validator.locate(target.as_bytes()).context("this is another path")?;
+    let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
     Ok(sql::count(&request.map_err(|_| anyhow!("{target} is not a valid call"))?))
 }

@@ -1,0 +1,61 @@
+//! The responses that Envoy itself gives to a callout when no store does.
+//!
+//! Envoy's texts, as 1.36.2 to 1.40.0 have them, are held by the tests with a real Envoy
+//! (`tests/causes.rs`).
+
+use crate::details::cause;
+use crate::request::{Header, values_of};
+
+/// A response that is Envoy's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnvoyResponse<'a> {
+    /// The timeout has run out.
+    TimedOut,
+    /// What came was no HTTP, or a part of the headers.
+    NoHttp(&'a str),
+    /// No host was asked, on purpose.
+    NotAsked { cause: &'static str, text: &'a str },
+    /// The connection to a host failed.
+    NoAnswer { cause: &'static str, text: &'a str },
+}
+
+/// Envoy adds this header to what comes from a host, and replaces one that the host sent.
+const FROM_A_HOST: &str = "x-envoy-upstream-service-time";
+
+/// The beginning of each response about a failed connection; the reason follows.
+const FAILED: &str = "upstream connect error or disconnect/reset before headers";
+
+impl<'a> EnvoyResponse<'a> {
+    /// `None` if the response is a host's.
+    pub fn read(headers: &[Header], body: &'a [u8]) -> Option<EnvoyResponse<'a>> {
+        if values_of(headers.iter().copied(), FROM_A_HOST).next().is_some() {
+            return None;
+        }
+        let text = str::from_utf8(body).ok()?;
+        if text == "upstream request timeout" {
+            return Some(EnvoyResponse::TimedOut);
+        }
+        if text == "no healthy upstream" {
+            return Some(EnvoyResponse::NotAsked { cause: cause::NO_HOST, text });
+        }
+        let reason = text.strip_prefix(FAILED)?;
+        let says = |words: &str| reason.contains(words);
+        Some(if says("protocol error") {
+            EnvoyResponse::NoHttp(text)
+        } else if says("overflow") {
+            EnvoyResponse::NotAsked { cause: cause::OVERFLOW, text }
+        } else {
+            // The text of a failed TLS handshake says "connection failure" too.
+            let cause = if says("TLS_error") {
+                cause::TLS
+            } else if says("connection failure") {
+                cause::CONNECT_FAILURE
+            } else if says("connection timeout") {
+                cause::CONNECT_TIMEOUT
+            } else {
+                cause::RESET
+            };
+            EnvoyResponse::NoAnswer { cause, text }
+        })
+    }
+}
