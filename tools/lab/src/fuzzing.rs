@@ -25,9 +25,6 @@ struct Target {
 }
 
 /// Runs it. The quick form does nothing: `.ci/run` fuzzes by itself.
-///
-/// # Errors
-/// If `cargo xtask fuzz` cannot be started, or prints another table than it did.
 pub fn run(options: &Options) -> Result<Findings> {
     if options.quick {
         let targets: [Target; 0] = [];

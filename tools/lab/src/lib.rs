@@ -19,20 +19,20 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod chart;
-pub mod clients;
+mod clients;
 pub mod command_line;
 pub mod experiments;
-pub mod faults;
-pub mod fuzzing;
-pub mod load;
+mod faults;
+mod fuzzing;
+mod load;
 pub mod machine;
-pub mod overload;
+mod overload;
 pub mod pages;
-pub mod planted;
+mod planted;
 pub mod run;
-pub mod soak;
-pub mod versions;
-pub mod vm;
+mod soak;
+mod versions;
+mod vm;
 
 pub use command_line::Options;
 

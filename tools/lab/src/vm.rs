@@ -30,10 +30,7 @@ struct Figures {
     memory: usize,
 }
 
-/// Runs it.
-///
-/// # Errors
-/// At the first trap, and at the first request that has no end, or two.
+/// Runs it. An error is a trap, or a request that has no end, or two.
 pub fn run(options: &Options) -> Result<Findings> {
     let requests = options.pick(20_000, 1_000_000);
     let module = Module::load(&workspace::filter_module()?)?;

@@ -23,9 +23,6 @@ use testkit::{Progress, workspace};
 use crate::{Findings, Options, anywhere};
 
 /// Runs schemathesis, then the clients.
-///
-/// # Errors
-/// If the packages cannot be had or something cannot be started.
 pub fn run(options: &Options) -> Result<Findings> {
     let python = python::Python::make()?;
     let mut failures = Vec::new();

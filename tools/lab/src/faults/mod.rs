@@ -35,17 +35,11 @@ pub struct Setup<'a> {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// If something cannot be started.
 pub fn run(options: &Options) -> Result<Findings> {
     run_with(Setup { binary: None, options })
 }
 
 /// The same with another Envoy.
-///
-/// # Errors
-/// If something cannot be started.
 pub fn run_with(setup: Setup) -> Result<Findings> {
     let mut seen = stores::real(setup)?;
     seen.extend(stores::scripted(setup)?);

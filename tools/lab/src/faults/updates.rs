@@ -9,8 +9,8 @@ use testkit::{edge, http, wait_for};
 
 use super::Setup;
 use super::observation::{Observation, only_counts};
-use super::service::{LISTENER, Loads, Service, patience};
-use crate::load::expected;
+use super::service::{LISTENER, Service, patience};
+use crate::load::{Running, expected};
 use crate::millis;
 
 /// Seconds in which a replaced listener's connections are closed.
@@ -95,7 +95,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
 /// Publishes one configuration after the other, and waits until each is served.
 fn replace(
     service: &Service,
-    loads: &Loads,
+    loads: &Running,
     folder: &Path,
     updates: u64,
     seen: &mut Observation,
