@@ -12,7 +12,7 @@ use testkit::{http, wait_for};
 use super::Setup;
 use super::observation::{Observation, only_counts};
 use crate::load::{Load, Mix, Running, expected};
-use crate::{Options, machine};
+use crate::{Options, machine, millis};
 
 /// How long the filter waits for the store.
 pub const TIMEOUT: Duration = Duration::from_millis(400);
@@ -108,14 +108,15 @@ impl Service<'_> {
         machine::forget_peak(self.edge.envoy.pid())?;
         inflict()?;
         seen.meanwhile(&loads.run_for(self.trouble()));
-        seen.peak = Some(machine::peak(self.edge.envoy.pid())? >> 20);
+        seen.figures.peak_mib = Some(machine::peak(self.edge.envoy.pid())? >> 20);
 
         mend()?;
         let patience = patience(self.options);
-        seen.normal_after = self.normal_again(patience);
-        seen.expect(seen.normal_after.is_some(), format!("counts not right {patience:?} after it"));
+        let normal = self.normal_again(patience);
+        seen.figures.normal_after = normal.map(millis);
+        seen.expect(normal.is_some(), format!("counts not right {patience:?} after it"));
         seen.all.merge(&loads.run_for(AFTERMATH));
-        if seen.normal_after.is_some() {
+        if normal.is_some() {
             self.expect_order(&loads, &mut seen);
         }
         seen.all.merge(&loads.stop());

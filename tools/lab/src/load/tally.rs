@@ -44,7 +44,7 @@ pub struct Tally {
 pub struct Latencies(Histogram<u32>);
 
 /// Of [`Tally`], what every page shows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Judged {
     requests: u64,
     wrong_counts: u64,
