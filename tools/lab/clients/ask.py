@@ -1,6 +1,5 @@
-"""The clients of the OpenStack family, each by itself: a request on each line of standard input; on each line of
-standard output what every client that can send it made of the answer. The client alone decides how the request looks
-on the wire."""
+"""The clients of the OpenStack family, each by itself: a list of requests on standard input; on standard output, for each of
+them, what every client that can send it made of the answer. The client alone decides how the request looks on the wire."""
 
 import json
 import sys
@@ -71,7 +70,7 @@ CLIENTS = [
 ]
 
 
-def made(name, ask, kind, request):
+def made(request, name, ask, kind):
     answer = {"client": name, "package": ask.__name__, "count": None, "error": "", "says": "", "body": ""}
     try:
         return answer | {"count": ask(kind, **request)}
@@ -81,8 +80,9 @@ def made(name, ask, kind, request):
         return answer | {"error": type(error).__name__, "says": str(error), "body": body}
 
 
-for line in sys.stdin:
-    request = json.loads(line)
-    own = request["method"] != "GET" or request["accept"]
-    answers = [made(*client, request) for *client, free in CLIENTS if free or not own]
-    print(json.dumps(answers), flush=True)
+def made_by_all(request):
+    own = request["method"] == "GET" and not request["accept"]
+    return [made(request, *client) for *client, free in CLIENTS if free or own]
+
+
+json.dump([made_by_all(request) for request in json.load(sys.stdin)], sys.stdout)

@@ -24,27 +24,27 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod chart;
-pub mod clients;
+mod clients;
 pub mod command_line;
-pub mod cores;
-pub mod edge;
-pub mod envoy;
+mod cores;
+mod edge;
+mod envoy;
 pub mod experiments;
-pub mod faults;
-pub mod fuzzing;
-pub mod instructions;
-pub mod load;
+mod faults;
+mod fuzzing;
+mod instructions;
+mod load;
 pub mod machine;
-pub mod oha;
-pub mod overload;
+mod oha;
+mod overload;
 pub mod pages;
-pub mod planted;
+mod planted;
 pub mod run;
-pub mod soak;
-pub mod statistics;
-pub mod store;
-pub mod versions;
-pub mod vm;
+mod soak;
+mod statistics;
+mod store;
+mod versions;
+mod vm;
 
 pub use command_line::Options;
 

@@ -54,9 +54,6 @@ struct Pace {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// If something cannot be started.
 pub fn run(options: &Options) -> Result<Findings> {
     let mut failures = Vec::new();
     let slow = expected::scripted(expected::store().after(SLOW))?;

@@ -51,9 +51,6 @@ struct Seen {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// If a fault cannot be planted, or an experiment not be started.
 pub fn run(options: &Options) -> Result<Findings> {
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let (mut seen, mut failures) = (Vec::new(), Vec::new());

@@ -68,9 +68,6 @@ struct Figures {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// If something cannot be started.
 pub fn run(options: &Options) -> Result<Findings> {
     let requests = options.pick(20_000, 2_000_000);
     let folder = tempfile::tempdir().context("make a temporary folder")?;

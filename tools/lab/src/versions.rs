@@ -39,9 +39,6 @@ struct Held {
 }
 
 /// Runs the oldest release, or all.
-///
-/// # Errors
-/// If a release cannot be had or started.
 pub fn run(options: &Options) -> Result<Findings> {
     let (mut releases, mut failures) = (Vec::new(), Vec::new());
     for version in options.pick(&RELEASES[..1], &RELEASES[..]) {

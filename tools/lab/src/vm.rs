@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use testkit::wasm::{End, Host, Module, Stream};
 use testkit::workspace;
@@ -30,10 +30,7 @@ struct Figures {
     memory: usize,
 }
 
-/// Runs it.
-///
-/// # Errors
-/// At the first trap, and at the first request that has no end, or two.
+/// Runs it. An error is a trap, or a request that has no end, or two.
 pub fn run(options: &Options) -> Result<Findings> {
     let requests = options.pick(20_000, 1_000_000);
     let module = Module::load(&workspace::filter_module()?)?;
@@ -77,66 +74,65 @@ struct Vm {
     ends: BTreeMap<&'static str, u64>,
 }
 
-/// A request: method, path, accept.
-type Request<'a> = (&'a str, &'a str, &'a str);
+/// A request: method, path, accept, and the status it is refused with, if it is.
+type Request<'a> = (&'a str, &'a str, &'a str, Option<u32>);
 
 /// Each kind in its turn; the long ones move the allocator.
 fn request(n: u64, long: &str) -> Request<'_> {
     const FULL: &str = "/v2/p1/os-vendor-backup-sharing/count?share_to_me=no&name=%C3%A9&\
                         from_project_id=p1&status=error";
     match n % 10 {
-        0 => ("GET", "/v2/p1/backups", "*/*"),
-        1 => ("PUT", PATH, "*/*"),
-        2 => ("GET", PATH, "image/png, text/html;q=0.5"),
-        3 => ("GET", long, "*/*"),
-        4 | 5 => ("GET", FULL, "application/json"),
-        _ => ("GET", PATH, "*/*"),
+        0 => ("GET", "/v2/p1/backups", "*/*", None),
+        1 => ("PUT", PATH, "*/*", Some(405)),
+        2 => ("GET", PATH, "image/png, text/html;q=0.5", Some(406)),
+        3 => ("GET", long, "*/*", Some(400)),
+        4 | 5 => ("GET", FULL, "application/json", None),
+        _ => ("GET", PATH, "*/*", None),
     }
 }
 
 impl Vm {
-    fn serve(&mut self, n: u64, (method, path, accept): Request) -> Result<()> {
+    fn serve(&mut self, n: u64, (method, path, accept, refused): Request) -> Result<()> {
         let headers = [(":method", method), (":path", path), ("accept", accept)]
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         let step = self.host.request(&headers)?;
         let end = match step.end {
             End::Continue => "passed",
-            End::Reply(_) => "refused",
-            End::Callout(_) => return self.ask(n, step.stream),
-            end => bail!("{method} {path} ended as {end:?}."),
+            End::Reply(reply) if Some(reply.status) == refused => "refused",
+            End::Callout(_) if refused.is_none() => self.ask(n, step.stream)?,
+            end => bail!("{method} {path} ended as {end:?}"),
         };
-        self.count(end);
-        self.host.finish(step.stream)?;
+        *self.ends.entry(end).or_default() += 1;
+        if matches!(end, "passed" | "refused") {
+            self.host.finish(step.stream)?;
+        }
         Ok(())
     }
 
-    fn ask(&mut self, n: u64, stream: Stream) -> Result<()> {
-        let (end, headers, body) = match n % 7 {
-            0 => ("counted after its client hung up", STATUS_200, r#"{"count":1}"#.into()),
-            2 => (
-                "three answers broke off, or two and then the client hung up",
-                &[][..],
-                String::new(),
-            ),
-            3 if n % 21 == 3 => ("too long an answer", STATUS_200, "[".repeat(70_000)),
-            3 => ("no count in the answer", STATUS_200, "[".repeat(50)),
-            _ => ("counted", STATUS_200, r#"{"count":2}"#.into()),
+    /// How a request ends that the store is asked about.
+    fn ask(&mut self, n: u64, stream: Stream) -> Result<&'static str> {
+        let (end, status, headers, body) = match n % 7 {
+            0 | 1 | 4.. => ("counted", 200, STATUS_200, r#"{"count":2}"#.to_owned()),
+            2 => ("three answers broke off", 502, &[][..], String::new()),
+            3 if n % 21 == 3 => ("too long an answer", 502, STATUS_200, "[".repeat(70_000)),
+            3 => ("no count in the answer", 502, STATUS_200, "[".repeat(50)),
         };
-        self.count(end);
         if n.is_multiple_of(7) {
             self.host.finish(stream)?;
             let step = self.host.callout_response(stream, headers, body.as_bytes())?;
-            return match step.end {
-                End::Finished => Ok(()),
-                end => bail!("A client that has gone got {end:?}."),
-            };
+            ensure!(step.end == End::Finished, "a client that has gone got {:?}", step.end);
+            return Ok("hung up before the answer");
         }
-        let mut end = self.host.callout_response(stream, headers, body.as_bytes())?.end;
+        let mut last = self.host.callout_response(stream, headers, body.as_bytes())?.end;
         loop {
-            end = match end {
-                End::Reply(_) => {
+            last = match last {
+                End::Reply(reply) if reply.status == status => {
+                    ensure!(
+                        status != 200 || reply.body == body.as_bytes(),
+                        "{body} became {reply:?}"
+                    );
                     self.host.finish(stream)?;
-                    return Ok(());
+                    return Ok(end);
                 }
                 // It broke off, and is asked again.
                 End::Callout(_) => {
@@ -145,13 +141,11 @@ impl Vm {
                 // Some clients do not wait for the end of the pause.
                 End::Pause if n % 35 == 2 => {
                     self.host.finish(stream)?;
-                    return self.pass_time().map(drop);
+                    self.pass_time()?;
+                    return Ok("hung up in a pause, after two answers broke off");
                 }
-                End::Pause => match self.pass_time()?.pop() {
-                    Some((_, end)) => end,
-                    None => bail!("A pause has no end."),
-                },
-                end => bail!("An answer ended as {end:?}."),
+                End::Pause => self.pass_time()?.pop().context("a pause has no end")?.1,
+                last => bail!("{end}, and it ended as {last:?}"),
             };
         }
     }
@@ -161,9 +155,5 @@ impl Vm {
         self.time += Duration::from_millis(10);
         self.host.set_clock(self.time);
         Ok(self.host.tick()?)
-    }
-
-    fn count(&mut self, end: &'static str) {
-        *self.ends.entry(end).or_default() += 1;
     }
 }

@@ -1,6 +1,6 @@
 //! Every experiment in its quick form, one after the other: they measure, so they want the machine for themselves.
 //! But for those of `docs/performance.md`: they need oha and valgrind, which a test does not install. What their figures
-//! rest on has tests of its own (`contenders.rs`, `lua.rs`, `store/mod.rs`).
+//! rest on has tests of its own (`edge/testbed.rs`, `edge/lua_cases.rs`, `store/mod.rs`).
 
 #![cfg(test)]
 

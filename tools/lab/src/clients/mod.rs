@@ -7,11 +7,9 @@
 //! | [`python`] | the Python packages they are made of |
 //! | [`schemathesis`] | its requests, and what it must see in a document that is wrong |
 //! | [`questions`] | what the clients are asked, and what each must make of the answer |
-//! | [`rows`] | the counts that the store owes, counted without it |
 
 mod python;
 mod questions;
-mod rows;
 mod schemathesis;
 
 use std::path::PathBuf;
@@ -25,9 +23,6 @@ use testkit::{Progress, workspace};
 use crate::{Findings, Options, anywhere};
 
 /// Runs schemathesis, then the clients.
-///
-/// # Errors
-/// If the packages cannot be had or something cannot be started.
 pub fn run(options: &Options) -> Result<Findings> {
     let python = python::Python::make()?;
     let mut failures = Vec::new();
@@ -41,12 +36,10 @@ fn folder() -> PathBuf {
     workspace::root().join("tools/lab/clients")
 }
 
-/// A count store with the rows of [`rows::files`], its database in a folder that goes with it; these arguments besides.
+/// A count store with the rows of `clients/sharings.csv`, its database in a folder that goes with it; these arguments besides.
 fn store(arguments: &[&str]) -> Result<(CountStore, TempDir)> {
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let database = folder.path().join("sharings.sqlite");
-    for rows in rows::files() {
-        count_store::load(&database, &rows, Progress::Quiet)?;
-    }
+    count_store::load(&database, &self::folder().join("sharings.csv"), Progress::Quiet)?;
     Ok((CountStore::start_with(&database, anywhere(), arguments)?, folder))
 }

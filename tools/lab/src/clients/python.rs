@@ -1,6 +1,6 @@
 //! Python with the packages of `tools/lab/clients/requirements.txt`, which are kept under the target folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,7 +23,7 @@ impl Python {
         let (packages, wanted) = (home.join("packages"), folder().join("requirements.txt"));
         fs::create_dir_all(&home).with_context(|| format!("make {}", home.display()))?;
         // Another process may install them too.
-        File::create(home.join("lock"))?.lock().context("wait for a lock")?;
+        let _lock = testkit::lock(&home.join("lock"))?;
         // A copy of the requirements, written last: a killed installation leaves none.
         let made_of = packages.join("made-of.txt");
         let requirements = fs::read(&wanted).context("read the requirements")?;

@@ -13,9 +13,11 @@
 //! | [`chart`] | all of it, drawn |
 //! | [`targets`] | what it must not cost, in instructions |
 
-pub mod chart;
-pub mod config;
-pub mod floor;
+mod chart;
+mod config;
+mod floor;
+#[cfg(test)]
+mod lua_cases;
 pub mod plan;
 pub mod requests;
 pub mod rounds;

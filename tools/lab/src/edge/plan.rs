@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use testkit::workspace;
 
 use super::requests::{CASES, Case, HEADERS};
 use crate::Options;
@@ -52,15 +51,6 @@ impl Contender {
             Contender::Routed => "routed",
             Contender::Build(name, _) => name,
         }
-    }
-
-    /// The module of our filter that it is, if it is one.
-    pub fn module(&self) -> Result<Option<PathBuf>> {
-        Ok(match self {
-            Contender::Native | Contender::Floor | Contender::Lua => None,
-            Contender::Ours | Contender::Routed => Some(workspace::filter_module()?),
-            Contender::Build(_, module) => Some(module.clone()),
-        })
     }
 
     /// Whether it is asked in a case. What the route saves shows another path, and what it costs

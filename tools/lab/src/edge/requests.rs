@@ -90,3 +90,20 @@ impl Case {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn requests_have_as_many_headers_as_they_say() {
+        for headers in HEADERS {
+            let request = CASES[0].request(headers);
+            let names: BTreeSet<&str> = request.headers.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names.len(), headers);
+            assert!(names.contains("accept") && names.contains("user-agent"));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use super::plan::Contender;
 use super::testbed::Testbed;
 use crate::machine;
 use crate::oha::{Amount, Load, Oha, Request};
-use crate::statistics::{least, median};
+use crate::statistics::median;
 
 /// Connections of the load. One request each keeps Envoy busy, and its queue short.
 pub const CONNECTIONS: usize = 16;
@@ -54,11 +54,6 @@ impl Showing {
     /// One figure of all rounds.
     pub fn all(&self, figure: fn(&Round) -> f64) -> Vec<f64> {
         self.rounds.iter().map(figure).collect()
-    }
-
-    /// The least processor time per request.
-    pub fn least_cpu(&self) -> f64 {
-        least(&self.all(|round| round.cpu))
     }
 }
 

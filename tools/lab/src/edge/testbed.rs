@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::envoy::{self, Envoy};
-use testkit::http;
+use testkit::{http, workspace};
 
 use super::config::{self, Answer, Route};
 use super::floor;
@@ -111,7 +111,10 @@ fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Value> {
         Contender::Native => None,
         Contender::Floor => Some(config::wasm_filter(&floor::build(case, answer)?)),
         Contender::Lua => Some(config::lua_filter()),
-        ours => ours.module()?.as_deref().map(config::wasm_filter),
+        Contender::Ours | Contender::Routed => {
+            Some(config::wasm_filter(&workspace::filter_module()?))
+        }
+        Contender::Build(_, module) => Some(config::wasm_filter(module)),
     };
     Ok(config::listener(of.name(), filter.as_slice(), route))
 }
@@ -139,4 +142,49 @@ pub fn one_listener(module: Option<&Path>) -> String {
     // The filter wants a cluster of this name when it asks; here it never does.
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
     config::bootstrap(vec![listener], &[("store", nobody)])
+}
+
+/// What the figures rest on, without the load: all that are measured do the same job.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::requests::CASES;
+
+    #[test]
+    fn every_contender_gives_the_same_answers() {
+        let cores = Cores::new().unwrap();
+        let statuses = CASES.map(|case| {
+            // All of them compare their answers, `Routed` also in cases in which it is not measured.
+            Testbed::start(&case, &Contender::ALL, Envoy::options(), &cores).unwrap().status()
+        });
+        assert_eq!(statuses, [405, 406, 400, 200, 200, 200]);
+    }
+
+    #[test]
+    fn behind_the_route_the_filter_counts_and_to_another_path_it_is_not_there() {
+        let cores = Cores::new().unwrap();
+        let entries = CASES.map(|case| {
+            let options = Envoy::options().component_log_level("wasm:trace");
+            let testbed = Testbed::start(&case, &[Contender::Routed], options, &cores).unwrap();
+            let asked =
+                |cluster| testbed.envoy.stat(&format!("cluster.{cluster}.upstream_rq_total"));
+            let asked = (asked("store").unwrap(), asked("backend").unwrap());
+            let log = testbed.envoy.stop().unwrap();
+            let entered = log.matches("[host->vm] proxy_on_request_headers(").count();
+            (case.name, entered, asked)
+        });
+        // Each case with few headers and with many.
+        let answered = |name| (name, 2, (0, 0));
+        assert_eq!(
+            entries,
+            [
+                answered("method"),
+                answered("accept"),
+                answered("filter"),
+                ("count", 2, (2, 0)),
+                ("count8", 2, (2, 0)),
+                ("pass", 0, (0, 2)),
+            ]
+        );
+    }
 }

@@ -35,17 +35,11 @@ pub struct Setup<'a> {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// If something cannot be started.
 pub fn run(options: &Options) -> Result<Findings> {
     run_with(Setup { binary: None, options })
 }
 
 /// The same with another Envoy.
-///
-/// # Errors
-/// If something cannot be started.
 pub fn run_with(setup: Setup) -> Result<Findings> {
     let mut seen = stores::real(setup)?;
     seen.extend(stores::scripted(setup)?);
@@ -53,7 +47,7 @@ pub fn run_with(setup: Setup) -> Result<Findings> {
     seen.push(updates::observe(setup, "immediate")?);
     seen.push(updates::observe(setup, "gradual")?);
     seen.push(drain::observe(setup)?);
-    let failures = seen.iter().flat_map(|seen| seen.judge(setup.options)).collect();
-    let rows: Vec<_> = seen.iter().map(|seen| seen.figures(setup.options)).collect();
-    Findings::new(json!({ "rows": rows }), failures)
+    let judged = seen.into_iter().map(|seen| seen.judge(setup.options));
+    let (rows, failures): (Vec<_>, Vec<_>) = judged.unzip();
+    Findings::new(json!({ "rows": rows }), failures.concat())
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::service::{Service, TIMEOUT};
 use super::updates::Updates;
+use crate::Options;
 use crate::load::{Judged, Kind, Latencies, P99, Quantiles, SLOWEST, Tally};
-use crate::{Options, millis};
 
 /// A rejection that had waited for the store would have taken its whole timeout; less than this is
 /// a busy machine.
@@ -18,39 +18,33 @@ const UNDISTURBED: Duration = Duration::from_millis(TIMEOUT.as_millis() as u64 /
 /// What was seen of one fault.
 #[derive(Debug, Default)]
 pub struct Observation {
-    /// What was done.
-    fault: String,
     /// All of the load, from before the fault until after it.
     pub all: Tally,
     /// While the fault was there.
     pub during: Tally,
     /// Rejections before the fault came.
     before: Latencies,
-    /// Streams and calls to the store that were still open seconds after the load.
-    pub open: u64,
-    /// From the fault's end until counts were right again.
-    pub normal_after: Option<Duration>,
-    /// Envoy's peak memory while the fault was there, in MiB.
-    pub peak: Option<u64>,
-    /// What came of updates.
-    pub updates: Option<Updates>,
     /// What else should not have been seen.
     pub failures: Vec<String>,
+    pub figures: Figures,
 }
 
 /// A line of the page.
-#[derive(Debug, Serialize)]
-pub struct Figures<'a> {
-    fault: &'a str,
+#[derive(Debug, Default, Serialize)]
+pub struct Figures {
+    fault: String,
     #[serde(flatten)]
     judged: Judged,
     counts_meanwhile: BTreeMap<u16, u64>,
     rejections_before: Quantiles,
     rejections_meanwhile: Quantiles,
-    open_after: u64,
-    normal_after: Option<f64>,
-    peak_mib: Option<u64>,
-    updates: Option<&'a Updates>,
+    /// Streams and calls to the store that were still open seconds after the load.
+    pub open_after: u64,
+    /// From the fault's end until counts were right again.
+    pub normal_after: Option<f64>,
+    /// Envoy's, while the fault was there.
+    pub peak_mib: Option<u64>,
+    pub updates: Option<Updates>,
     /// How many.
     failures: usize,
 }
@@ -58,8 +52,8 @@ pub struct Figures<'a> {
 impl Observation {
     /// Of this fault, which comes after this.
     pub fn begin(fault: &str, before: &Tally) -> Self {
-        let mut seen = Self { fault: fault.to_owned(), ..Self::default() };
-        seen.before = before.latencies(Kind::Rejection);
+        let mut seen = Self { before: before.latencies(Kind::Rejection), ..Self::default() };
+        seen.figures.fault = fault.to_owned();
         seen.all.merge(before);
         seen
     }
@@ -79,7 +73,7 @@ impl Observation {
 
     /// Open streams and trapped VMs.
     pub fn look_back(&mut self, service: &Service) -> Result<()> {
-        self.open = service.open_after()?;
+        self.figures.open_after = service.open_after()?;
         self.failures.extend(service.edge.check_vms().err().map(|error| error.to_string()));
         Ok(())
     }
@@ -95,38 +89,30 @@ impl Observation {
         Ok(cut)
     }
 
-    /// What should not have been seen, a sentence each. Latencies are not judged in the quick form.
-    pub fn judge(&self, options: &Options) -> Vec<String> {
-        let mut failures = self.all.complaints();
-        failures.extend(self.failures.iter().cloned());
-        if self.open > 0 {
-            failures.push(format!("{} streams were still open after the load", self.open));
-        }
-        let p99 = |kind| self.during.latencies(kind).quantile(0.99);
-        let (before, meanwhile) = (self.before.quantile(0.99), p99(Kind::Rejection));
+    /// What the page shows, and what should not have been seen, a sentence each. Latencies are not judged in the
+    /// quick form.
+    pub fn judge(mut self, options: &Options) -> (Figures, Vec<String>) {
+        self.failures.extend(self.all.complaints());
+        let open = self.figures.open_after;
+        self.expect(open == 0, format!("{open} streams were still open after the load"));
+        let rejections = self.during.latencies(Kind::Rejection);
+        let (before, meanwhile) = (self.before.quantile(0.99), rejections.quantile(0.99));
         // Requests that pass want no store either: what slows them down too is a busy machine.
-        let disturbed = meanwhile > UNDISTURBED.max(before * 5).max(p99(Kind::Pass) * 2);
-        if !options.quick && disturbed {
-            failures.push(format!("rejections went from {before:?} to {meanwhile:?} (p99)"));
-        }
-        failures.iter().map(|failure| format!("{}: {failure}.", self.fault)).collect()
-    }
-
-    /// For the page.
-    pub fn figures(&self, options: &Options) -> Figures<'_> {
-        let meanwhile = self.during.latencies(Kind::Rejection);
-        Figures {
-            fault: &self.fault,
+        let passed = self.during.latencies(Kind::Pass).quantile(0.99);
+        let disturbed = meanwhile > UNDISTURBED.max(before * 5).max(passed * 2);
+        let sentence = format!("rejections went from {before:?} to {meanwhile:?} (p99)");
+        self.expect(options.quick || !disturbed, sentence);
+        let figures = Figures {
             judged: self.all.judged(),
             counts_meanwhile: self.during.statuses(Kind::Count).1,
             rejections_before: self.before.quantiles([P99, SLOWEST]),
-            rejections_meanwhile: meanwhile.quantiles([P99, SLOWEST]),
-            open_after: self.open,
-            normal_after: self.normal_after.map(millis),
-            peak_mib: self.peak,
-            updates: self.updates.as_ref(),
-            failures: self.judge(options).len(),
-        }
+            rejections_meanwhile: rejections.quantiles([P99, SLOWEST]),
+            failures: self.failures.len(),
+            ..self.figures
+        };
+        let of = |failure| format!("{}: {failure}.", figures.fault);
+        let failures = self.failures.iter().map(of).collect();
+        (figures, failures)
     }
 }
 
@@ -145,12 +131,14 @@ mod tests {
 
     #[test]
     fn what_should_not_be_is_said() {
-        let (mut seen, full) = (Observation::begin("x", &Tally::default()), Options::default());
-        assert_eq!(seen.judge(&full), [""; 0]);
-        seen.open = 1;
+        let (begin, full) = (|| Observation::begin("x", &Tally::default()), Options::default());
+        assert_eq!(begin().judge(&full).1, [""; 0]);
+        let mut seen = begin();
+        seen.figures.open_after = 1;
         seen.all.wrong_counts = 2;
         seen.expect(false, "y");
-        assert_eq!(seen.judge(&full).len(), 3);
-        assert!(seen.judge(&full).iter().all(|failure| failure.starts_with("x: ")));
+        let (figures, failures) = seen.judge(&full);
+        assert_eq!((figures.failures, failures.len()), (3, 3));
+        assert!(failures.iter().all(|failure| failure.starts_with("x: ")));
     }
 }

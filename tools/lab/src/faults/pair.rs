@@ -12,7 +12,7 @@ use testkit::{PATIENCE, wait_for, workspace};
 
 use super::Setup;
 use super::observation::Observation;
-use super::service::{LISTENER, Loads, Service};
+use super::service::{LISTENER, Service};
 use crate::anywhere;
 use crate::load::{Kind, Load, Mix, expected};
 
@@ -127,7 +127,7 @@ fn observe(
     eprintln!("   {fault}");
     let mix = Mix { counts: 9, rejections: 1, passes: 0, hang_ups: 0 };
     let load = Load { connections: 32, pause: IDLE, mix, ..Load::new(service.address) };
-    let loads = Loads::start([load])?;
+    let loads = load.start()?;
     let mut seen = Observation::begin(fault, &loads.run_for(service.calm()));
     trouble()?;
     seen.meanwhile(&loads.run_for(service.trouble()));

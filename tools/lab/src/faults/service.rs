@@ -1,7 +1,6 @@
 //! An Envoy under load, a fault that comes and goes, and what is seen meanwhile.
 
 use std::net::SocketAddr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,8 +11,8 @@ use testkit::{http, wait_for};
 
 use super::Setup;
 use super::observation::{Observation, only_counts};
-use crate::load::{Load, Mix, Running, Tally, expected};
-use crate::{Options, machine};
+use crate::load::{Load, Mix, Running, expected};
+use crate::{Options, machine, millis};
 
 /// How long the filter waits for the store.
 pub const TIMEOUT: Duration = Duration::from_millis(400);
@@ -48,10 +47,6 @@ pub struct Service<'a> {
     pub options: &'a Options,
 }
 
-/// Loads that run beside each other.
-#[derive(Debug)]
-pub struct Loads(Vec<Running>);
-
 impl<'a> Setup<'a> {
     /// Two workers of this Envoy.
     pub fn envoy(&self) -> envoy::Options {
@@ -80,11 +75,11 @@ impl<'a> Setup<'a> {
 impl Service<'_> {
     /// Puts mixed requests on it, and beside them some that never need the store: they must not notice when
     /// all the others wait for it.
-    pub fn load(&self) -> Result<Loads> {
+    pub fn load(&self) -> Result<Running> {
         let pause = Duration::from_millis(5);
         let mixed = Load { connections: 24, pause, ..Load::new(self.address) };
         let mix = Mix { counts: 0, rejections: 3, passes: 1, hang_ups: 0 };
-        Loads::start([mixed, Load { connections: 8, mix, ..mixed }])
+        Running::start([mixed, Load { connections: 8, mix, ..mixed }])
     }
 
     /// How long a service in order is watched.
@@ -113,14 +108,15 @@ impl Service<'_> {
         machine::forget_peak(self.edge.envoy.pid())?;
         inflict()?;
         seen.meanwhile(&loads.run_for(self.trouble()));
-        seen.peak = Some(machine::peak(self.edge.envoy.pid())? >> 20);
+        seen.figures.peak_mib = Some(machine::peak(self.edge.envoy.pid())? >> 20);
 
         mend()?;
         let patience = patience(self.options);
-        seen.normal_after = self.normal_again(patience);
-        seen.expect(seen.normal_after.is_some(), format!("counts not right {patience:?} after it"));
+        let normal = self.normal_again(patience);
+        seen.figures.normal_after = normal.map(millis);
+        seen.expect(normal.is_some(), format!("counts not right {patience:?} after it"));
         seen.all.merge(&loads.run_for(AFTERMATH));
-        if seen.normal_after.is_some() {
+        if normal.is_some() {
             self.expect_order(&loads, &mut seen);
         }
         seen.all.merge(&loads.stop());
@@ -129,7 +125,7 @@ impl Service<'_> {
     }
 
     /// Only counts again: at once, and in the quick form as soon as a busy machine gets to it.
-    fn expect_order(&self, loads: &Loads, seen: &mut Observation) {
+    fn expect_order(&self, loads: &Running, seen: &mut Observation) {
         let end = Instant::now() + self.options.pick(patience(self.options), Duration::ZERO);
         loop {
             let after = loads.run_for(self.calm());
@@ -172,41 +168,7 @@ impl Service<'_> {
     }
 }
 
-impl Loads {
-    /// Starts them.
-    pub fn start(loads: impl IntoIterator<Item = Load>) -> Result<Self> {
-        loads.into_iter().map(Load::start).collect::<Result<_>>().map(Self)
-    }
-
-    /// Lets them go on for a while, then takes what came.
-    pub fn run_for(&self, time: Duration) -> Tally {
-        thread::sleep(time);
-        self.take()
-    }
-
-    /// What came since the last call.
-    pub fn take(&self) -> Tally {
-        sum(self.0.iter().map(Running::take))
-    }
-
-    /// Ends them, and takes what came since.
-    pub fn stop(self) -> Tally {
-        self.0.iter().for_each(Running::end);
-        sum(self.0.into_iter().map(Running::stop))
-    }
-}
-
-fn sum(tallies: impl Iterator<Item = Tally>) -> Tally {
-    tallies.fold(Tally::default(), |mut all, tally| {
-        all.merge(&tally);
-        all
-    })
-}
-
 /// The sum of these gauges, as soon as it is 0, or when [`patience`] ends.
-///
-/// # Errors
-/// If Envoy does not say.
 pub fn open_after(envoy: &Envoy, gauges: &[&str], options: &Options) -> Result<u64> {
     let open = || gauges.iter().map(|name| envoy.stat(name)).sum::<testkit::Result<u64>>();
     let none = || matches!(open(), Ok(0)).then_some(());

@@ -9,8 +9,8 @@ use testkit::{edge, http, wait_for};
 
 use super::Setup;
 use super::observation::{Observation, only_counts};
-use super::service::{LISTENER, Loads, Service, patience};
-use crate::load::expected;
+use super::service::{LISTENER, Service, patience};
+use crate::load::{Running, expected};
 use crate::millis;
 
 /// Seconds in which a replaced listener's connections are closed.
@@ -65,7 +65,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let invalid_refused = refuse(&service, folder.path(), published)?;
     seen.all.merge(&loads.run_for(service.calm()));
     seen.all.merge(&loads.stop());
-    seen.open = service.open_after()?;
+    seen.figures.open_after = service.open_after()?;
     let cut = seen.excuse_closes(&service)?;
     // The last replaced listener takes its own with it when it goes.
     let as_before = || stat(VMS).ok().filter(|&after| after == vms_before);
@@ -77,7 +77,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let refused = seen.all.refused;
     seen.expect(refused == 0, format!("{refused} connections refused"));
     let (slowest, connections_closed) = (millis(slowest), seen.all.closed);
-    seen.updates = Some(Updates {
+    seen.figures.updates = Some(Updates {
         strategy,
         published,
         taken,
@@ -95,7 +95,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
 /// Publishes one configuration after the other, and waits until each is served.
 fn replace(
     service: &Service,
-    loads: &Loads,
+    loads: &Running,
     folder: &Path,
     updates: u64,
     seen: &mut Observation,

@@ -1,7 +1,7 @@
 //! What `edge` measures in time, in instructions: a figure that repeats, whatever else the machine
 //! does. [`callgrind`] runs Envoy under valgrind and reads its counters.
 
-pub mod callgrind;
+mod callgrind;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

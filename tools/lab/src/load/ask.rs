@@ -17,25 +17,19 @@ pub enum Kind {
     HangUp,
 }
 
-/// How often which kind is asked; the numbers are relative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How often each kind is asked; the numbers are relative.
+#[derive(Clone, Copy, Debug)]
 pub struct Mix {
-    /// [`Kind::Count`]
     pub counts: u32,
-    /// [`Kind::Rejection`]
     pub rejections: u32,
-    /// [`Kind::Pass`]
     pub passes: u32,
-    /// [`Kind::HangUp`]
     pub hang_ups: u32,
 }
 
 /// A request, and what its answer must be.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// What is sent.
     pub bytes: Vec<u8>,
-    /// What must come.
     pub expected: Expected,
 }
 
@@ -85,23 +79,22 @@ impl Default for Asks {
             for (asked, written) in QUERIES {
                 let found = expected::count(&(count(project) + written)).unwrap_or_default();
                 let expected = Expected::Count(format!("{{\"count\":{found}}}"));
-                counts.push(Ask { bytes: get(&(count(project) + asked), ""), expected });
+                counts.push(ask("GET", &(count(project) + asked), "", expected));
             }
             let target = format!("/v2/p{project}/backups?x={project}");
-            let expected = Expected::Passed(expected::passed(&target));
-            passes.push(Ask { bytes: get(&target, ""), expected });
-            for (status, bytes) in [
-                (400, get(&(count(project) + "?status=none"), "")),
-                (400, get(&(count(project) + "?volume_id=7"), "")),
-                (400, get(&(count(project) + "?x=1"), "")),
-                (400, get("/v2/p.1/os-vendor-backup-sharing/count", "")),
-                (404, get(&(count(project) + "/"), "")),
-                (404, get(&(count(project) + ";v=1"), "")),
-                (405, request("DELETE", &count(project), "")),
-                (405, request("POST", &count(project), "content-length: 0\r\n")),
-                (406, get(&count(project), "accept: text/html\r\n")),
+            passes.push(ask("GET", &target, "", Expected::Passed(expected::passed(&target))));
+            for (status, method, target, headers) in [
+                (400, "GET", count(project) + "?status=none", ""),
+                (400, "GET", count(project) + "?volume_id=7", ""),
+                (400, "GET", count(project) + "?x=1", ""),
+                (400, "GET", "/v2/p.1/os-vendor-backup-sharing/count".to_owned(), ""),
+                (404, "GET", count(project) + "/", ""),
+                (404, "GET", count(project) + ";v=1", ""),
+                (405, "DELETE", count(project), ""),
+                (405, "POST", count(project), "content-length: 0\r\n"),
+                (406, "GET", count(project), "accept: text/html\r\n"),
             ] {
-                rejections.push(Ask { bytes, expected: Expected::Rejection(status) });
+                rejections.push(ask(method, &target, headers, Expected::Rejection(status)));
             }
         }
         Self { counts, rejections, passes }
@@ -133,12 +126,9 @@ impl Mix {
     }
 }
 
-fn get(target: &str, headers: &str) -> Vec<u8> {
-    request("GET", target, headers)
-}
-
-fn request(method: &str, target: &str, headers: &str) -> Vec<u8> {
-    format!("{method} {target} HTTP/1.1\r\nhost: edge\r\n{headers}\r\n").into_bytes()
+fn ask(method: &str, target: &str, headers: &str, expected: Expected) -> Ask {
+    let bytes = format!("{method} {target} HTTP/1.1\r\nhost: edge\r\n{headers}\r\n");
+    Ask { bytes: bytes.into_bytes(), expected }
 }
 
 #[cfg(test)]

@@ -63,9 +63,6 @@ impl Client {
     }
 
     /// Sends a request and reads the answer to it.
-    ///
-    /// # Errors
-    /// What became of it instead.
     pub fn ask(&mut self, request: &[u8]) -> Result<Response, Failure> {
         let before = self.connection.received();
         let answer = self.connection.exchange(request);

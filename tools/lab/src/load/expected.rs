@@ -46,9 +46,6 @@ pub fn csv() -> String {
 }
 
 /// A database for the count store, made of them in this folder.
-///
-/// # Errors
-/// If it cannot be made.
 pub fn database(folder: &Path) -> Result<PathBuf> {
     let (rows, database) = (folder.join("sharings.csv"), folder.join("sharings.sqlite"));
     fs::write(&rows, csv()).context("write the rows")?;
@@ -92,9 +89,6 @@ pub fn store() -> Behaviour {
 }
 
 /// A store that behaves like this and keeps no requests.
-///
-/// # Errors
-/// If it cannot be started.
 pub fn scripted(behaviour: Behaviour) -> Result<ScriptedStore> {
     let store = ScriptedStore::start()?;
     store.forget_requests();

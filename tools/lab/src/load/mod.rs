@@ -12,24 +12,24 @@
 //! | [`judge`] | whether an answer is right |
 //! | [`tally`] | what came of it |
 
-pub mod ask;
-pub mod client;
+mod ask;
+mod client;
 pub mod expected;
-pub mod judge;
-pub mod tally;
+mod judge;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-pub use ask::{Asks, Kind, Mix};
+pub use ask::{Kind, Mix};
 pub use tally::{HALF, Judged, Latencies, P99, Quantiles, SLOWEST, Tally};
 use worker::Shared;
 
@@ -47,61 +47,55 @@ pub struct Load {
     pub mix: Mix,
     /// How long each rests after an answer.
     pub pause: Duration,
-    /// Ends by itself after so many requests.
+    /// Ends by itself after this many requests.
     pub requests: Option<u64>,
 }
 
-/// A load under way. Dropping it ends it.
+/// Loads under way beside each other. Dropping them ends them.
 #[derive(Debug)]
 pub struct Running {
-    shared: Arc<Shared>,
+    loads: Vec<Arc<Shared>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     /// 16 connections without rest, until stopped.
     pub fn new(address: SocketAddr) -> Self {
-        Self {
-            address,
-            connections: 16,
-            mix: Mix::default(),
-            pause: Duration::ZERO,
-            requests: None,
-        }
+        let (mix, pause) = (Mix::default(), Duration::ZERO);
+        Self { address, connections: 16, mix, pause, requests: None }
     }
 
     /// Starts it.
     pub fn start(self) -> Result<Running> {
-        let shared = Arc::new(Shared {
-            load: self,
-            asks: Asks::default(),
-            ended: AtomicBool::new(false),
-            left: AtomicU64::new(self.requests.unwrap_or(u64::MAX)),
-            tallies: (0..self.connections).map(|_| Mutex::default()).collect(),
-        });
-        let mut running = Running { shared, threads: Vec::new() };
-        for number in 0..self.connections {
-            let shared = Arc::clone(&running.shared);
-            let thread = thread::Builder::new().name("load".to_owned()).stack_size(STACK);
-            let thread = thread.spawn(move || worker::work(&shared, number));
-            running.threads.push(thread.context("start a thread")?);
-        }
-        Ok(running)
+        Running::start([self])
     }
 }
 
 impl Running {
+    /// Starts loads beside each other.
+    pub fn start(loads: impl IntoIterator<Item = Load>) -> Result<Self> {
+        let mut running = Self { loads: Vec::new(), threads: Vec::new() };
+        for load in loads {
+            let shared = Arc::new(Shared::new(load));
+            running.loads.push(Arc::clone(&shared));
+            for number in 0..load.connections {
+                let shared = Arc::clone(&shared);
+                let thread = thread::Builder::new().name("load".to_owned()).stack_size(STACK);
+                let thread = thread.spawn(move || shared.work(number));
+                running.threads.push(thread.context("start a thread")?);
+            }
+        }
+        Ok(running)
+    }
+
     /// What came since the last call, or since the start. An answer counts when it has come.
     pub fn take(&self) -> Tally {
         let mut all = Tally::default();
-        for tally in &self.shared.tallies {
-            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            all.merge(&std::mem::take(&mut *tally));
-        }
+        self.loads.iter().for_each(|load| all.merge(&load.take()));
         all
     }
 
-    /// Lets it go on for a while, then takes what came.
+    /// Lets them go on for a while, then takes what came.
     pub fn run_for(&self, time: Duration) -> Tally {
         thread::sleep(time);
         self.take()
@@ -114,28 +108,20 @@ impl Running {
 
     /// No new request is sent from now on. Does not wait for those under way.
     pub fn end(&self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
+        self.loads.iter().for_each(|load| load.ended.store(true, Ordering::Relaxed));
     }
 
-    /// Ends it, waits for the requests under way, and takes what came since the last
+    /// Ends them, waits for the requests under way, and takes what came since the last
     /// [`take`](Self::take).
     pub fn stop(mut self) -> Tally {
+        self.end();
         self.join();
         self.take()
     }
 
-    /// Waits for the given number of requests, then takes what came.
-    pub fn wait(mut self) -> Tally {
+    fn join(&mut self) {
         for thread in std::mem::take(&mut self.threads) {
             // A worker has no reason to panic; if one did, its thread said so.
-            let _ = thread.join();
-        }
-        self.take()
-    }
-
-    fn join(&mut self) {
-        self.end();
-        for thread in std::mem::take(&mut self.threads) {
             let _ = thread.join();
         }
     }
@@ -143,6 +129,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.end();
         self.join();
     }
 }

@@ -11,7 +11,14 @@ use super::*;
 fn tally(mix: Mix, behaviour: Behaviour) -> Tally {
     let store = expected::scripted(behaviour).unwrap();
     let load = Load { connections: 4, mix, requests: Some(1000), ..Load::new(store.address()) };
-    load.start().unwrap().wait()
+    finish(load)
+}
+
+fn finish(load: Load) -> Tally {
+    let running = load.start().unwrap();
+    let done = || (!running.is_busy()).then_some(());
+    testkit::wait_for("the last request", testkit::PATIENCE * 3, done).unwrap();
+    running.stop()
 }
 
 const NONE: Mix = Mix { counts: 0, rejections: 0, passes: 0, hang_ups: 0 };
@@ -149,7 +156,7 @@ fn the_real_store_owes_the_same_counts() {
     let store = CountStore::start(&database, crate::anywhere()).unwrap();
     let load =
         Load { connections: 4, mix: COUNTS, requests: Some(1000), ..Load::new(store.address()) };
-    let tally = load.start().unwrap().wait();
+    let tally = finish(load);
     assert_eq!(tally.complaints(), [""; 0]);
     assert_eq!(tally.answers(Kind::Count, 200), 1000);
 }

@@ -1,4 +1,4 @@
-//! One connection's share of the load.
+//! One connection's share of a load.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,59 +20,70 @@ const REFUSED: Duration = Duration::from_millis(10);
 /// At most this long a client waits before it hangs up, in microseconds.
 const HANG_UP: u64 = 3_000;
 
-/// What all workers share.
+/// What all connections of a load share.
 #[derive(Debug)]
 pub struct Shared {
-    pub load: Load,
-    pub asks: Asks,
+    load: Load,
+    asks: Asks,
     pub ended: AtomicBool,
     /// Requests still to be sent.
-    pub left: AtomicU64,
-    /// One for each worker, so that none waits for another.
-    pub tallies: Vec<Mutex<Tally>>,
-}
-
-/// Asks until the load ends.
-pub fn work(shared: &Shared, number: usize) {
-    let worker = Worker { shared, tally: &shared.tallies[number] };
-    let mut random = Rng::with_seed(number as u64);
-    let mut client = None;
-    while worker.takes_a_turn() {
-        let kind = shared.load.mix.pick(&mut random);
-        let Some(ready) = worker.connected(client.take()) else {
-            shared.left.fetch_add(1, Ordering::Relaxed);
-            thread::sleep(REFUSED);
-            continue;
-        };
-        let ask = shared.asks.pick(kind, &mut random);
-        client = match kind {
-            Kind::HangUp => {
-                worker.tally().send(kind);
-                // Some time before or after the store was asked.
-                let after = Duration::from_micros(random.u64(..HANG_UP));
-                ready.hang_up(&ask.bytes, after, random.bool());
-                None
-            }
-            kind => worker.ask(ready, kind, ask),
-        };
-        if !shared.load.pause.is_zero() {
-            thread::sleep(shared.load.pause);
-        }
-    }
+    left: AtomicU64,
+    /// One for each connection, so that none waits for another.
+    tallies: Vec<Mutex<Tally>>,
 }
 
 struct Worker<'a> {
     shared: &'a Shared,
     tally: &'a Mutex<Tally>,
+    random: Rng,
+}
+
+impl Shared {
+    pub fn new(load: Load) -> Self {
+        Self {
+            load,
+            asks: Asks::default(),
+            ended: AtomicBool::new(false),
+            left: AtomicU64::new(load.requests.unwrap_or(u64::MAX)),
+            tallies: (0..load.connections).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Asks on the connection of this number until the load ends.
+    pub fn work(&self, number: usize) {
+        let (tally, random) = (&self.tallies[number], Rng::with_seed(number as u64));
+        let mut worker = Worker { shared: self, tally, random };
+        let mut client = None;
+        while self.takes_a_turn() {
+            match worker.connected(client.take()) {
+                Some(ready) => client = worker.take_turn(ready),
+                None => {
+                    self.left.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(REFUSED);
+                    continue;
+                }
+            }
+            thread::sleep(self.load.pause);
+        }
+    }
+
+    /// What came since the last call.
+    pub fn take(&self) -> Tally {
+        self.tallies.iter().fold(Tally::default(), |mut all, tally| {
+            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            all.merge(&std::mem::take(&mut *tally));
+            all
+        })
+    }
+
+    fn takes_a_turn(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        !self.ended.load(Ordering::Relaxed)
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
 }
 
 impl Worker<'_> {
-    fn takes_a_turn(&self) -> bool {
-        let one_less = |left: u64| left.checked_sub(1);
-        !self.shared.ended.load(Ordering::Relaxed)
-            && self.shared.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
-    }
-
     /// The connection, if it still serves, or a new one.
     fn connected(&self, client: Option<Client>) -> Option<Client> {
         match client.map(|client| (client.between(), client)) {
@@ -85,30 +96,35 @@ impl Worker<'_> {
             }
             None => {}
         }
-        match Client::open(self.shared.load.address) {
-            Ok(client) => Some(client),
-            Err(_) => {
-                self.tally().refused += 1;
-                None
-            }
-        }
+        let client = Client::open(self.shared.load.address).ok();
+        self.tally().refused += u64::from(client.is_none());
+        client
     }
 
-    fn ask(&self, mut client: Client, kind: Kind, ask: &Ask) -> Option<Client> {
-        let asked = Instant::now();
+    /// Sends one request; the connection, if it may serve again.
+    fn take_turn(&mut self, mut client: Client) -> Option<Client> {
+        let kind = self.shared.load.mix.pick(&mut self.random);
+        let ask = self.shared.asks.pick(kind, &mut self.random);
         self.tally().send(kind);
+        if kind == Kind::HangUp {
+            // Some time before or after the store was asked.
+            let after = Duration::from_micros(self.random.u64(..HANG_UP));
+            client.hang_up(&ask.bytes, after, self.random.bool());
+            return None;
+        }
+        let asked = Instant::now();
         let answer = client.ask(&ask.bytes);
         let took = asked.elapsed();
+        let mut tally = self.tally();
         match answer {
             Ok(answer) => {
-                self.note(kind, ask, &answer, took);
-                let closes =
-                    answer.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"));
-                self.tally().closed += u64::from(closes);
+                note(&mut tally, kind, ask, &answer, took);
+                let closes = answer.header("connection");
+                let closes = closes.is_some_and(|it| it.eq_ignore_ascii_case("close"));
+                tally.closed += u64::from(closes);
                 (!closes).then_some(client)
             }
             Err(failure) => {
-                let mut tally = self.tally();
                 *match failure {
                     Failure::Crossed => &mut tally.crossed,
                     Failure::Unaccepted => &mut tally.unaccepted,
@@ -121,26 +137,22 @@ impl Worker<'_> {
         }
     }
 
-    fn note(&self, kind: Kind, ask: &Ask, answer: &Response, took: Duration) {
-        let verdict = judge(ask, answer);
-        let mut tally = self.tally();
-        tally.answer(kind, answer.status, took);
-        let text = || {
-            let body = String::from_utf8_lossy(&answer.body);
-            let body: String = body.chars().take(200).collect();
-            format!("{} gave {} {body}, not {:?}", first_line(ask), answer.status, ask.expected)
-        };
-        match verdict {
-            Verdict::Right => return,
-            Verdict::WrongCount => tally.wrong_counts += 1,
-            Verdict::Undocumented => tally.undocumented += 1,
-        }
-        tally.example(text);
-    }
-
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn note(tally: &mut Tally, kind: Kind, ask: &Ask, answer: &Response, took: Duration) {
+    tally.answer(kind, answer.status, took);
+    match judge(ask, answer) {
+        Verdict::Right => return,
+        Verdict::WrongCount => tally.wrong_counts += 1,
+        Verdict::Undocumented => tally.undocumented += 1,
+    }
+    tally.example(|| {
+        let body: String = answer.text().chars().take(200).collect();
+        format!("{} gave {} {body}, not {:?}", first_line(ask), answer.status, ask.expected)
+    });
 }
 
 fn first_line(ask: &Ask) -> String {

@@ -9,12 +9,12 @@
 //! | [`targets`] | how long they may |
 //! | [`chart`] | what they showed |
 
-pub mod calls;
-pub mod chart;
-pub mod counts;
-pub mod sharings;
-pub mod table;
-pub mod targets;
+mod calls;
+mod chart;
+mod counts;
+mod sharings;
+mod table;
+mod targets;
 
 use std::time::Duration;
 

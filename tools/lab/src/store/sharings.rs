@@ -85,19 +85,6 @@ impl Watched {
     }
 }
 
-const STATUSES: [&str; 10] = [
-    "creating",
-    "available",
-    "available",
-    "available",
-    "available",
-    "available",
-    "available",
-    "error",
-    "deleting",
-    "restoring",
-];
-
 /// The `number`th sharing of a project with `size`: three of each backup, thirty of each volume, one
 /// in a hundred with each number in its name, one in ten with a status, one in three in a zone.
 fn sharing_of(place: u64, number: u64, side: Side, key: u64, size: u64) -> Sharing {
@@ -108,14 +95,20 @@ fn sharing_of(place: u64, number: u64, side: Side, key: u64, size: u64) -> Shari
         Side::From => (project(key), partner),
         Side::To => (partner, project(key)),
     };
-    let status = usize::try_from(hash(4, of_project(number)) % 10).ok();
+    let status = match hash(4, of_project(number)) % 10 {
+        0 => "creating",
+        1..=6 => "available",
+        7 => "error",
+        8 => "deleting",
+        _ => "restoring",
+    };
     [
         uuid(1, place),
         uuid(2, of_project(number / 3)),
         from,
         to,
         format!("Backup-{:02} of volume-{}", (number / 7) % 100, number / 30),
-        status.and_then(|status| STATUSES.get(status)).unwrap_or(&"error").to_string(),
+        status.to_owned(),
         uuid(3, of_project(number / 30)),
         format!("eu-de-0{}", 1 + (number / 3) % 3),
     ]

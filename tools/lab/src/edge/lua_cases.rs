@@ -1,9 +1,7 @@
 //! The contract's cases against `filter.lua`: beside a filter that does less, ours would look
 //! worse than it is, and beside one that does it wrong, better.
 
-#![cfg(test)]
-
-use lab::edge::config::{self, Route};
+use super::config::{self, Route};
 use testkit::cases::{Case, Cases};
 use testkit::envoy::Envoy;
 use testkit::http::{Connection, Response, encode_request};
