@@ -13,8 +13,11 @@
 //! | [`machine`] | the processor, and what a process uses |
 //! | [`cores`], [`oha`], [`statistics`] | what runs on which core, load for figures, medians |
 //! | [`load`] | requests in great number, each answer judged |
-//! | [`vm`] | a million requests in the wasm host |
-//! | [`faults`] | what clients get while a store or Envoy is in trouble |
+//! | [`vm`], [`fuzzing`] | the module in the wasm host; its parts against a second reading of the contract |
+//! | [`clients`] | the documented API against programs that nobody here wrote |
+//! | [`faults`], [`overload`] | what clients get while a store or Envoy is in trouble, or asked too much |
+//! | [`versions`], [`soak`] | releases of Envoy; two million requests and the memory they take |
+//! | [`planted`] | whether these see a fault |
 //! | [`edge`] | the filter beside Envoy alone and Envoy's Lua filter |
 //! | [`instructions`] | the same, in instructions instead of time |
 //! | [`envoy`] | workers, start-up time and memory, with and without the module |
@@ -45,6 +48,11 @@ mod statistics;
 mod store;
 mod versions;
 mod vm;
+
+use std::net::SocketAddr;
+
+use testkit::production::{Places, envoy_yaml};
+use testkit::workspace;
 
 pub use command_line::Options;
 
@@ -93,11 +101,18 @@ impl Options {
 }
 
 /// In milliseconds, to the microsecond: how [`Findings::figures`] hold times.
-pub fn millis(time: std::time::Duration) -> f64 {
+fn millis(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A free port of this machine, chosen by the kernel.
-pub fn anywhere() -> std::net::SocketAddr {
-    std::net::SocketAddr::from(([127, 0, 0, 1], 0))
+fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// `envoy.yaml` as it ships, before these stores and this backend, at free addresses.
+fn shipped(stores: &[SocketAddr], backend: SocketAddr) -> anyhow::Result<String> {
+    let module = &workspace::filter_module()?;
+    let places = Places { listener: anywhere(), admin: anywhere(), stores, backend, module };
+    Ok(envoy_yaml(places)?)
 }

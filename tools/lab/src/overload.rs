@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde_json::json;
 use testkit::count_store::CountStore;
 use testkit::envoy::Envoy;
-use testkit::production::{Places, envoy_yaml, wait_for_store};
-use testkit::{PATIENCE, http, wait_for, workspace};
+use testkit::production::wait_for_store;
+use testkit::{PATIENCE, http, wait_for};
 
 use crate::faults::open_after;
 use crate::load::{HALF, Judged, Kind, Load, Mix, P99, Quantiles, SLOWEST, Tally, expected};
-use crate::{Findings, Options, anywhere, millis};
+use crate::{Findings, Options, anywhere, millis, shipped};
 
 /// How long the slow store takes: its 64 connections serve 640 counts a second.
 const SLOW: Duration = Duration::from_millis(100);
@@ -75,13 +75,8 @@ fn overload(
 ) -> Result<Figures> {
     eprintln!("   {name}");
     let backend = expected::scripted(expected::upstream())?;
-    let envoy = Envoy::options().concurrency(2).start(&envoy_yaml(Places {
-        listener: anywhere(),
-        admin: anywhere(),
-        stores: &[store],
-        backend: backend.address(),
-        module: &workspace::filter_module()?,
-    })?)?;
+    let yaml = shipped(&[store], backend.address())?;
+    let envoy = Envoy::options().concurrency(2).start(&yaml)?;
     wait_for_store(&envoy)?;
     let address = envoy.listener_address("edge")?;
     let before = pace(address, 20)?;

@@ -10,12 +10,11 @@ use serde_json::json;
 use testkit::cases::envoy::Outcome;
 use testkit::edge::Edge;
 use testkit::envoy::{self, Envoy, RELEASES, Verdict, release_binary, validate_with};
-use testkit::production::{Places, envoy_yaml};
 use testkit::store::ScriptedStore;
-use testkit::{cases, http, outcomes, workspace};
+use testkit::{cases, http, outcomes};
 
 use crate::faults::{self, Setup};
-use crate::{Findings, Options, anywhere};
+use crate::{Findings, Options, anywhere, shipped};
 
 /// A line of the page.
 #[derive(Debug, Serialize)]
@@ -61,7 +60,8 @@ pub fn run(options: &Options) -> Result<Findings> {
                 Some(held(Outcome { cases, failures: found.failures }))
             }
         };
-        let verdict = shipped(&binary)?;
+        // Nothing listens when a configuration is validated.
+        let verdict = validate_with(&binary, &shipped(&[anywhere()], anywhere())?)?;
         if let Verdict::Refused(why) = &verdict {
             failures.push(format!("Envoy {version} refuses envoy.yaml: {why}"));
         }
@@ -95,12 +95,4 @@ fn query(options: envoy::Options) -> Result<(u16, bool)> {
     let edge = Edge::start_with(options, outcomes::CONFIGURATIONS, &store, &upstream)?;
     let answer = http::request(edge.listeners["count"], "QUERY", outcomes::PATH, &[])?;
     Ok((answer.status, answer.header("content-type") == Some("application/json")))
-}
-
-/// What the release thinks of the shipped configuration.
-fn shipped(binary: &Path) -> Result<Verdict> {
-    // Nothing listens when a configuration is validated.
-    let (at, module) = (anywhere(), workspace::filter_module()?);
-    let places = Places { listener: at, admin: at, stores: &[at], backend: at, module: &module };
-    Ok(validate_with(binary, &envoy_yaml(places)?)?)
 }

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use testkit::count_store::CountStore;
-use testkit::production::{Places, envoy_yaml};
 use testkit::store::ScriptedStore;
-use testkit::{PATIENCE, wait_for, workspace};
+use testkit::{PATIENCE, wait_for};
 
 use super::Setup;
 use super::observation::Observation;
 use super::service::{LISTENER, Service};
-use crate::anywhere;
 use crate::load::{Kind, Load, Mix, expected};
+use crate::{anywhere, shipped};
 
 /// Between the restarts of one store and of the other.
 const APART: Duration = Duration::from_secs(3);
@@ -32,16 +31,10 @@ pub fn observe_all(setup: Setup) -> Result<Vec<Observation>> {
 /// `envoy.yaml` in front of these, with the names that [`Service`] knows.
 fn start<'a>(setup: Setup<'a>, stores: &[SocketAddr]) -> Result<Service<'a>> {
     let upstream = expected::scripted(expected::upstream())?;
-    let yaml = envoy_yaml(Places {
-        listener: anywhere(),
-        admin: anywhere(),
-        stores,
-        backend: upstream.address(),
-        module: &workspace::filter_module()?,
-    })?
-    .replace("  - name: edge\n", &format!("  - name: {LISTENER}\n"))
-    .replace("stat_prefix: edge", &format!("stat_prefix: {LISTENER}"))
-    .replace("count_store", "store");
+    let yaml = shipped(stores, upstream.address())?
+        .replace("  - name: edge\n", &format!("  - name: {LISTENER}\n"))
+        .replace("stat_prefix: edge", &format!("stat_prefix: {LISTENER}"))
+        .replace("count_store", "store");
     let service = setup.around(setup.envoy().start(&yaml)?, upstream)?;
     healthy(&service)?;
     Ok(service)
