@@ -4,6 +4,10 @@
 #![cfg(test)]
 
 use backup_sharing_count::details;
+use serde_json::{Value, json};
+use testkit::edge::capabilities;
+use testkit::envoy::config::{Cluster, direct_response, typed};
+use testkit::envoy::filters;
 use testkit::http::{Connection, Response, request};
 use testkit::production::Production;
 use testkit::store::{Behaviour, ScriptedStore};
@@ -16,12 +20,14 @@ const OTHER: &str = "/v2/p1/volumes";
 const BEFORE: &str = "          http_filters:\n";
 const BEHIND: &str = "          - name: envoy.filters.http.router\n";
 
-fn production(place: &str, filter: &str) -> Production {
-    let with = match place {
-        BEFORE => format!("{place}{filter}"),
-        _ => format!("{filter}{place}"),
-    };
-    Production::start(&[(place, &with)]).unwrap()
+/// The place with the filter.
+fn at(place: &str, filter: &Value) -> String {
+    let filter = format!("          - {filter}\n");
+    if place == BEFORE { format!("{place}{filter}") } else { format!("{filter}{place}") }
+}
+
+fn production(place: &str, filter: &Value) -> Production {
+    Production::start(&[(place, &at(place, filter))]).unwrap()
 }
 
 fn get(production: &Production, path: &str) -> Response {
@@ -35,7 +41,7 @@ fn says(response: &Response, status: u16, content_type: &str, body: &str) {
 }
 
 /// A filter that answers every request that reaches it.
-fn refuses(filter: &str, status: u16, content_type: &str, body: &str) {
+fn refuses(filter: &Value, status: u16, content_type: &str, body: &str) {
     let before = production(BEFORE, filter);
     for path in [COUNT, OTHER] {
         says(&get(&before, path), status, content_type, body);
@@ -51,63 +57,26 @@ fn refuses(filter: &str, status: u16, content_type: &str, body: &str) {
 }
 
 #[test]
-fn rbac() {
-    let filter = r#"          - name: envoy.filters.http.rbac
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
-              rules: {action: ALLOW, policies: {}}
-"#;
-    refuses(filter, 403, "text/plain", "RBAC: access denied");
-}
-
-#[test]
-fn lua() {
-    let filter = r#"          - name: envoy.filters.http.lua
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-              default_source_code:
-                inline_string: |
-                  function envoy_on_request(handle)
-                    handle:respond({[":status"] = "503", ["content-type"] = "text/html"}, "<p>Closed until \"noon\".\n")
-                  end
-"#;
-    refuses(filter, 503, "text/html", "<p>Closed until \"noon\".\n");
-}
-
-#[test]
-fn jwt_authn() {
-    let filter = r#"          - name: envoy.filters.http.jwt_authn
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
-              providers:
-                tokens: {local_jwks: {inline_string: '{"keys":[{"kty":"oct","alg":"HS256","k":"c2VjcmV0"}]}'}}
-              rules:
-              - {match: {prefix: /}, requires: {provider_name: tokens}}
-"#;
-    refuses(filter, 401, "text/plain", "Jwt is missing");
+fn what_rbac_lua_and_jwt_authn_answer() {
+    let closed = "function envoy_on_request(handle)
+        local headers = {[':status'] = '503', ['content-type'] = 'text/html'}
+        handle:respond(headers, '<p>Closed until \"noon\".\\n')
+    end";
+    refuses(&filters::rbac(), 403, "text/plain", "RBAC: access denied");
+    refuses(&filters::lua(closed), 503, "text/html", "<p>Closed until \"noon\".\n");
+    refuses(&filters::jwt_authn(), 401, "text/plain", "Jwt is missing");
 }
 
 /// The answer of the service reaches the client as it does where `envoy.yaml` has no words of its own: in
 /// 1.37.0 with another content type, for that release's ext_authz drops the service's.
 #[test]
-fn ext_authz() {
-    let filter = r#"          - name: envoy.filters.http.ext_authz
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-              http_service: {server_uri: {uri: http://authz, cluster: authz, timeout: 1s}}
-"#;
+fn what_the_service_of_ext_authz_answers() {
+    let filter = filters::ext_authz("authz");
     let authz = ScriptedStore::start().unwrap();
-    let cluster = format!(
-        "  clusters:
-  - name: authz
-    load_assignment:
-      cluster_name: authz
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]
-",
-        authz.address().port()
-    );
+    let cluster = Cluster::new("authz", authz.address()).json();
+    let cluster = format!("  clusters:\n  - {cluster}\n");
     let clusters = ("  clusters:\n", cluster.as_str());
-    let before = format!("{BEFORE}{filter}");
+    let before = at(BEFORE, &filter);
     let yaml = std::fs::read_to_string(workspace::root().join("envoy.yaml")).unwrap();
     let words = &yaml[yaml.find("          local_reply_config:\n").unwrap()
         ..yaml.find("          route_config:\n").unwrap()];
@@ -120,9 +89,7 @@ fn ext_authz() {
         (401, "application/problem+json", "Keystone uri=\"https://a\"", problem),
     ];
     for place in [BEFORE, BEHIND] {
-        let behind = format!("{filter}{place}");
-        let with = if place == BEFORE { &before } else { &behind };
-        let production = Production::start(&[(place, with), clusters]).unwrap();
+        let production = Production::start(&[(place, &at(place, &filter)), clusters]).unwrap();
         for (status, content_type, challenge, body) in answers {
             let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
             let headers =
@@ -149,11 +116,8 @@ fn ext_authz() {
 #[test]
 fn a_routes_direct_response() {
     const ROUTES: &str = "              - match: {prefix: /v2/}\n";
-    let closed = format!(
-        "              - match: {{path: {OTHER}}}
-                direct_response: {{status: 403, body: {{inline_string: Your project is suspended.}}}}
-{ROUTES}"
-    );
+    let closed = direct_response(OTHER, 403, "Your project is suspended.");
+    let closed = format!("              - {closed}\n{ROUTES}");
     let production = Production::start(&[(ROUTES, &closed)]).unwrap();
     says(&get(&production, OTHER), 403, "text/plain", "Your project is suspended.");
     production.envoy.stop().unwrap();
@@ -162,20 +126,13 @@ fn a_routes_direct_response() {
 #[test]
 fn envoys_own_errors_keep_their_words_beside_other_filters() {
     // Both buffer, which makes a body too large: 413 on the way in, and 500 on the way out.
-    let filters = r#"          - name: envoy.filters.http.buffer
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer
-              max_request_bytes: 10
-          - name: envoy.filters.http.lua
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-              default_source_code:
-                inline_string: |
-                  function envoy_on_response(handle)
-                    if handle:headers():get(":status") == "200" then handle:body() end
-                  end
-"#;
-    let production = production(BEFORE, filters);
+    let lua = filters::lua(
+        "function envoy_on_response(handle)
+        if handle:headers():get(':status') == '200' then handle:body() end
+    end",
+    );
+    let both = format!("{}          - {lua}\n", at(BEFORE, &filters::buffer(10)));
+    let production = Production::start(&[(BEFORE, &both)]).unwrap();
     let mut connection = Connection::open(production.listener).unwrap();
     let large: [(&str, &[u8]); 1] = [("content-length", b"20")];
     let response = connection.request_with_body("POST", OTHER, &large, &[b'a'; 20]).unwrap();
@@ -193,22 +150,22 @@ fn envoys_own_errors_keep_their_words_beside_other_filters() {
 /// Filters may answer without details. Envoy itself does so where it lacks a filter's configuration.
 #[test]
 fn an_answer_without_details_passes() {
-    let filter = r#"          - name: missing
-            config_discovery:
-              config_source: {initial_fetch_timeout: 0.1s, api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: nobody}}]}}
-              type_urls: [type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC]
-"#;
-    let nobody = r#"  clusters:
-  - name: nobody
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-"#;
-    let before = format!("{BEFORE}{filter}");
+    let service = json!([{"envoy_grpc": {"cluster_name": "nobody"}}]);
+    let filter = json!({"name": "missing", "config_discovery": {
+        "config_source": {"initial_fetch_timeout": "0.1s", "api_config_source": {
+            "api_type": "GRPC", "transport_api_version": "V3", "grpc_services": service,
+        }},
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"],
+    }});
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let http2 = json!({"explicit_http_config": {"http2_protocol_options": {}}});
+    let nobody = Cluster::empty("nobody")
+        .with("typed_extension_protocol_options", json!({OPTIONS: typed(OPTIONS, http2)}));
+    let nobody = format!("  clusters:\n  - {}\n", nobody.json());
+    let before = at(BEFORE, &filter);
     let node = "node: {id: edge, cluster: edge}\nstatic_resources:\n";
     let changes =
-        [(BEFORE, before.as_str()), ("  clusters:\n", nobody), ("static_resources:\n", node)];
+        [(BEFORE, before.as_str()), ("  clusters:\n", &nobody), ("static_resources:\n", node)];
     let production = Production::start(&changes).unwrap();
     let response = get(&production, COUNT);
     assert_eq!((response.status, response.text().as_str()), (500, ""));
@@ -220,13 +177,11 @@ fn an_answer_without_details_passes() {
 fn a_failed_vm_answers_in_the_apis_words() {
     // A filter that may not answer fails as soon as it has to.
     let callbacks = include_str!("../src/glue/exports.txt").lines();
-    let may: Vec<String> = callbacks
-        .chain(["proxy_get_buffer_bytes", "proxy_get_header_map_pairs", "proxy_log"])
-        .map(|call| format!("{call}: {{}}"))
-        .collect();
+    let may =
+        callbacks.chain(["proxy_get_buffer_bytes", "proxy_get_header_map_pairs", "proxy_log"]);
     let restricted = format!(
-        "capability_restriction_config: {{allowed_capabilities: {{{}}}}}\n                failure_policy: FAIL_RELOAD",
-        may.join(", ")
+        "capability_restriction_config: {}\n                failure_policy: FAIL_RELOAD",
+        capabilities(may)
     );
     let production =
         Production::start(&[("failure_policy: FAIL_RELOAD", restricted.as_str())]).unwrap();

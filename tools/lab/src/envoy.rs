@@ -10,10 +10,11 @@ use testkit::envoy::Envoy;
 use testkit::workspace;
 
 use crate::cores::Cores;
+use crate::edge::config::one_listener;
 use crate::edge::plan::Contender;
 use crate::edge::requests::{CASES, Case, FEW};
 use crate::edge::rounds::{Round, one_round, warm_up};
-use crate::edge::testbed::{Testbed, one_listener};
+use crate::edge::testbed::Testbed;
 use crate::machine;
 use crate::oha::{Amount, Load, Oha};
 use crate::statistics::{least, median};
@@ -164,7 +165,7 @@ fn costs_of(
 fn start(module: &Path, options: &Options) -> Result<Start> {
     eprintln!("   start …");
     let starts = options.rounds.unwrap_or(options.pick(1, 15));
-    let configurations = [one_listener(None), one_listener(Some(module))];
+    let configurations = [None, Some(module)].map(one_listener);
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..starts {
         for (configuration, times) in configurations.iter().zip(&mut times) {
@@ -191,7 +192,7 @@ fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<
         for _ in 0..repeats {
             for (module, seen) in [None, Some(module)].into_iter().zip(&mut seen) {
                 let options = Envoy::options().concurrency(workers);
-                let envoy = cores.measured(|| options.start(&one_listener(module)))??;
+                let envoy = cores.measured(|| options.start(one_listener(module)))??;
                 let amount = Amount::Requests(requests * u64::from(workers));
                 let address = envoy.listener_address("only")?;
                 oha.run(&Load::new(address, &request, CONNECTIONS, amount))?.all(405)?;

@@ -4,14 +4,15 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
-//! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
+//! | [`envoy`] | finds or downloads Envoy, builds its configuration, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
-//! | [`routed`] | the route that leaves the filter out of requests that cannot be for it |
+//! | [`bypass_route`] | the route that leaves the filter out of requests that cannot be for it |
 //! | [`production`] | `envoy.yaml` with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
 //! | [`outcomes`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
+//! | [`http2`] | an HTTP/2 client: single streams |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
 //! | [`ports`] | free ports, and an address that refuses connections |
 //! | `wasm` | a proxy-wasm host that counts host calls and instructions |
@@ -26,15 +27,16 @@ mod command;
 mod error;
 mod wait;
 
+pub mod bypass_route;
 pub mod cases;
 pub mod count_store;
 pub mod edge;
 pub mod envoy;
 pub mod http;
+pub mod http2;
 pub mod outcomes;
 pub mod ports;
 pub mod production;
-pub mod routed;
 pub mod store;
 #[cfg(feature = "wasm")]
 pub mod wasm;

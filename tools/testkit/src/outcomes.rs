@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::cases::envoy::Outcome;
-use crate::edge::Edge;
+use crate::edge::{self, Fixture};
 use crate::envoy::Options;
 use crate::http;
-use crate::store::{Behaviour, ScriptedStore};
+use crate::store::Behaviour;
 
 /// Any project's call.
 pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
@@ -78,25 +78,24 @@ fn rows() -> Vec<Row> {
 
 /// Runs the whole table through one Envoy, which must end as well as it began.
 pub fn run(options: Options) -> Result<Outcome> {
-    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, CONFIGURATIONS, &store, &upstream)?;
+    let listeners = CONFIGURATIONS.map(|(name, plugin)| edge::listener(name, plugin));
+    let listeners = listeners.into_iter().collect::<Result<Vec<_>>>()?;
+    let fixture = Fixture::start_with(options, listeners, [])?;
     let (mut cases, mut failures) = (0, Vec::new());
     for row in rows() {
         cases += 1;
         let what: String = format!("{:?}", row.1).chars().take(120).collect();
-        if let Err(why) = check(&edge, &store, row)? {
+        if let Err(why) = check(&fixture, row)? {
             failures.push(format!("{what}: {why}"));
         }
     }
-    edge.check_vms()?;
-    edge.envoy.stop()?;
+    fixture.stop()?;
     Ok(Outcome { cases, failures })
 }
 
 /// What the client gets when the store does this, and that the next request is counted.
 fn check(
-    edge: &Edge,
-    store: &ScriptedStore,
+    Fixture { edge, store, .. }: &Fixture,
     (listener, behaviour, status, body, times): Row,
 ) -> Result<std::result::Result<(), String>> {
     let ask = |listener: &str| http::request(edge.listeners[listener], "GET", PATH, &[]);

@@ -1,11 +1,15 @@
 //! The contract's cases against `filter.lua`: beside a filter that does less, ours would look
 //! worse than it is, and beside one that does it wrong, better.
 
-use super::config::{self, Route};
+use testkit::cases::envoy::store_answer;
 use testkit::cases::{Case, Cases};
+use testkit::edge::clusters;
 use testkit::envoy::Envoy;
+use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
 use testkit::http::{Connection, Response, encode_request};
 use testkit::store::{Behaviour, Request, ScriptedStore};
+
+use super::config;
 
 /// What `filter.lua` says that it leaves out, and a method that our listeners do not take.
 const NOT_IN_LUA: [&str; 24] = [
@@ -42,22 +46,16 @@ const NOT_THE_CLIENTS: [&str; 4] =
 #[test]
 fn it_does_the_filters_job_but_for_what_it_says() {
     let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
-    let clusters = [("store", store.address()), ("backend", upstream.address())];
-    let lua = config::listener("lua", &[config::lua_filter()], Route::Cluster("backend"));
-    let envoy = Envoy::start(&config::bootstrap(vec![lua], &clusters)).unwrap();
+    let lua = Listener::new("lua").filter(config::lua_filter()).route(to_cluster("", "upstream"));
+    let clusters = clusters(store.address(), upstream.address());
+    let envoy = Envoy::start(Bootstrap::new([lua], clusters)).unwrap();
     let address = envoy.listener_address("lua").unwrap();
     upstream.set(Behaviour::json(200, "\"passed\""));
 
     let cases = Cases::load().unwrap();
     let mut failures = Vec::new();
     for case in cases.cases.iter().filter(|case| case.config == "default") {
-        let text = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
-        let headers = case.store.headers().into_iter();
-        store.set(Behaviour::Answer {
-            status: case.store.status,
-            headers: headers.map(|(name, value)| (name.to_owned(), text(&value))).collect(),
-            body: case.store.body(),
-        });
+        store.set(store_answer(case));
         let response = ask(&mut Connection::open(address).unwrap(), case);
         let passed = !upstream.take_requests().is_empty();
         let checked =

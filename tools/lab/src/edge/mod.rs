@@ -14,7 +14,7 @@
 //! | [`targets`] | what it must not cost, in instructions |
 
 mod chart;
-mod config;
+pub mod config;
 mod floor;
 #[cfg(test)]
 mod lua_cases;

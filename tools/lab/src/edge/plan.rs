@@ -19,7 +19,7 @@ pub enum Contender {
     Lua,
     /// Our filter.
     Ours,
-    /// Our filter, left out by a route of what cannot be for it ([`testkit::routed`]).
+    /// Our filter, left out by a route of what cannot be for it ([`testkit::bypass_route`]).
     Routed,
     /// Another build of our filter: its name and its module.
     Build(String, PathBuf),

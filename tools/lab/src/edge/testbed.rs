@@ -2,14 +2,13 @@
 //! that is store and backend to all of them.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use testkit::envoy::config::{Listener, to_cluster};
 use testkit::envoy::{self, Envoy};
-use testkit::{http, workspace};
+use testkit::{bypass_route, http, workspace};
 
-use super::config::{self, Answer, Route};
+use super::config::{self, Answer};
 use super::floor;
 use super::plan::Contender;
 use super::requests::{Case, End, FEW, HEADERS};
@@ -46,17 +45,16 @@ impl Testbed {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: r#"{"count":7}"#.to_owned(),
         };
-        let server = cores.serving(|| Envoy::start(&config::server(counted)))??;
+        let server = cores.serving(|| Envoy::start(config::server(&counted)))??;
         let address = server.listener_address("server")?;
-        let clusters = [("store", address), ("backend", address)];
         // From an Envoy of its own: the others are configured with it.
         let ours = listener(&Contender::Ours, case, &Answer::default())?;
-        let ours = Envoy::start(&config::bootstrap(vec![ours], &clusters))?;
+        let ours = Envoy::start(config::before(address, [ours]))?;
         let answer = ask(ours.listener_address("ours")?, &case.request(FEW))?;
         drop(ours);
         let listeners = contenders.iter().map(|of| listener(of, case, &answer));
-        let bootstrap = config::bootstrap(listeners.collect::<Result<_>>()?, &clusters);
-        let envoy = cores.measured(|| options.start(&bootstrap))??;
+        let configuration = config::before(address, listeners.collect::<Result<Vec<_>>>()?);
+        let envoy = cores.measured(|| options.start(configuration))??;
         let address = |of: &Contender| Ok((of.clone(), envoy.listener_address(of.name())?));
         let addresses = contenders.iter().map(address).collect::<Result<_>>()?;
         let testbed = Testbed { envoy, server, case: *case, answer, addresses };
@@ -100,13 +98,7 @@ impl Testbed {
 }
 
 /// What a contender listens with.
-fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Value> {
-    let route = match (of, case.end) {
-        (Contender::Native, End::Rejected) => Route::Direct(answer.clone()),
-        (Contender::Native, End::Counted) => Route::Cluster("store"),
-        (Contender::Routed, _) => Route::Routed("backend"),
-        _ => Route::Cluster("backend"),
-    };
+fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Listener> {
     let filter = match of {
         Contender::Native => None,
         Contender::Floor => Some(config::wasm_filter(&floor::build(case, answer)?)),
@@ -116,7 +108,15 @@ fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Value> {
         }
         Contender::Build(_, module) => Some(config::wasm_filter(module)),
     };
-    Ok(config::listener(of.name(), filter.as_slice(), route))
+    let listener = filter.into_iter().fold(Listener::new(of.name()), Listener::filter);
+    Ok(match (of, case.end) {
+        (Contender::Native, End::Rejected) => listener.route(answer.route()),
+        (Contender::Native, End::Counted) => listener.route(to_cluster("", "store")),
+        (Contender::Routed, _) => {
+            listener.route(bypass_route::route("backend")).route(to_cluster("", "backend"))
+        }
+        _ => listener.route(to_cluster("", "backend")),
+    })
 }
 
 /// What Envoy adds to every answer, or what differs from one to the next.
@@ -131,17 +131,6 @@ fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
         headers.map(|(name, value)| (name.clone(), text(value))).collect();
     headers.sort();
     Ok(Answer { status: response.status, headers, body: response.text() })
-}
-
-/// The configuration of an Envoy with one listener, `only`, that answers 405 to all it is asked;
-/// with a module, the filter does it.
-pub fn one_listener(module: Option<&Path>) -> String {
-    let answer = Answer { status: 405, ..Answer::default() };
-    let filter = module.map(config::wasm_filter);
-    let listener = config::listener("only", filter.as_slice(), Route::Direct(answer));
-    // The filter wants a cluster of this name when it asks; here it never does.
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-    config::bootstrap(vec![listener], &[("store", nobody)])
 }
 
 /// What the figures rest on, without the load: all that are measured do the same job.

@@ -46,14 +46,14 @@ pub enum Verdict {
 /// Asks Envoy what it thinks of a configuration, filters' own configuration included.
 ///
 /// The error is for an Envoy that cannot be asked, so a test of a refusal cannot pass without one.
-pub fn validate(config_yaml: &str) -> Result<Verdict> {
-    validate_with(&super::envoy_binary()?, config_yaml)
+pub fn validate(config: impl Display) -> Result<Verdict> {
+    validate_with(&super::envoy_binary()?, config)
 }
 
 /// The same of another Envoy.
-pub fn validate_with(binary: &Path, config_yaml: &str) -> Result<Verdict> {
+pub fn validate_with(binary: &Path, config: impl Display) -> Result<Verdict> {
     let folder = temporary_folder()?;
-    let config = write_config(folder.path(), config_yaml)?;
+    let config = write_config(folder.path(), &config.to_string())?;
     let mut envoy = Command::new(binary);
     envoy.args(["--mode", "validate", "--log-level", "warning", "-c"]);
     let output = envoy
@@ -71,8 +71,8 @@ pub fn validate_with(binary: &Path, config_yaml: &str) -> Result<Verdict> {
 
 impl Envoy {
     /// Starts Envoy with one worker and waits until it is ready. More choices: [`Envoy::options`].
-    pub fn start(config_yaml: &str) -> Result<Self> {
-        Self::options().start(config_yaml)
+    pub fn start(config: impl Display) -> Result<Self> {
+        Self::options().start(config)
     }
 
     /// Choices about how Envoy runs; [`Options::start`] ends them.

@@ -1,4 +1,4 @@
-//! The filter left out of requests that cannot be for it: what the README's route takes away, what it must
+//! The filter left out of requests that cannot be for it: what the route of its page takes away, what it must
 //! not, and when not to use it. The contract's cases hold with it too: `cases_envoy.rs`.
 
 #![cfg(test)]
@@ -11,63 +11,43 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use testkit::edge::{Edge, clusters, listener};
+use serde_json::Value;
+use testkit::bypass_route;
+use testkit::edge::{Fixture, listener};
 use testkit::envoy::Envoy;
-use testkit::http::{Connection, request};
-use testkit::routed::{ROUTE, routed};
-use testkit::store::{Behaviour, ScriptedStore};
+use testkit::envoy::config::Listener;
+use testkit::envoy::filters::lua;
+use testkit::http::Connection;
 use testkit::workspace;
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store"}}"#;
 
-struct Bench {
-    edge: Edge,
-    _store: ScriptedStore,
-    _upstream: ScriptedStore,
-}
-
-impl Bench {
-    /// One Envoy with these listeners, each by its name and as YAML.
-    fn start(listeners: &[(&str, String)], log: &str) -> Bench {
-        let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
-        store.set(Behaviour::json(200, r#"{"count":2}"#));
-        upstream.set(Behaviour::json(200, "\"passed\""));
-        let all: String = listeners.iter().map(|(_, yaml)| yaml.as_str()).collect();
-        let clusters = clusters(store.address(), upstream.address());
-        let yaml = format!("static_resources:\n  listeners:\n{all}{clusters}");
-        let envoy = Envoy::options().component_log_level(log).start(&yaml).unwrap();
-        let edge = Edge::around(envoy, listeners.iter().map(|(name, _)| *name)).unwrap();
-        Bench { edge, _store: store, _upstream: upstream }
-    }
-
-    fn stop(self) {
-        self.edge.check_vms().unwrap();
-        self.edge.envoy.stop().unwrap();
-    }
-}
-
-fn everywhere(name: &str) -> String {
+fn everywhere(name: &str) -> Listener {
     listener(name, CONFIGURATION).unwrap()
 }
 
-fn only_its_own(name: &str) -> String {
-    routed(&everywhere(name)).unwrap()
+fn only_its_own(name: &str) -> Listener {
+    everywhere(name).first_route(bypass_route::route("upstream"))
 }
 
 #[test]
-fn the_readme_shows_this_route() {
-    let readme =
-        fs::read_to_string(workspace::root().join("docs/beside-much-other-traffic.md")).unwrap();
-    assert!(readme.contains(ROUTE), "the README lacks:\n{ROUTE}");
+fn the_page_shows_this_route() {
+    let page = workspace::root().join("docs/beside-much-other-traffic.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, shown) = page.split_once("```yaml\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let shown: Vec<Value> = serde_saphyr::from_str(shown).unwrap();
+    assert_eq!(shown, [bypass_route::route("backend")]);
 }
 
 #[test]
 fn for_another_path_no_filter_is_made() {
-    let listeners = [("all", everywhere("all")), ("own", only_its_own("own"))];
     // On this level Envoy tells of each call of the module.
-    let bench = Bench::start(&listeners, "wasm:trace");
-    let asked = || bench.edge.envoy.log().matches("[host->vm] proxy_on_request_headers(").count();
+    let options = Envoy::options().component_log_level("wasm:trace");
+    let listeners = [everywhere("all"), only_its_own("own")];
+    let fixture = Fixture::start_with(options, listeners, []).unwrap();
+    let asked = || fixture.edge.envoy.log().matches("[host->vm] proxy_on_request_headers(").count();
     let mut before = 0;
     for (listener, path, made) in [
         ("all", "/v2/p1/volumes?limit=10", true),
@@ -75,13 +55,13 @@ fn for_another_path_no_filter_is_made() {
         ("own", "/v2/p1/volumes?name=%41", true),
         ("own", PATH, true),
     ] {
-        let answer = request(bench.edge.listeners[listener], "GET", path, &[]).unwrap().text();
+        let (_, answer) = fixture.get(listener, path).unwrap();
         assert_eq!(answer, if path == PATH { r#"{"count":2}"# } else { "\"passed\"" });
         let now = asked();
         assert_eq!(now > before, made, "{listener}: {path}");
         before = now;
     }
-    bench.stop();
+    fixture.stop().unwrap();
 }
 
 /// Some rows of these are the route, some its disguises, and most are neither.
@@ -110,14 +90,11 @@ fn paths() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A listener whose Envoy normalises paths first.
-fn normalising(yaml: &str) -> String {
-    const BEFORE: &str = "          http_filters:\n";
-    const NORMALISE: &str = "          normalize_path: true
-          merge_slashes: true
-          path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD
-";
-    assert!(yaml.contains(BEFORE), "{yaml}");
-    yaml.replace(BEFORE, &format!("{NORMALISE}{BEFORE}"))
+fn normalising(listener: Listener) -> Listener {
+    listener
+        .with("normalize_path", true.into())
+        .with("merge_slashes", true.into())
+        .with("path_with_escaped_slashes_action", "UNESCAPE_AND_FORWARD".into())
 }
 
 /// A client that asks on one connection for as long as it lasts.
@@ -140,14 +117,15 @@ impl Client {
 #[test]
 fn odd_paths_are_answered_as_with_the_filter_everywhere() {
     let listeners = [
-        ("all", everywhere("all")),
-        ("own", only_its_own("own")),
-        ("normalised", normalising(&everywhere("normalised"))),
-        ("own_normalised", normalising(&only_its_own("own_normalised"))),
+        everywhere("all"),
+        only_its_own("own"),
+        normalising(everywhere("normalised")),
+        normalising(only_its_own("own_normalised")),
     ];
-    let bench = Bench::start(&listeners, "wasm:info");
-    let mut clients = listeners.each_ref().map(|(name, _)| {
-        let address = bench.edge.listeners[*name];
+    let names = listeners.each_ref().map(|listener| listener.name().to_owned());
+    let fixture = Fixture::with_listeners(listeners).unwrap();
+    let mut clients = names.map(|name| {
+        let address = fixture.edge.listeners[&name];
         Client { address, connection: Connection::open(address).unwrap() }
     });
     let mut runner = TestRunner::deterministic();
@@ -168,31 +146,23 @@ fn odd_paths_are_answered_as_with_the_filter_everywhere() {
     }
     println!("{passed} passed, {answered} were answered by the filter");
     assert!(passed > 1_000 && answered > 1_000, "{passed}, {answered}");
-    bench.stop();
+    fixture.stop().unwrap();
 }
 
-/// A limit of such a route, told in the README: which filters there are is settled before the first runs.
+/// A limit of such a route, told on its page: which filters there are is settled before the first runs.
 #[test]
 fn a_path_rewritten_to_the_call_slips_past() {
-    const LUA: &str = "          - name: lua
-            typed_config:
-              '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-              default_source_code:
-                inline_string: |
-                  function envoy_on_request(handle)
-                    handle:headers():replace(':path', handle:headers():get('to'))
-                    handle:clearRouteCache()
-                  end
-";
-    let filters = "          http_filters:\n";
-    let after_lua = |yaml: String| yaml.replace(filters, &format!("{filters}{LUA}"));
-    let listeners =
-        [("all", after_lua(everywhere("all"))), ("own", after_lua(only_its_own("own")))];
-    let bench = Bench::start(&listeners, "wasm:info");
+    let rewrite = lua("function envoy_on_request(handle)
+        handle:headers():replace(':path', handle:headers():get('to'))
+        handle:clearRouteCache()
+    end");
+    let listeners = [everywhere("all"), only_its_own("own")];
+    let listeners = listeners.map(|listener| listener.first_filter(rewrite.clone()));
+    let fixture = Fixture::with_listeners(listeners).unwrap();
     for (listener, answer) in [("all", r#"{"count":2}"#), ("own", "\"passed\"")] {
-        let address = bench.edge.listeners[listener];
-        let response = request(address, "GET", "/alias", &[("to", PATH.as_bytes())]).unwrap();
+        let to: [(&str, &[u8]); 1] = [("to", PATH.as_bytes())];
+        let response = fixture.request(listener, "GET", "/alias", &to).unwrap();
         assert_eq!(response.text(), answer, "{listener}");
     }
-    bench.stop();
+    fixture.stop().unwrap();
 }
