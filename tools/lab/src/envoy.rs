@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde_json::{Value, json};
 use testkit::envoy::Envoy;
 use testkit::workspace;
 
@@ -16,7 +16,7 @@ use crate::edge::requests::{CASES, Case, FEW};
 use crate::edge::rounds::{Round, one_round, warm_up};
 use crate::edge::testbed::Testbed;
 use crate::machine;
-use crate::oha::{Amount, Load, Oha};
+use crate::oha::{Amount, Oha, Traffic};
 use crate::statistics::{least, median};
 use crate::{Findings, Options};
 
@@ -24,66 +24,6 @@ use crate::{Findings, Options};
 const CONNECTIONS: usize = 64;
 
 const CONTENDERS: [Contender; 2] = [Contender::Native, Contender::Ours];
-
-/// What the page shows.
-#[derive(Serialize)]
-struct Figures {
-    cores: u32,
-    connections: usize,
-    workers: Workers,
-    start: Start,
-    memory: Memory,
-}
-
-/// One worker and two: what a request costs, and how many there are in a second.
-#[derive(Serialize)]
-struct Workers {
-    rounds: usize,
-    seconds: f64,
-    cases: Vec<WorkerCosts>,
-}
-
-/// Processor time per request, the least of the rounds; requests per second, their median.
-#[derive(Serialize)]
-struct WorkerCosts {
-    what: &'static str,
-    workers: u32,
-    native_cpu_us: f64,
-    ours_cpu_us: f64,
-    native_per_second: f64,
-    ours_per_second: f64,
-}
-
-/// The time from the start of Envoy until its admin interface says that it is ready.
-#[derive(Serialize)]
-struct Start {
-    starts: usize,
-    without: StartTimes,
-    with: StartTimes,
-}
-
-#[derive(Serialize)]
-struct StartTimes {
-    least_ms: f64,
-    median_ms: f64,
-}
-
-/// What the module adds to Envoy's memory, and each worker to that.
-#[derive(Serialize)]
-struct Memory {
-    /// For each worker, before the look.
-    requests: u64,
-    /// Of which the median is taken.
-    repeats: usize,
-    workers: Vec<WorkerMemory>,
-}
-
-#[derive(Serialize)]
-struct WorkerMemory {
-    workers: u32,
-    without_mib: f64,
-    with_mib: f64,
-}
 
 /// Runs it.
 ///
@@ -94,17 +34,18 @@ pub fn run(options: &Options) -> Result<Findings> {
     let cores = Cores::shared()?;
     let oha = Oha::install(&cores)?;
     let module = workspace::filter_module()?;
-    let figures = Figures {
-        cores: cores.count(),
-        connections: CONNECTIONS,
-        workers: workers(&oha, &cores, options)?,
-        start: start(&module, options)?,
-        memory: memory(&oha, &cores, &module, options)?,
-    };
+    let figures = json!({
+        "cores": cores.count(),
+        "connections": CONNECTIONS,
+        "workers": workers(&oha, &cores, options)?,
+        "start": start(&module, options)?,
+        "memory": memory(&oha, &cores, &module, options)?,
+    });
     Findings::new(figures, Vec::new())
 }
 
-fn workers(oha: &Oha, cores: &Cores, options: &Options) -> Result<Workers> {
+/// One worker and two: what a request costs, and how many there are in a second.
+fn workers(oha: &Oha, cores: &Cores, options: &Options) -> Result<Value> {
     let rounds = options.rounds.unwrap_or(options.pick(1, 40));
     let seconds = options.seconds.unwrap_or(options.pick(0.3, 0.4));
     let mut cases = Vec::new();
@@ -112,7 +53,7 @@ fn workers(oha: &Oha, cores: &Cores, options: &Options) -> Result<Workers> {
         eprintln!("   workers: {} …", case.what);
         cases.extend(costs_of(case, oha, cores, rounds, Duration::from_secs_f64(seconds))?);
     }
-    Ok(Workers { rounds, seconds, cases })
+    Ok(json!({"rounds": rounds, "seconds": seconds, "cases": cases}))
 }
 
 /// One worker and two, with and without the module, in turn.
@@ -122,7 +63,7 @@ fn costs_of(
     cores: &Cores,
     rounds: usize,
     time: Duration,
-) -> Result<Vec<WorkerCosts>> {
+) -> Result<Vec<Value>> {
     let request = case.request(FEW);
     let mut testbeds = Vec::new();
     for workers in [1, 2] {
@@ -137,7 +78,7 @@ fn costs_of(
         for (_, testbed, seen) in &mut testbeds {
             for (contender, seen) in CONTENDERS.iter().zip(seen) {
                 let address = testbed.address(contender)?;
-                let load = Load::new(address, &request, CONNECTIONS, Amount::Time(time));
+                let load = Traffic::new(address, &request, CONNECTIONS, Amount::Time(time));
                 seen.push(one_round(oha, testbed, contender, &load)?);
             }
         }
@@ -149,20 +90,20 @@ fn costs_of(
         let [native_cpu_us, ours_cpu_us] = all(|round| round.cpu).map(|all| least(&all));
         let [native_per_second, ours_per_second] =
             all(|round| round.per_second).map(|all| median(&all));
-        let what = case.what;
-        WorkerCosts {
-            what,
-            workers,
-            native_cpu_us,
-            ours_cpu_us,
-            native_per_second,
-            ours_per_second,
-        }
+        json!({
+            "what": case.what,
+            "workers": workers,
+            "native_cpu_us": native_cpu_us,
+            "ours_cpu_us": ours_cpu_us,
+            "native_per_second": native_per_second,
+            "ours_per_second": ours_per_second,
+        })
     };
     Ok(testbeds.into_iter().map(costs).collect())
 }
 
-fn start(module: &Path, options: &Options) -> Result<Start> {
+/// The time from the start of Envoy until its admin interface says that it is ready.
+fn start(module: &Path, options: &Options) -> Result<Value> {
     eprintln!("   start …");
     let starts = options.rounds.unwrap_or(options.pick(1, 15));
     let configurations = [None, Some(module)].map(one_listener);
@@ -176,12 +117,12 @@ fn start(module: &Path, options: &Options) -> Result<Start> {
         }
     }
     let [without, with] =
-        times.map(|times| StartTimes { least_ms: least(&times), median_ms: median(&times) });
-    Ok(Start { starts, without, with })
+        times.map(|times| json!({"least_ms": least(&times), "median_ms": median(&times)}));
+    Ok(json!({"starts": starts, "without": without, "with": with}))
 }
 
-/// Starts Envoy with each number of workers, with and without the module, lets it answer, and looks.
-fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<Memory> {
+/// What the module adds to Envoy's memory, and each worker to that: the medians.
+fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<Value> {
     let (repeats, requests) = options.pick((1, 2_000), (3, 50_000));
     // A request that needs no store: all of it happens here.
     let request = CASES.first().context("there is no case")?.request(FEW);
@@ -195,12 +136,13 @@ fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<
                 let envoy = cores.measured(|| options.start(one_listener(module)))??;
                 let amount = Amount::Requests(requests * u64::from(workers));
                 let address = envoy.listener_address("only")?;
-                oha.run(&Load::new(address, &request, CONNECTIONS, amount))?.all(405)?;
+                oha.run(&Traffic::new(address, &request, CONNECTIONS, amount))?.all(405)?;
                 seen.push(machine::shared_mib(envoy.pid())?);
             }
         }
         let [without_mib, with_mib] = seen.map(|seen| median(&seen));
-        rows.push(WorkerMemory { workers, without_mib, with_mib });
+        let row = json!({"workers": workers, "without_mib": without_mib, "with_mib": with_mib});
+        rows.push(row);
     }
-    Ok(Memory { requests, repeats, workers: rows })
+    Ok(json!({"requests": requests, "repeats": repeats, "workers": rows}))
 }

@@ -17,9 +17,9 @@ use crate::cores::Cores;
 /// The release that is installed.
 pub const VERSION: &str = "1.16.0";
 
-/// Load on one address.
+/// Load on one address, the same request again and again.
 #[derive(Clone, Debug)]
-pub struct Load<'a> {
+pub struct Traffic<'a> {
     /// Which server is asked.
     pub address: SocketAddr,
     /// What it is asked.
@@ -56,25 +56,13 @@ pub struct Request {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    summary: Summary,
-    latency_percentiles: Percentiles,
+    summary: BTreeMap<String, Option<f64>>,
+    /// In seconds; `null` if there was no answer.
+    latency_percentiles: BTreeMap<String, Option<f64>>,
     /// Whole answers.
     status_code_distribution: BTreeMap<u16, u64>,
     /// Requests without an answer.
     error_distribution: BTreeMap<String, u64>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    requests_per_sec: f64,
-}
-
-/// In seconds; `null` if there was no answer.
-#[derive(Clone, Debug, Deserialize)]
-struct Percentiles {
-    p50: Option<f64>,
-    p99: Option<f64>,
 }
 
 /// oha, installed.
@@ -84,7 +72,7 @@ pub struct Oha {
     cores: Cores,
 }
 
-impl<'a> Load<'a> {
+impl<'a> Traffic<'a> {
     /// As many requests per second as are answered.
     pub fn new(
         address: SocketAddr,
@@ -92,7 +80,7 @@ impl<'a> Load<'a> {
         connections: usize,
         amount: Amount,
     ) -> Self {
-        Load { address, request, connections, amount, rate: None }
+        Traffic { address, request, connections, amount, rate: None }
     }
 }
 
@@ -119,14 +107,17 @@ impl Outcome {
 
     /// Answers per second.
     pub fn per_second(&self) -> f64 {
-        self.summary.requests_per_sec
+        figure(&self.summary, "requestsPerSec")
     }
 
     /// The times of which 50 and 99 of 100 answers take less, in µs.
     pub fn p50_p99(&self) -> [f64; 2] {
-        let Percentiles { p50, p99 } = self.latency_percentiles;
-        [p50, p99].map(|seconds| seconds.unwrap_or(f64::NAN) * 1e6)
+        ["p50", "p99"].map(|name| figure(&self.latency_percentiles, name) * 1e6)
     }
+}
+
+fn figure(figures: &BTreeMap<String, Option<f64>>, name: &str) -> f64 {
+    figures.get(name).copied().flatten().unwrap_or(f64::NAN)
 }
 
 // === impl Oha ===
@@ -151,7 +142,7 @@ impl Oha {
     }
 
     /// Puts this load on, and waits for its end.
-    pub fn run(&self, load: &Load) -> Result<Outcome> {
+    pub fn run(&self, load: &Traffic) -> Result<Outcome> {
         let mut oha = Command::new(&self.program);
         oha.args(["--no-tui", "--output-format", "json", "--worker-threads", "1"]);
         // What a server would not be asked otherwise: our headers are all that there are.

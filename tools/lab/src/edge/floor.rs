@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use minijinja::{Environment, Value, context};
+use testkit::wasm::header_map;
 use testkit::workspace;
 
 use super::config::Answer;
@@ -18,13 +19,17 @@ pub fn build(case: &Case, answer: &Answer) -> Result<PathBuf> {
         (":authority", "store"),
         ("accept", "application/json"),
     ];
+    let map = |fields: &[(&str, &str)]| {
+        let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        bytes(&header_map(&fields.collect()))
+    };
     let headers: Vec<_> = answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let text = Environment::new().render_str(
         include_str!("floor.wat"),
         context! {
             status => answer.status,
-            asked => bytes(&serialized(&asked)),
-            headers => bytes(&serialized(&headers)),
+            asked => map(&asked),
+            headers => map(&headers),
             body => bytes(answer.body.as_bytes()),
             end => match case.end {
                 End::Rejected => "rejected",
@@ -44,18 +49,4 @@ pub fn build(case: &Case, answer: &Answer) -> Result<PathBuf> {
 fn bytes(bytes: &[u8]) -> Value {
     let text: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
     context! { text, length => bytes.len() }
-}
-
-/// A header map in the host's form.
-fn serialized(fields: &[(&str, &str)]) -> Vec<u8> {
-    let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
-    let sizes = fields.iter().flat_map(|(name, value)| [size(name.len()), size(value.len())]);
-    let texts =
-        fields.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
-    [size(fields.len())]
-        .into_iter()
-        .chain(sizes)
-        .flatten()
-        .chain(texts.flatten().copied())
-        .collect()
 }

@@ -11,7 +11,8 @@
 //! | [`rounds`] | the measurement |
 //! | [`floor`] | the least that a wasm filter can cost |
 //! | [`chart`] | all of it, drawn |
-//! | [`targets`] | what it must not cost, in instructions |
+//!
+//! What it may cost is judged by [`instructions`](crate::instructions): times say less where others share the machine.
 
 mod chart;
 pub mod config;
@@ -21,7 +22,6 @@ mod lua_cases;
 pub mod plan;
 pub mod requests;
 pub mod rounds;
-pub mod targets;
 pub mod testbed;
 
 use std::collections::BTreeMap;
@@ -30,9 +30,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use testkit::envoy::Envoy;
 
-use self::plan::{Contender, setups};
+use self::plan::{Contender, plans};
 use self::requests::Case;
-use self::rounds::{Effort, Round, Showing, measure};
+use self::rounds::{Effort, Measured, Round, measure};
 use self::testbed::Testbed;
 use crate::cores::Cores;
 use crate::machine;
@@ -91,7 +91,7 @@ pub struct Cost {
 /// # Errors
 /// If it could not be measured, or a contender gave another answer than the filter.
 pub fn run(options: &Options) -> Result<Findings> {
-    let setups = setups(options)?;
+    let plans = plans(options)?;
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
     // Many short rounds: where others share the machine it is slow for seconds on end, and a round that
@@ -101,20 +101,19 @@ pub fn run(options: &Options) -> Result<Findings> {
     let effort = Effort { rounds, fixed_rounds: rounds.div_ceil(3), seconds };
 
     let (mut cases, mut busy) = (Vec::new(), Vec::new());
-    for setup in setups {
-        let testbed = Testbed::start(&setup.case, &setup.contenders, Envoy::options(), &cores)?;
-        for headers in setup.headers {
+    for plan in plans {
+        let testbed = Testbed::start(&plan.case, &plan.contenders, Envoy::options(), &cores)?;
+        for headers in plan.headers {
             eprintln!(
                 "   {}, {headers} headers, {} in turn …",
-                setup.case.what,
-                setup.contenders.len()
+                plan.case.what,
+                plan.contenders.len()
             );
-            let request = setup.case.request(headers);
-            let (showings, rate) = measure(&oha, &testbed, &request, &setup.contenders, effort)?;
-            let each =
-                |part: fn(&Round) -> f64| showings.iter().map(move |it| median(&it.all(part)));
+            let request = plan.case.request(headers);
+            let (all, rate) = measure(&oha, &testbed, &request, &plan.contenders, effort)?;
+            let each = |part: fn(&Round) -> f64| all.iter().map(move |it| median(&it.all(part)));
             busy.extend(each(|round| round.busy[0]).zip(each(|round| round.busy[1])));
-            cases.push(CaseCosts::new(&setup.case, headers, rate, &showings));
+            cases.push(CaseCosts::new(&plan.case, headers, rate, &all));
         }
     }
     cases.sort_by_key(|case| case.headers);
@@ -137,37 +136,37 @@ pub fn run(options: &Options) -> Result<Findings> {
 // === impl CaseCosts ===
 
 impl CaseCosts {
-    fn new(case: &Case, headers: usize, rate: f64, showings: &[Showing]) -> CaseCosts {
-        let of = |showing: &Showing| {
+    fn new(case: &Case, headers: usize, rate: f64, all: &[Measured]) -> CaseCosts {
+        let of = |measured: &Measured| {
             let latency = |which: usize| {
                 let all =
-                    showing.latencies.iter().filter_map(|latency| latency.get(which).copied());
+                    measured.latencies.iter().filter_map(|latency| latency.get(which).copied());
                 median(&all.collect::<Vec<f64>>())
             };
-            let beside: &[&str] = match showing.contender {
+            let beside: &[&str] = match measured.contender {
                 Contender::Ours => &["native", "lua"],
                 Contender::Routed => &["native"],
                 Contender::Build(..) => &["ours"],
                 _ => &[],
             };
-            let ratio = |other: &Showing| {
-                let pairs = showing.rounds.iter().zip(&other.rounds);
+            let ratio = |other: &Measured| {
+                let pairs = measured.rounds.iter().zip(&other.rounds);
                 let ratios: Vec<f64> = pairs.map(|(one, other)| one.cpu / other.cpu).collect();
                 (other.contender.name().to_owned(), median(&ratios))
             };
-            let others = showings.iter().filter(|other| beside.contains(&other.contender.name()));
-            let cpu = showing.all(|round| round.cpu);
+            let others = all.iter().filter(|other| beside.contains(&other.contender.name()));
+            let cpu = measured.all(|round| round.cpu);
             let cost = Cost {
                 cpu_us: least(&cpu),
                 cpu_median_us: median(&cpu),
                 ratio_median: others.map(ratio).collect(),
-                per_second: median(&showing.all(|round| round.per_second)),
+                per_second: median(&measured.all(|round| round.per_second)),
                 p50_us: latency(0),
                 p99_us: latency(1),
             };
-            (showing.contender.name().to_owned(), cost)
+            (measured.contender.name().to_owned(), cost)
         };
-        let of = showings.iter().map(of).collect();
+        let of = all.iter().map(of).collect();
         CaseCosts { what: case.what.to_owned(), headers, rate, of }
     }
 

@@ -27,7 +27,7 @@ pub enum Contender {
 
 /// One Envoy, and what is asked in it.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct Plan {
     /// The case.
     pub case: Case,
     /// The numbers of header fields, each measured for itself.
@@ -64,7 +64,7 @@ impl Contender {
 ///
 /// # Errors
 /// If there is no such case or contender, or nothing is left to measure.
-pub fn setups(options: &Options) -> Result<Vec<Setup>> {
+pub fn plans(options: &Options) -> Result<Vec<Plan>> {
     let builds =
         options.builds.iter().map(|(name, module)| Contender::Build(name.clone(), module.clone()));
     let contenders: Vec<Contender> = Contender::ALL.into_iter().chain(builds).collect();
@@ -77,19 +77,19 @@ pub fn setups(options: &Options) -> Result<Vec<Setup>> {
 
     let is_named =
         |named: &[String], name: &str| named.is_empty() || named.iter().any(|it| it == name);
-    let setup = |case: &Case| {
+    let plan = |case: &Case| {
         let is_wanted = |headers: &usize| {
             is_named(&options.cases, case.name)
                 || is_named(&options.cases, &format!("{}/{headers}", case.name))
         };
         let mut contenders = contenders.clone();
         contenders.retain(|of| is_named(&options.contenders, of.name()) && of.takes_part(case));
-        Setup { case: *case, headers: HEADERS.into_iter().filter(is_wanted).collect(), contenders }
+        Plan { case: *case, headers: HEADERS.into_iter().filter(is_wanted).collect(), contenders }
     };
-    let mut setups: Vec<Setup> = CASES.iter().map(setup).collect();
-    setups.retain(|setup| !setup.headers.is_empty() && !setup.contenders.is_empty());
-    ensure!(!setups.is_empty(), "no contender that is named takes part in a case that is named");
-    Ok(setups)
+    let mut plans: Vec<Plan> = CASES.iter().map(plan).collect();
+    plans.retain(|plan| !plan.headers.is_empty() && !plan.contenders.is_empty());
+    ensure!(!plans.is_empty(), "no contender that is named takes part in a case that is named");
+    Ok(plans)
 }
 
 fn check(what: &str, named: &[String], known: &[&str]) -> Result<()> {
@@ -104,12 +104,12 @@ mod tests {
 
     /// As `method/5+40: native …`.
     fn lines(options: Options) -> Vec<String> {
-        let line = |setup: &Setup| {
-            let headers: Vec<String> = setup.headers.iter().map(usize::to_string).collect();
-            let names: Vec<&str> = setup.contenders.iter().map(Contender::name).collect();
-            format!("{}/{}: {}", setup.case.name, headers.join("+"), names.join(" "))
+        let line = |plan: &Plan| {
+            let headers: Vec<String> = plan.headers.iter().map(usize::to_string).collect();
+            let names: Vec<&str> = plan.contenders.iter().map(Contender::name).collect();
+            format!("{}/{}: {}", plan.case.name, headers.join("+"), names.join(" "))
         };
-        setups(&options).unwrap().iter().map(line).collect()
+        plans(&options).unwrap().iter().map(line).collect()
     }
 
     fn named(names: &[&str]) -> Vec<String> {
@@ -142,7 +142,7 @@ mod tests {
             (named(&["count"]), named(&["routed"])),
         ] {
             let options = Options { cases, contenders, ..Options::default() };
-            assert!(setups(&options).is_err(), "{options:?}");
+            assert!(plans(&options).is_err(), "{options:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Contender;
 use super::testbed::Testbed;
 use crate::machine;
-use crate::oha::{Amount, Load, Oha, Request};
+use crate::oha::{Amount, Oha, Request, Traffic};
 use crate::statistics::median;
 
 /// Connections of the load. One request each keeps Envoy busy, and its queue short.
@@ -41,7 +41,7 @@ pub struct Effort {
 
 /// What one contender showed.
 #[derive(Clone, Debug)]
-pub struct Showing {
+pub struct Measured {
     /// Which it is.
     pub contender: Contender,
     /// Its rounds, in step with those of the others.
@@ -50,7 +50,7 @@ pub struct Showing {
     pub latencies: Vec<[f64; 2]>,
 }
 
-impl Showing {
+impl Measured {
     /// One figure of all rounds.
     pub fn all(&self, figure: fn(&Round) -> f64) -> Vec<f64> {
         self.rounds.iter().map(figure).collect()
@@ -66,7 +66,7 @@ pub fn warm_up(
 ) -> Result<()> {
     for contender in contenders {
         let amount = Amount::Requests(WARM_UP);
-        let load = Load::new(testbed.address(contender)?, request, CONNECTIONS, amount);
+        let load = Traffic::new(testbed.address(contender)?, request, CONNECTIONS, amount);
         oha.run(&load)?.all(testbed.status())?;
     }
     Ok(())
@@ -80,35 +80,35 @@ pub fn measure(
     request: &Request,
     contenders: &[Contender],
     effort: Effort,
-) -> Result<(Vec<Showing>, f64)> {
+) -> Result<(Vec<Measured>, f64)> {
     warm_up(oha, testbed, request, contenders)?;
     let amount = Amount::Time(Duration::from_secs_f64(effort.seconds));
-    let none = |contender: &Contender| Showing {
+    let none = |contender: &Contender| Measured {
         contender: contender.clone(),
         rounds: Vec::new(),
         latencies: Vec::new(),
     };
-    let mut showings: Vec<Showing> = contenders.iter().map(none).collect();
+    let mut all: Vec<Measured> = contenders.iter().map(none).collect();
     for round in 0..effort.rounds {
-        for showing in in_turn(&mut showings, round) {
-            let address = testbed.address(&showing.contender)?;
-            let load = Load::new(address, request, CONNECTIONS, amount);
-            showing.rounds.push(one_round(oha, testbed, &showing.contender, &load)?);
+        for measured in in_turn(&mut all, round) {
+            let address = testbed.address(&measured.contender)?;
+            let load = Traffic::new(address, request, CONNECTIONS, amount);
+            measured.rounds.push(one_round(oha, testbed, &measured.contender, &load)?);
         }
     }
-    let speeds = showings.first().map(|first| first.all(|round| round.per_second));
+    let speeds = all.first().map(|first| first.all(|round| round.per_second));
     let rate = (median(&speeds.unwrap_or_default()) / 2.0 / 100.0).round() * 100.0;
     for round in 0..effort.fixed_rounds {
-        for showing in in_turn(&mut showings, round) {
-            let address = testbed.address(&showing.contender)?;
+        for measured in in_turn(&mut all, round) {
+            let address = testbed.address(&measured.contender)?;
             let load =
-                Load { rate: Some(rate), ..Load::new(address, request, CONNECTIONS, amount) };
+                Traffic { rate: Some(rate), ..Traffic::new(address, request, CONNECTIONS, amount) };
             let outcome = oha.run(&load)?;
             outcome.all(testbed.status())?;
-            showing.latencies.push(outcome.p50_p99());
+            measured.latencies.push(outcome.p50_p99());
         }
     }
-    Ok((showings, rate))
+    Ok((all, rate))
 }
 
 /// Each once, each round beginning with another one and every other round backwards: none always
@@ -124,7 +124,7 @@ fn in_turn<T>(contenders: &mut [T], round: usize) -> Vec<&mut T> {
 }
 
 /// What it costs Envoy to answer this load.
-pub fn one_round(oha: &Oha, testbed: &Testbed, of: &Contender, load: &Load) -> Result<Round> {
+pub fn one_round(oha: &Oha, testbed: &Testbed, of: &Contender, load: &Traffic) -> Result<Round> {
     let used = || -> Result<[f64; 2]> {
         Ok([machine::cpu_time(testbed.envoy.pid())?, machine::cpu_time(testbed.server.pid())?])
     };

@@ -1,6 +1,5 @@
 //! Envoy under callgrind, valgrind's tool that counts instructions.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -42,11 +41,11 @@ pub fn options() -> Result<Options> {
     let folder = folder();
     let _ = fs::remove_dir_all(&folder); // It may not be there.
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let mut command: Vec<OsString> = vec!["valgrind".into()];
-    command.extend(ARGUMENTS.map(OsString::from));
-    command.push(joined("--callgrind-out-file=", folder.join("out")));
-    command.push(pipes());
-    Ok(Envoy::options().under(command).patience(PATIENCE))
+    let (pipes, out) = (pipes(), folder.join("out"));
+    let out = format!("--callgrind-out-file={}", out.display());
+    let command =
+        ["valgrind"].into_iter().chain(ARGUMENTS).chain([&*out, &*pipes]).map(str::to_owned);
+    Ok(Envoy::options().under(command.collect::<Vec<_>>()).patience(PATIENCE))
 }
 
 /// For what valgrind writes. Pipes too: those of a process that was killed stay.
@@ -54,14 +53,8 @@ fn folder() -> PathBuf {
     workspace::target_dir().join("lab/callgrind")
 }
 
-fn pipes() -> OsString {
-    joined("--vgdb-prefix=", folder().join("pipe"))
-}
-
-fn joined(option: &str, path: PathBuf) -> OsString {
-    let mut joined = OsString::from(option);
-    joined.push(path);
-    joined
+fn pipes() -> String {
+    format!("--vgdb-prefix={}", folder().join("pipe").display())
 }
 
 // === impl Callgrind ===

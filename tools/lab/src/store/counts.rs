@@ -12,15 +12,6 @@ use super::table::{Asking, Table};
 use crate::machine;
 use crate::statistics::{least, median};
 
-/// How much is measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    /// The number of turns of each count.
-    pub rounds: usize,
-    /// How long each turn is.
-    pub turn: Duration,
-}
-
 /// Times of one thing, in µs.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Times {
@@ -64,9 +55,9 @@ pub struct Overhead {
 
 /// Every count of every watched project in every table, smaller tables first.
 ///
-/// They take turns. A machine that others share is slow for some seconds, and then fast: that must
+/// They take turns, `rounds` of this length each. A machine that others share is slow for some seconds, and then fast: that must
 /// not be the difference between a small table and a large one.
-pub fn counts(tables: &[Table], effort: Effort) -> Result<Vec<Count<'_>>> {
+pub fn counts(tables: &[Table], rounds: usize, length: Duration) -> Result<Vec<Count<'_>>> {
     let mut counts = Vec::new();
     for project in watched(u64::MAX) {
         for filters in FILTERS {
@@ -75,15 +66,15 @@ pub fn counts(tables: &[Table], effort: Effort) -> Result<Vec<Count<'_>>> {
             }
         }
     }
-    for _ in 0..effort.rounds {
-        counts.iter_mut().try_for_each(|count| count.turn(effort.turn))?;
+    for _ in 0..rounds {
+        counts.iter_mut().try_for_each(|count| count.turn(length))?;
     }
     counts.sort_by_key(Count::rows);
     Ok(counts)
 }
 
 /// What the store adds to the count of the largest table that comes nearest to a millisecond.
-pub fn overhead(counts: &[Count], effort: Effort) -> Result<Option<Overhead>> {
+pub fn overhead(counts: &[Count], rounds: usize, length: Duration) -> Result<Option<Overhead>> {
     let distance = |count: &&Count| (count.alone().least_us / 1000.0).ln().abs();
     let near = counts.iter().filter(|count| distance(count) < 2_f64.ln());
     let order = |count: &&Count| (std::cmp::Reverse(count.rows()), (distance(count) * 1e6) as u64);
@@ -93,13 +84,13 @@ pub fn overhead(counts: &[Count], effort: Effort) -> Result<Option<Overhead>> {
     let (alone, store) = (count.table.alone(&count.target)?, &count.table.store);
     let mut asking = Asking::new(store.address(), &count.target)?;
     let (mut turns, mut cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    for _ in 0..effort.rounds * 2 {
+    for _ in 0..rounds * 2 {
         let before = thread_time();
-        let times = alone.with(|once| turn(effort.turn, once))?;
+        let times = alone.with(|once| turn(length, once))?;
         cpu[0].push((thread_time() - before) / times.len() as f64);
         turns[0].push(Times::of(&times));
         let before = machine::cpu_time(store.pid())?;
-        let times = turn(effort.turn, &mut || asking.ask().map(drop))?;
+        let times = turn(length, &mut || asking.ask().map(drop))?;
         cpu[1].push((machine::cpu_time(store.pid())? - before) / times.len() as f64);
         turns[1].push(Times::of(&times));
     }

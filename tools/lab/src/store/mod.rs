@@ -22,13 +22,13 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use self::calls::{FILTERS, target};
-use self::counts::{Count, Effort, Overhead};
+use self::counts::{Count, Overhead};
 use self::sharings::{Side, watched};
 use self::table::{LoadCost, Table};
 use self::targets::{TARGETS, Targets, pairs};
 use crate::cores::Cores;
 use crate::machine;
-use crate::oha::{Amount, Load, Oha, Request};
+use crate::oha::{Amount, Oha, Request, Traffic};
 use crate::statistics::{least, median};
 use crate::{Findings, Options};
 
@@ -44,15 +44,13 @@ const CONNECTIONS: usize = 8;
 pub struct Figures {
     targets: Targets,
     counts: Vec<CountTimes>,
-    /// Of the largest project in the largest table.
-    matches: Vec<CountSteps>,
     growth: Option<Growth>,
     overhead: Option<Overhead>,
     many: Option<Many>,
     loads: Vec<LoadCost>,
 }
 
-/// The least times of a count.
+/// A count, and its least times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CountTimes {
     /// The filters' name.
@@ -61,21 +59,13 @@ pub struct CountTimes {
     pub sharings: u64,
     /// The rows of the table.
     pub rows: u64,
+    matches: u64,
+    /// Steps of SQLite's virtual machine.
+    steps: u64,
     /// In SQLite alone.
     pub alone_us: f64,
     /// Through the store.
-    pub service_us: f64,
-}
-
-/// What a count takes with its matches.
-#[derive(Clone, Debug, Serialize)]
-struct CountSteps {
-    filter: &'static str,
-    sharings: u64,
-    rows: u64,
-    matches: u64,
-    steps: u64,
-    alone_us: f64,
+    service_us: f64,
 }
 
 /// The same counts in the smallest and the largest table that has the project: the time in the largest as a
@@ -114,21 +104,23 @@ pub fn run(options: &Options) -> Result<Findings> {
         Some(table) => many(table, &oha, &cores, Duration::from_secs_f64(seconds))?,
         None => None,
     };
-    findings(&tables, Effort { rounds, turn: Duration::from_secs_f64(seconds / 80.0) }, many)
+    findings(&tables, rounds, Duration::from_secs_f64(seconds / 80.0), many)
 }
 
 /// Counts, and judges.
-fn findings(tables: &[Table], effort: Effort, many: Option<Many>) -> Result<Findings> {
+fn findings(
+    tables: &[Table],
+    rounds: usize,
+    turn: Duration,
+    many: Option<Many>,
+) -> Result<Findings> {
     eprintln!("   counts …");
-    let counts = counts::counts(tables, effort)?;
-    let overhead = counts::overhead(&counts, effort)?;
-    let shared: Vec<&Count> = counts.iter().filter(|it| it.project.side == Side::From).collect();
-    let largest = shared.iter().map(|count| (count.rows(), count.project.size)).max();
-    let last = shared.iter().filter(|count| Some((count.rows(), count.project.size)) == largest);
+    let counts = counts::counts(tables, rounds, turn)?;
+    let overhead = counts::overhead(&counts, rounds, turn)?;
+    let shared = counts.iter().filter(|count| count.project.side == Side::From);
     let figures = Figures {
         targets: TARGETS,
-        counts: shared.iter().map(|count| CountTimes::of(count)).collect(),
-        matches: last.map(|count| CountSteps::of(count)).collect(),
+        counts: shared.map(CountTimes::of).collect(),
         growth: Growth::of(&counts),
         overhead,
         many,
@@ -160,7 +152,7 @@ fn many(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Optio
     let store = cores.measured(|| table.another_store())??;
     let headers = vec![("accept", "application/json"), ("user-agent", "lab")];
     let request = Request { method: "GET", target: target(project, *filters), headers };
-    let load = |time| Load::new(store.address(), &request, CONNECTIONS, Amount::Time(time));
+    let load = |time| Traffic::new(store.address(), &request, CONNECTIONS, Amount::Time(time));
     oha.run(&load(time / 4))?.all(200)?;
     let before = machine::cpu_time(store.pid())?;
     let outcome = oha.run(&load(time))?;
@@ -170,7 +162,7 @@ fn many(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Optio
     Ok(Some(Many { connections: CONNECTIONS, per_second, cpu_us, memory_mib }))
 }
 
-// === impl CountTimes, CountSteps, Growth ===
+// === impl CountTimes, Growth ===
 
 impl CountTimes {
     fn of(count: &Count) -> CountTimes {
@@ -178,17 +170,11 @@ impl CountTimes {
             filter: count.filters.name.to_owned(),
             sharings: count.project.size,
             rows: count.rows(),
+            matches: count.matches,
+            steps: count.steps,
             alone_us: count.alone().least_us,
             service_us: count.service().least_us,
         }
-    }
-}
-
-impl CountSteps {
-    fn of(count: &Count) -> CountSteps {
-        let &Count { filters, project, matches, steps, .. } = count;
-        let (rows, alone_us) = (count.rows(), count.alone().least_us);
-        CountSteps { filter: filters.name, sharings: project.size, rows, matches, steps, alone_us }
     }
 }
 
@@ -212,13 +198,12 @@ mod tests {
     #[test]
     fn steps_are_those_of_the_matches_among_any_number_of_rows() {
         let tables = [1_000, 10_000].map(|rows| Table::new(rows).unwrap());
-        let effort = Effort { rounds: 1, turn: Duration::ZERO };
-        let counts = counts::counts(&tables, effort).unwrap();
+        let counts = counts::counts(&tables, 1, Duration::ZERO).unwrap();
         let mut missed = targets::missed(&counts, None);
         missed.retain(|sentence| sentence.contains("steps"));
         assert_eq!(missed, Vec::<String>::new());
         assert_eq!(pairs(&counts).len(), 16, "8 counts of each of 2 projects are in both");
-        let findings = findings(&tables, effort, None).unwrap();
+        let findings = findings(&tables, 1, Duration::ZERO, None).unwrap();
         assert!(findings.charts[0].1.contains("no filter, 1,000"));
     }
 }

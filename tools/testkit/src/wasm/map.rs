@@ -2,7 +2,7 @@
 //! behind it. Sizes are little-endian `u32`s (proxy-wasm-cpp-host `pairs_util.cc`).
 
 /// Header fields, in order.
-pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Headers = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A copy of a test's headers.
 pub(super) fn owned(headers: &[(&[u8], &[u8])]) -> Headers {
@@ -10,7 +10,7 @@ pub(super) fn owned(headers: &[(&[u8], &[u8])]) -> Headers {
 }
 
 /// Header fields in the ABI's form.
-pub(super) fn encode(headers: &Headers) -> Vec<u8> {
+pub fn encode(headers: &Headers) -> Vec<u8> {
     let mut bytes = size(headers.len()).to_vec();
     for (name, value) in headers {
         bytes.extend(size(name.len()));

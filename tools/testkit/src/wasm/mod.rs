@@ -32,5 +32,6 @@ mod state;
 mod step;
 
 pub use host::Host;
+pub use map::encode as header_map;
 pub use module::Module;
 pub use step::{Callout, DispatchResult, End, LocalReply, Step, Stream};
