@@ -31,12 +31,16 @@ const FAULTS: [Fault; 4] = [
     Fault {
         what: "403 for another method, not 405",
         plant: |module| replies(module, forbid),
-        seen_by: &[("overload", "undocumented"), ("faults", "undocumented")],
+        seen_by: &[
+            ("vm", "refused with Some(405), and ended as Reply"),
+            ("overload", "undocumented"),
+            ("faults", "undocumented"),
+        ],
     },
     Fault {
         what: "a count whose last digit is one too high",
         plant: |module| replies(module, count_one_more),
-        seen_by: &[("overload", "gave 200"), ("faults", "wrong counts")],
+        seen_by: &[("vm", "became"), ("overload", "gave 200"), ("faults", "wrong counts")],
     },
 ];
 

@@ -100,7 +100,9 @@ impl Vm {
             End::Continue => "passed",
             End::Reply(reply) if Some(reply.status) == refused => "refused",
             End::Callout(_) if refused.is_none() => self.ask(n, step.stream)?,
-            end => bail!("{method} {path} ended as {end:?}"),
+            end => {
+                bail!("{method} {path} should be refused with {refused:?}, and ended as {end:?}")
+            }
         };
         *self.ends.entry(end).or_default() += 1;
         if matches!(end, "passed" | "refused") {

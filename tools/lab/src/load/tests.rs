@@ -1,4 +1,4 @@
-//! The instruments see: a load put straight on a store that misbehaves on purpose.
+//! The load sees what is wrong: it is put straight on a store that misbehaves on purpose.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
