@@ -77,9 +77,9 @@ fn costs_of(
     for _ in 0..rounds {
         for (_, testbed, seen) in &mut testbeds {
             for (contender, seen) in CONTENDERS.iter().zip(seen) {
-                let address = testbed.address(contender)?;
-                let load = Traffic::new(address, &request, CONNECTIONS, Amount::Time(time));
-                seen.push(one_round(oha, testbed, contender, &load)?);
+                let amount = Amount::Time(time);
+                let traffic = testbed.traffic(contender, &request, CONNECTIONS, amount)?;
+                seen.push(one_round(oha, testbed, contender, &traffic)?);
             }
         }
     }
@@ -141,8 +141,7 @@ fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<
             }
         }
         let [without_mib, with_mib] = seen.map(|seen| median(&seen));
-        let row = json!({"workers": workers, "without_mib": without_mib, "with_mib": with_mib});
-        rows.push(row);
+        rows.push(json!({"workers": workers, "without_mib": without_mib, "with_mib": with_mib}));
     }
     Ok(json!({"requests": requests, "repeats": repeats, "workers": rows}))
 }

@@ -9,7 +9,7 @@ use testkit::envoy::config::{Bootstrap, Cluster, Listener, direct_response};
 use testkit::envoy::filters;
 
 /// The Lua filter's program.
-const LUA: &str = include_str!("filter.lua");
+pub const LUA: &str = include_str!("filter.lua");
 
 /// The filter's plugin configuration.
 const PLUGIN: &str = r#"{"store": {"cluster": "store", "timeout": "1s"}}"#;
@@ -42,11 +42,6 @@ pub fn wasm_filter(module: &Path) -> Value {
     let mut filter = edge::filter(module, "", PLUGIN);
     filter["typed_config"]["config"]["failure_policy"] = "FAIL_RELOAD".into();
     filter
-}
-
-/// The Lua filter.
-pub fn lua_filter() -> Value {
-    filters::lua(LUA)
 }
 
 /// A configuration whose listeners have one server for store and backend.

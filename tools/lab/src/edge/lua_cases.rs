@@ -1,15 +1,15 @@
 //! The contract's cases against `filter.lua`: beside a filter that does less, ours would look
 //! worse than it is, and beside one that does it wrong, better.
 
-use testkit::cases::envoy::store_answer;
+use testkit::cases::envoy::{check_response, store_answer};
 use testkit::cases::{Case, Cases};
 use testkit::edge::clusters;
-use testkit::envoy::Envoy;
 use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
+use testkit::envoy::{Envoy, filters};
 use testkit::http::{Connection, Response, encode_request};
 use testkit::store::{Behaviour, Request, ScriptedStore};
 
-use super::config;
+use super::config::LUA;
 
 /// What `filter.lua` says that it leaves out, and a method that our listeners do not take.
 const NOT_IN_LUA: [&str; 24] = [
@@ -46,7 +46,7 @@ const NOT_THE_CLIENTS: [&str; 4] =
 #[test]
 fn it_does_the_filters_job_but_for_what_it_says() {
     let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
-    let lua = Listener::new("lua").filter(config::lua_filter()).route(to_cluster("", "upstream"));
+    let lua = Listener::new("lua").filter(filters::lua(LUA)).route(to_cluster("", "upstream"));
     let clusters = clusters(store.address(), upstream.address());
     let envoy = Envoy::start(Bootstrap::new([lua], clusters)).unwrap();
     let address = envoy.listener_address("lua").unwrap();
@@ -81,17 +81,7 @@ fn check(case: &Case, response: &Response, passed: bool) -> Result<(), String> {
     match &case.expect {
         _ if passed != case.passes => Err(format!("passed: {passed}")),
         None => Ok(()),
-        Some(expected) if expected.status != response.status => {
-            Err(format!("{}, not {}", response.status, expected.status))
-        }
-        Some(expected) => {
-            let has = |(name, value): &&(String, String)| response.header(name) == Some(value);
-            match expected.headers.iter().find(|header| !has(header)) {
-                Some((name, value)) => Err(format!("no {name}: {value}")),
-                None if case.method == "HEAD" => Ok(()),
-                None => expected.check_body(&response.text()),
-            }
-        }
+        Some(expected) => check_response(case, response, expected),
     }
 }
 

@@ -41,8 +41,8 @@ use crate::statistics::{least, median};
 use crate::{Findings, Options};
 
 /// What the page shows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Figures {
+#[derive(Clone, Debug, Serialize)]
+struct Figures {
     processor: String,
     cores: u32,
     oha: String,

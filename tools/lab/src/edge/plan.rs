@@ -102,47 +102,31 @@ fn check(what: &str, named: &[String], known: &[&str]) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// As `method/5+40: native …`.
-    fn lines(options: Options) -> Vec<String> {
+    /// As `method/5+40: native …`, of these cases and contenders.
+    fn lines(cases: &[&str], contenders: &[&str]) -> Result<Vec<String>> {
+        let [cases, contenders] =
+            [cases, contenders].map(|named| named.iter().map(|name| (*name).to_owned()).collect());
+        let builds = vec![("old".to_owned(), "old.wasm".into())];
         let line = |plan: &Plan| {
-            let headers: Vec<String> = plan.headers.iter().map(usize::to_string).collect();
             let names: Vec<&str> = plan.contenders.iter().map(Contender::name).collect();
-            format!("{}/{}: {}", plan.case.name, headers.join("+"), names.join(" "))
+            format!("{}/{:?}: {}", plan.case.name, plan.headers, names.join(" "))
         };
-        plans(&options).unwrap().iter().map(line).collect()
-    }
-
-    fn named(names: &[&str]) -> Vec<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
+        let plans = plans(&Options { cases, contenders, builds, ..Options::default() })?;
+        Ok(plans.iter().map(line).collect())
     }
 
     #[test]
     fn every_case_has_an_envoy_and_options_leave_less_of_it() {
-        let all = lines(Options::default());
+        let all = lines(&[], &[]).unwrap();
         assert_eq!(all.len(), CASES.len());
-        assert_eq!(all[0], "method/5+40: native floor lua ours routed");
-        assert_eq!(all[3], "count/5+40: native floor lua ours");
-        let cases = named(&["pass/40", "count8"]);
-        let few = lines(Options { cases, ..Options::default() });
-        assert_eq!(
-            few,
-            ["count8/5+40: native floor lua ours", "pass/40: native floor lua ours routed"]
-        );
-        let builds = vec![("old".to_owned(), "old.wasm".into())];
-        let contenders = named(&["ours", "old"]);
-        let old = lines(Options { builds, contenders, ..Options::default() });
-        assert_eq!(old[0], "method/5+40: ours old");
-    }
-
-    #[test]
-    fn what_there_is_not_is_an_error() {
-        for (cases, contenders) in [
-            (named(&["counts"]), vec![]),
-            (vec![], named(&["lau"])),
-            (named(&["count"]), named(&["routed"])),
-        ] {
-            let options = Options { cases, contenders, ..Options::default() };
-            assert!(plans(&options).is_err(), "{options:?}");
+        assert_eq!(all[0], "method/[5, 40]: native floor lua ours routed old");
+        assert_eq!(all[3], "count/[5, 40]: native floor lua ours old");
+        let few = lines(&["pass/40", "count8"], &["ours", "old"]).unwrap();
+        assert_eq!(few, ["count8/[5, 40]: ours old", "pass/[40]: ours old"]);
+        for (cases, contenders) in
+            [(&["counts"][..], &[][..]), (&[], &["lau"]), (&["count"], &["routed"])]
+        {
+            assert!(lines(cases, contenders).is_err(), "{cases:?} {contenders:?}");
         }
     }
 }

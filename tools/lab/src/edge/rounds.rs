@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::plan::Contender;
 use super::testbed::Testbed;
@@ -29,7 +29,7 @@ pub struct Round {
 }
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Effort {
     /// Rounds with as much load as goes.
     pub rounds: usize,
@@ -65,9 +65,9 @@ pub fn warm_up(
     contenders: &[Contender],
 ) -> Result<()> {
     for contender in contenders {
-        let amount = Amount::Requests(WARM_UP);
-        let load = Traffic::new(testbed.address(contender)?, request, CONNECTIONS, amount);
-        oha.run(&load)?.all(testbed.status())?;
+        let traffic =
+            testbed.traffic(contender, request, CONNECTIONS, Amount::Requests(WARM_UP))?;
+        oha.run(&traffic)?.all(testbed.status())?;
     }
     Ok(())
 }
@@ -91,19 +91,16 @@ pub fn measure(
     let mut all: Vec<Measured> = contenders.iter().map(none).collect();
     for round in 0..effort.rounds {
         for measured in in_turn(&mut all, round) {
-            let address = testbed.address(&measured.contender)?;
-            let load = Traffic::new(address, request, CONNECTIONS, amount);
-            measured.rounds.push(one_round(oha, testbed, &measured.contender, &load)?);
+            let traffic = testbed.traffic(&measured.contender, request, CONNECTIONS, amount)?;
+            measured.rounds.push(one_round(oha, testbed, &measured.contender, &traffic)?);
         }
     }
     let speeds = all.first().map(|first| first.all(|round| round.per_second));
     let rate = (median(&speeds.unwrap_or_default()) / 2.0 / 100.0).round() * 100.0;
     for round in 0..effort.fixed_rounds {
         for measured in in_turn(&mut all, round) {
-            let address = testbed.address(&measured.contender)?;
-            let load =
-                Traffic { rate: Some(rate), ..Traffic::new(address, request, CONNECTIONS, amount) };
-            let outcome = oha.run(&load)?;
+            let traffic = testbed.traffic(&measured.contender, request, CONNECTIONS, amount)?;
+            let outcome = oha.run(&Traffic { rate: Some(rate), ..traffic })?;
             outcome.all(testbed.status())?;
             measured.latencies.push(outcome.p50_p99());
         }
@@ -123,13 +120,13 @@ fn in_turn<T>(contenders: &mut [T], round: usize) -> Vec<&mut T> {
     order
 }
 
-/// What it costs Envoy to answer this load.
-pub fn one_round(oha: &Oha, testbed: &Testbed, of: &Contender, load: &Traffic) -> Result<Round> {
+/// What it costs Envoy to answer this traffic.
+pub fn one_round(oha: &Oha, testbed: &Testbed, of: &Contender, traffic: &Traffic) -> Result<Round> {
     let used = || -> Result<[f64; 2]> {
         Ok([machine::cpu_time(testbed.envoy.pid())?, machine::cpu_time(testbed.server.pid())?])
     };
     let (answered, before) = (testbed.answered(of)?, used()?);
-    let outcome = oha.run(load)?;
+    let outcome = oha.run(traffic)?;
     let after = used()?;
     let answered = testbed.answered(of)? - answered;
     let seen = outcome.all(testbed.status())?;

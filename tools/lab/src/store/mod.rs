@@ -41,7 +41,7 @@ const CONNECTIONS: usize = 8;
 
 /// What the page shows: counts of what projects share. What is shared to a project is measured and judged too.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
+struct Figures {
     targets: Targets,
     counts: Vec<CountTimes>,
     growth: Option<Growth>,
@@ -138,7 +138,8 @@ fn rows(options: &Options) -> Result<Vec<u64>> {
     let names = TABLES.map(|(name, _)| name);
     ensure!(unknown.is_none(), "there is no table {unknown:?}; there are {}", names.join(", "));
     let wanted = |(name, _): &&(&str, u64)| named.is_empty() || named.iter().any(|it| it == name);
-    let wanted = TABLES.iter().take(if options.quick { 1 } else { TABLES.len() }).filter(wanted);
+    let most = if options.quick && named.is_empty() { 1 } else { TABLES.len() };
+    let wanted = TABLES.iter().filter(wanted).take(most);
     Ok(wanted.map(|(_, rows)| *rows).collect())
 }
 

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 const ENVOYS_OWN: [&str; 2] = ["x-envoy-internal", "x-envoy-expected-rq-timeout-ms"];
 
 /// What is wrong, if anything is.
-type Check = std::result::Result<(), String>;
+pub type Check = std::result::Result<(), String>;
 
 /// What came of all the cases.
 #[derive(Debug)]
@@ -177,7 +177,8 @@ fn check_passed(case: &Case, response: &Response, passed: &Request) -> Check {
     Ok(())
 }
 
-fn check_response(case: &Case, response: &Response, expected: &Expected) -> Check {
+/// What is wrong with an answer.
+pub fn check_response(case: &Case, response: &Response, expected: &Expected) -> Check {
     let body = response.text();
     if response.status != expected.status {
         return Err(format!("expected {}, got {}: {body}", expected.status, response.status));
