@@ -1,5 +1,5 @@
 //! Callouts sent again, through a real Envoy: what it ejects and what not, how little a dead or busy store is
-//! asked, and what becomes of callouts whose cluster goes. Under load: `cargo xtask reliability faults`.
+//! asked, and what becomes of callouts whose cluster goes. Under load: `cargo xtask lab faults`.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should

@@ -4,7 +4,6 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
-//! | [`altered`] | the filter built from altered sources |
 //! | [`envoy`] | finds or downloads Envoy, builds its configuration, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
 //! | [`bypass_route`] | the route that leaves the filter out of requests that cannot be for it |
@@ -28,7 +27,6 @@ mod command;
 mod error;
 mod wait;
 
-pub mod altered;
 pub mod bypass_route;
 pub mod cases;
 pub mod count_store;

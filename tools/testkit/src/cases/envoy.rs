@@ -18,7 +18,7 @@ use crate::{Error, Result};
 const ENVOYS_OWN: [&str; 2] = ["x-envoy-internal", "x-envoy-expected-rq-timeout-ms"];
 
 /// What is wrong, if anything is.
-type Check = std::result::Result<(), String>;
+pub type Check = std::result::Result<(), String>;
 
 /// What came of all the cases.
 #[derive(Debug)]
@@ -81,7 +81,8 @@ fn run_with(
     Ok(Outcome { cases: cases.cases.len(), failures })
 }
 
-fn store_answer(case: &Case) -> Behaviour {
+/// What the store answers in a case.
+pub fn store_answer(case: &Case) -> Behaviour {
     let headers = case.store.headers().into_iter().map(|(name, value)| {
         let value = value.iter().map(|&byte| char::from(byte)).collect();
         (name.to_owned(), value)
@@ -176,7 +177,8 @@ fn check_passed(case: &Case, response: &Response, passed: &Request) -> Check {
     Ok(())
 }
 
-fn check_response(case: &Case, response: &Response, expected: &Expected) -> Check {
+/// What is wrong with an answer.
+pub fn check_response(case: &Case, response: &Response, expected: &Expected) -> Check {
     let body = response.text();
     if response.status != expected.status {
         return Err(format!("expected {}, got {}: {body}", expected.status, response.status));
