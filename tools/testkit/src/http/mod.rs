@@ -62,24 +62,10 @@ impl Connection {
             .context("setting the socket's timeouts")
     }
 
-    /// Our own end of the connection, as access logs show it.
-    pub fn local_address(&self) -> Result<SocketAddr> {
-        let address = self.stream.source().local_addr();
-        address.context("reading the socket's address")
-    }
-
     /// Sends these bytes, whatever they are.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let mut stream = self.stream.source();
         stream.write_all(bytes).map_err(|error| self.sentence("send the request", &error))
-    }
-
-    /// Says that nothing more will be sent (FIN), and keeps reading.
-    pub fn finish_sending(&mut self) -> Result<()> {
-        let stream = self.stream.source();
-        stream
-            .shutdown(std::net::Shutdown::Write)
-            .map_err(|error| self.sentence("finish sending", &error))
     }
 
     /// Sends a request and reads one response, interim ones too. Its error says by its kind what became of it.
@@ -174,11 +160,6 @@ impl Connection {
         // A closed socket may refuse the option; it will not be read again.
         let _ = self.stream.source().set_read_timeout(Some(self.timeout));
         closed
-    }
-
-    /// Everything the peer sends until it closes, unread.
-    pub fn receive_raw(&mut self) -> Result<Vec<u8>> {
-        self.stream.rest().map_err(|error| self.sentence("read to the end", &error))
     }
 
     fn sentence(&self, what: &str, error: &std::io::Error) -> Error {

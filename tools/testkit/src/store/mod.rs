@@ -125,11 +125,6 @@ impl ScriptedStore {
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open.len()
     }
-
-    /// How many connections were ever accepted.
-    pub fn accepted_connections(&self) -> usize {
-        self.shared.lock().accepted
-    }
 }
 
 impl Drop for ScriptedStore {
