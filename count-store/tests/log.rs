@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use common::{Folder, HEADER, Server, csv, line, said};
+use common::{Folder, Server, csv, header, line, said};
 
 /// The bytes of the file beside the database whose name ends so, if there is one.
 fn size(folder: &Folder, end: &str) -> Option<u64> {
@@ -164,7 +164,7 @@ fn without_its_log_a_database_is_served_by_its_owner_and_others_say_what_to_do()
     assert_eq!(size(&folder, "-shm"), None);
 
     let_write(&folder);
-    folder.fill(HEADER);
+    folder.fill(&header());
     assert_eq!(Server::start(serving_as_reader(&folder)).count(), 3);
     let_write(&folder);
     delete_log();

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use backup_sharing_count::filters::FILTERS;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::{
     self, SQLITE_READONLY, SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY,
@@ -25,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::say::say;
 pub use schema::schema;
 pub(crate) use schema::{Failure, Ids, close, open};
-use schema::{Table, indexes};
+use schema::{Table, expected_indexes, indexes};
 
 /// How long a count waits for another program's lock.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -37,9 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it does so if it was told to stop.
 const HURRIED: Duration = Duration::from_secs(1);
 
-/// A call has 256 statement texts (see [`Statement`](crate::sql::Statement));
-/// none of them need ever be prepared twice.
-const STATEMENTS: usize = 512;
+/// More than there are statement texts (see [`Statement`](crate::sql::Statement)): none of
+/// them need ever be prepared twice.
+const STATEMENTS: usize = 2 << FILTERS.len();
 
 /// What a connection that counts keeps in memory, in KiB: all that the largest
 /// projects have in one index (10^5 entries of 80 bytes). Not mmap_size, with which
@@ -157,11 +158,9 @@ pub(crate) fn check(file: &Path) -> Result<()> {
         Err(error) => return Err(unread(error.to_string())),
     }
     let read = || {
-        let expected = Connection::open_in_memory()?;
-        expected.execute_batch(&schema())?;
-        let (connection, expected) = (patiently(|| open_to_read(file))?, indexes(&expected)?);
+        let connection = patiently(|| open_to_read(file))?;
         let found = indexes(&connection)?;
-        let is_fast = expected.iter().all(|index| found.contains(index));
+        let is_fast = expected_indexes()?.iter().all(|index| found.contains(index));
         Ok((Table::of(&connection)?, is_fast))
     };
     let (table, is_fast) =

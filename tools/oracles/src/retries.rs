@@ -8,8 +8,8 @@ use backup_sharing_count::reply::Reply;
 use backup_sharing_count::store::{NotSent, Outcome};
 use backup_sharing_count::waiting::Waiting;
 
+use crate::exchange::{End, EnvoysWord, Event, Setup};
 use crate::http::values;
-use crate::machine::{End, EnvoysWord, Event, Setup};
 use crate::{reply, store_answer};
 
 macro_rules! failed {

@@ -4,7 +4,7 @@
 
 mod accept;
 mod configuration;
-mod machine;
+mod exchange;
 mod mutate;
 mod path;
 mod query;

@@ -5,16 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::arithmetic_side_effects)]
 
-#[path = "../common/mod.rs"]
 mod common;
-mod proof;
 
 use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
 use backup_sharing_count::reply::Reply;
-use common::{Folder, Server, count_in, said};
+use common::{Folder, Server, count_in, insert, said};
 use count_store::{sql, sqlite};
-use proof::{Row, Store, prove};
+use oracles::meaning::{Row, Store, prove};
 use rusqlite::{Connection, params_from_iter};
 use testkit::http;
 
@@ -29,8 +27,7 @@ impl Store for Library {
         let transaction = self.database.transaction().unwrap();
         transaction.execute_batch(&sqlite::schema()).unwrap();
         for row in rows {
-            let insert = "INSERT INTO backup_sharing VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            transaction.prepare_cached(insert).unwrap().execute(values(row)).unwrap();
+            insert(&transaction, |column| row.get(column).cloned().unwrap_or_default());
         }
         transaction.commit().unwrap();
     }
@@ -55,13 +52,7 @@ struct Service {
 
 impl Store for Service {
     fn load(&mut self, rows: &[Row]) {
-        let names = common::HEADER.trim().split(',');
-        let object = |row| {
-            let values =
-                names.clone().map(str::to_owned).zip(values(row).map(serde_json::Value::from));
-            values.collect::<serde_json::Map<_, _>>()
-        };
-        let json = serde_json::to_string(&rows.iter().map(object).collect::<Vec<_>>()).unwrap();
+        let json = serde_json::to_string(rows).unwrap();
         let output = self.folder.load("rows.json", json);
         assert!(output.status.success(), "{}", said(&output));
         let server = self.folder.serve(&[]);
@@ -73,20 +64,6 @@ impl Store for Service {
         let (_, connection) = self.running.as_mut().unwrap();
         count_in(&connection.request("GET", path_and_query, &[]).unwrap())
     }
-}
-
-/// In the order of the schema, which is that of [`common::HEADER`].
-fn values(row: &Row) -> [&str; 8] {
-    [
-        &row.id,
-        &row.backup_id,
-        &row.from_project_id,
-        &row.to_project_id,
-        &row.name,
-        &row.status,
-        &row.volume_id,
-        &row.availability_zone,
-    ]
 }
 
 #[test]

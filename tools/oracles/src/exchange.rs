@@ -8,6 +8,7 @@ use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::store::{Callout, NotSent};
 
+use crate::filters::is_project;
 use crate::http::{self, Answer, Field, borrowed, printable, values};
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query, Rules};
@@ -270,7 +271,7 @@ fn expected(exchange: &Exchange, setup: &Setup) -> Expected {
     if lengths.any(|length| length.is_empty() || length.iter().any(|&digit| digit != b'0')) {
         return fault(400, "edge_body", "content-length");
     }
-    if !query::is_project(&project) {
+    if !is_project(&project) {
         return fault(400, "edge_project", "project_id");
     }
     let filters = match query::read(&query, &setup.rules) {
