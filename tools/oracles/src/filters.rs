@@ -5,7 +5,7 @@
 use crate::query::Rules;
 
 /// A filter.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// The documented name, under which the store receives it.
     pub name: &'static str,
