@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use backup_sharing_count::values::ProjectId;
+use backup_sharing_count::values::{ProjectId, StatusWord};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
@@ -53,6 +53,13 @@ pub struct Serve {
     /// One more token; may be repeated. Every user of this machine can see it in `ps`
     #[arg(long, value_name = "TOKEN=PROJECT")]
     pub token: Vec<String>,
+    /// A status that requests may name; may be repeated, and replaces the documented ones
+    #[arg(long, value_name = "WORD", value_parser = status)]
+    pub status: Vec<StatusWord>,
+}
+
+fn status(word: &str) -> Result<StatusWord, &'static str> {
+    StatusWord::parse(word).ok_or("expected a lower-case word")
 }
 
 /// Add the rows of a file to the database, all of them or none

@@ -7,10 +7,9 @@
 
 mod common;
 
-use backup_sharing_count::call::Call;
-use backup_sharing_count::filters::{FILTERS, FilterRules, Meaning};
-use common::{PATH, insert, uuid};
-use count_store::{sql, sqlite};
+use backup_sharing_count::filters::{FILTERS, Meaning};
+use common::{PATH, insert, statement, uuid};
+use count_store::sqlite;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 /// `p1` shares so many backups, and so many are shared to it.
@@ -94,11 +93,7 @@ fn database(size: Size) -> Connection {
 
 /// What a call counts, and in how many steps.
 fn cost(database: &Connection, query: &str) -> (u32, i32) {
-    let call = Call::new(FilterRules::default()).unwrap();
-    let path = format!("{PATH}?{query}");
-    let target = call.locate(path.as_bytes()).unwrap();
-    let statement =
-        sql::count(&call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap());
+    let statement = statement(&format!("{PATH}?{query}"));
     let mut prepared = database.prepare(&statement.text).unwrap();
     let parameters = params_from_iter(&statement.parameters);
     let count = prepared.query_row(parameters, |row| row.get(0)).unwrap();

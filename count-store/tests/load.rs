@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{Folder, Server, count_store, csv, header, line, object, rows, said, uuid};
-use count_store::columns::{COLUMNS, names};
+use count_store::columns::{COLUMNS, Column, names};
 
 /// Loads a bad file: the error, after the file's name and before "Nothing was loaded".
 fn refused(name: &str, content: impl AsRef<[u8]>) -> String {
@@ -326,5 +326,14 @@ fn the_example_in_the_help_works() {
         let (_, target) = serve.split_once("http://127.0.0.1:8080").expect(serve);
         let target = target.trim().trim_end_matches('\'');
         assert_eq!(folder.serve(&[]).get(target, &[]).text(), "{\"count\":1}");
+    }
+}
+
+#[test]
+fn the_demonstration_has_all_columns() {
+    let (columns, _) = include_str!("../../demo/sharings.csv").split_once('\n').unwrap();
+    let columns: Vec<&str> = columns.split(',').collect();
+    for Column { name, .. } in &COLUMNS {
+        assert!(columns.contains(name), "demo/sharings.csv lacks the column {name}");
     }
 }

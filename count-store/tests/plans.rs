@@ -9,16 +9,14 @@ mod common;
 
 use std::collections::HashSet;
 
-use backup_sharing_count::call::Call;
-use backup_sharing_count::filters::{Domain, FILTERS, FilterRules};
+use backup_sharing_count::filters::{Domain, FILTERS};
 use common::{Folder, PATH, csv, uuid};
 use count_store::columns::{COLUMNS, Index, found_by};
-use count_store::sql::{self, Statement};
+use count_store::sql::Statement;
 use rusqlite::{Connection, params_from_iter};
 
 /// The statements of every side with every set of filters.
 fn statements() -> Vec<(&'static str, Statement)> {
-    let call = Call::new(FilterRules::default()).unwrap();
     let shapes = 0..1_u32 << FILTERS.len();
     let statement = |shape: u32| {
         let given = FILTERS.iter().enumerate().filter(|(bit, _)| shape & (1 << bit) != 0);
@@ -35,11 +33,8 @@ fn statements() -> Vec<(&'static str, Statement)> {
             })
             .collect();
         let query = query.join("&");
-        let path = format!("{PATH}?{query}");
-        let target = call.locate(path.as_bytes()).unwrap();
-        let request = call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap();
         let side = if query.contains("share_to_me") { "to_project_id" } else { "from_project_id" };
-        (side, sql::count(&request))
+        (side, common::statement(&format!("{PATH}?{query}")))
     };
     shapes.map(statement).collect()
 }

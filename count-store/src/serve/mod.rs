@@ -36,8 +36,12 @@ pub fn run(arguments: cli::Serve) -> Result<()> {
     say::without_waiting();
     let tokens = Tokens::gather(&arguments)?;
     sqlite::check(&arguments.database)?;
+    let mut rules = FilterRules::default();
+    if !arguments.status.is_empty() {
+        rules.statuses = arguments.status;
+    }
     let service = http::Service {
-        call: Call::new(FilterRules::default()).map_err(Error::while_doing("prepare the route"))?,
+        call: Call::new(rules).map_err(Error::while_doing("prepare the route"))?,
         tokens,
         counts: Counts::new(arguments.database)?,
     };

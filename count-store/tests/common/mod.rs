@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use backup_sharing_count::call::Call;
+use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::reply::Reply;
 use count_store::columns::{COLUMNS, Column, names};
+use count_store::sql::{self, Statement};
 use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
 use testkit::http::{self, Response};
@@ -36,6 +40,14 @@ pub fn insert(database: &Connection, value: impl Fn(&str) -> String) {
     let places = values.each_ref().map(|_| "?").join(", ");
     let insert = format!("INSERT INTO backup_sharing VALUES ({places})");
     database.prepare_cached(&insert).unwrap().execute(params_from_iter(values)).unwrap();
+}
+
+/// The statement for a call that is valid.
+pub fn statement(target: &str) -> Statement {
+    let call = Call::new(FilterRules::default()).unwrap();
+    let located = call.locate(target.as_bytes()).unwrap();
+    let request = call.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
+    sql::count(&request.map_err(|fault| Reply::from(fault).body).unwrap())
 }
 
 /// The program, ready for arguments.

@@ -105,20 +105,17 @@ pub fn message(reply: &Reply) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::STATUSES;
+    use backup_sharing_count::status::ALL;
 
     #[test]
-    fn every_status_of_the_product_has_a_row_here() {
-        let product = backup_sharing_count::status::ALL.iter().map(|status| status.code);
-        let product: BTreeSet<u16> = product.collect();
-        let here: BTreeSet<u16> = STATUSES.iter().map(|status| status.code).collect();
-        for code in product.difference(&here) {
-            panic!("tools/oracles/src/reply.rs lacks the status {code} of src/status.rs");
+    fn the_statuses_are_those_of_the_product() {
+        let here = super::STATUSES.each_ref().map(|status| status.code);
+        for code in ALL.iter().map(|status| status.code) {
+            assert!(here.contains(&code), "tools/oracles/src/reply.rs lacks the status {code}");
         }
-        for code in here.difference(&product) {
-            panic!("src/status.rs lacks the status {code} of tools/oracles/src/reply.rs");
+        for code in here {
+            let is_there = ALL.iter().any(|status| status.code == code);
+            assert!(is_there, "src/status.rs lacks the status {code}");
         }
     }
 }
