@@ -127,12 +127,12 @@ fn an_equality_costs_with_its_matches() {
         costs
     };
     let expected = costs_of(small);
-    for (small, large) in expected.iter().zip(costs_of(Size { rest: 5000, ..small })) {
-        let (query, cost) = &large;
+    let with_more_rows = costs_of(Size { rest: 5000, ..small });
+    for ((query, cost), (_, with_more)) in expected.iter().zip(&with_more_rows) {
         assert_eq!(
-            *small, large,
-            "{query} takes {cost:?} where the project has more rows that it does not match: its column needs \
-             an index (count-store/src/columns.rs)"
+            cost, with_more,
+            "{query} takes more steps where the project has more rows, none of which match: its \
+             column needs an index in count-store/src/columns.rs"
         );
     }
 
@@ -141,6 +141,7 @@ fn an_equality_costs_with_its_matches() {
     {
         assert_eq!((few, many), (10, 1010), "{query}");
         let each = (dear - cheap) / 1000;
-        assert!((1..=12).contains(&each), "{query}: {each} steps for each match");
+        let most = 4 + 2 * i32::try_from(query.matches('=').count()).unwrap();
+        assert!((1..=most).contains(&each), "{query}: {each} steps for each match");
     }
 }
