@@ -107,7 +107,7 @@ fn check_details(answer: &Answer, status: &str, details: &str) {
             None => "store_invalid".to_owned(),
         },
     };
-    assert_eq!(details, expected);
+    assert_eq!(details, expected, "the store answered {status}");
 }
 
 /// The reading is [`Document::Unclear`].
