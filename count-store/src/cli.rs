@@ -37,8 +37,8 @@ pub struct Serve {
     /// The SQLite file that `count-store load` made
     #[arg(long, value_name = "FILE", value_parser = database())]
     pub database: PathBuf,
-    /// Where to listen, such as 127.0.0.1:8080; :8080 is every address of this
-    /// machine, and port 0 any free port
+    /// Where to listen, such as 127.0.0.1:8080; :8080 is every local
+    /// address, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
     /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # do not count
@@ -50,7 +50,7 @@ pub struct Serve {
     /// between them. What is given in several ways adds up.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// One more token; may be repeated. Every user of this machine can see it in `ps`
+    /// One more token; may be repeated. Every local user can see it in `ps`
     #[arg(long, value_name = "TOKEN=PROJECT")]
     pub token: Vec<String>,
     /// A status that requests may name; may be repeated, and replaces the documented ones

@@ -81,7 +81,7 @@ impl Column {
         stored.ok_or_else(|| {
             let got = match value {
                 "" => "nothing".to_owned(),
-                // The message shall stay one line.
+                // The message has to stay one line.
                 _ => quote(value.replace(char::is_control, "\u{FFFD}").as_bytes()),
             };
             let nothing = if self.may_be_empty { "nothing or " } else { "" };

@@ -23,8 +23,8 @@ pub fn count(request: &CountRequest) -> Statement {
     let is_given = |column: &&'static str| {
         request.filters.given().any(|(filter, _)| filter.meaning == Meaning::Equals(column))
     };
-    // SQLite takes all filters for equally good if nobody ran ANALYZE, and averages mislead if
-    // somebody did: projects differ too much in size.
+    // Without ANALYZE, SQLite takes all filters for equally good; with it, averages mislead, for
+    // projects differ too much in size.
     let index = found_by(Index::FewRows).find(is_given);
     let mut text = format!("SELECT count(*) FROM backup_sharing WHERE {side} = ?1");
     let mut parameters = vec![request.project.as_str().to_owned()];

@@ -1,8 +1,6 @@
 //! `count-store load`: good files, bad files, and what is left of them.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 
@@ -304,7 +302,7 @@ fn help_is_for_a_person_and_wrong_usage_is_2() {
     }
 }
 
-/// As somebody would paste it, but for the server, which is started by the test.
+/// As a reader would paste it, but for the server, which is started by the test.
 #[test]
 fn the_example_in_the_help_works() {
     for arguments in [&["--help"][..], &["load", "--help"]] {

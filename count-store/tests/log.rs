@@ -1,9 +1,7 @@
 //! What a load leaves in the folder: files that whoever may read them can serve, with an
 //! empty log, whatever went wrong.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 
@@ -77,7 +75,7 @@ fn is_root(folder: &Folder) -> bool {
     fs::metadata(folder.path("")).unwrap().uid() == 0
 }
 
-/// The command that serves as somebody who may only read in the folder.
+/// The command that serves as a user who may only read in the folder.
 fn serving_as_reader(folder: &Folder) -> Command {
     fs::set_permissions(folder.database(), Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(folder.path(""), Permissions::from_mode(0o555)).unwrap();

@@ -1,9 +1,7 @@
-//! Databases that another release or somebody else made or changed: served, brought up to date
+//! Databases that another release or an operator made or changed: served, brought up to date
 //! by a load, or refused by name.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 

@@ -1,8 +1,6 @@
 //! `count-store serve`: the documented call and its refusals, over a socket.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 
@@ -132,7 +130,7 @@ fn tokens_open_their_own_project() {
     let message = "You may not do this in this project.";
     assert_fault(&ask(PATH, b"two"), 403, "forbidden", message);
 
-    // Who may not ask learns nothing about the filters; who may, does.
+    // A caller without access learns nothing about the filters; one with access does.
     let bad = format!("{PATH}?x=1");
     assert_eq!(server.get(&bad, &[]).status, 401);
     assert_eq!(ask(&bad, b"two").status, 403);
@@ -222,7 +220,7 @@ fn a_database_that_breaks_is_an_error_and_never_a_count() {
 }
 
 #[test]
-fn that_nobody_reads_its_words_is_no_reason_to_fail() {
+fn a_closed_standard_error_is_no_reason_to_fail() {
     let folder = Folder::with_rows(3);
     let mut server = folder.serve(&[]);
     server.stop_listening();

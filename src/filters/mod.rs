@@ -61,7 +61,7 @@ macro_rules! filters {
             meaning: Meaning::$meaning $(($column))?,
         }),*];
 
-        /// Their names, for the answer to somebody who gave another.
+        /// Their names, for the answer to a request with another.
         const NAMES: &str = match concat!($(", ", $name),*).split_at_checked(2) {
             Some((_, names)) => names,
             None => "",
@@ -151,7 +151,7 @@ impl Domain {
         }
     }
 
-    /// What to tell somebody whose value is not in the domain.
+    /// What a client is told whose value is not in the domain.
     pub fn expected(self, rules: &FilterRules) -> Cow<'static, str> {
         match self {
             Domain::Boolean => Cow::Borrowed("true or false"),

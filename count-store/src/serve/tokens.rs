@@ -44,7 +44,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// What is wrong is named by its number, for a secret shall not be printed.
+    /// What is wrong is named by its number, for a secret must not be printed.
     fn read<'a>(
         &mut self,
         place: &str,

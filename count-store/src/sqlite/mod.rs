@@ -53,7 +53,7 @@ pub(crate) fn open_to_load(file: &Path) -> Result<Connection> {
     let open = || {
         let connection = Connection::open(file)?;
         connection.busy_timeout(PATIENCE)?;
-        // Nobody can serve what has no table yet, and a new file is written once
+        // A file without a table is not being served, and a new file is written once
         // without a log, twice with one.
         if Table::of(&connection)?.is_some() {
             keep_log(&connection)?;
@@ -118,14 +118,14 @@ pub(crate) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", CACHE.saturating_neg())?;
-    // Otherwise, in a database that somebody ran ANALYZE in, statements are
+    // Otherwise, in a database with the figures of ANALYZE, statements are
     // compiled anew for each value.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
-/// Who may not write to the log's index cannot read at some moments of a load. SQLite waits
-/// for none of them.
+/// A user who may not write to the log's index cannot read at some moments of a load. SQLite
+/// waits for none of them.
 pub(crate) fn is_being_written(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     matches!(code, Some(SQLITE_READONLY_CANTINIT | SQLITE_READONLY_RECOVERY))
@@ -187,12 +187,12 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What an SQLite error about `file` means to the person who reads it.
+/// What an SQLite error about `file` means, for an operator.
 pub(crate) fn sentence(error: &rusqlite::Error, file: &Path) -> String {
     let extended = error.sqlite_error().map(|error| error.extended_code);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy) => "another program is using it".to_owned(),
-        // Only who may write can take back what a load that was killed had written.
+        // Only a user who may write can take back what a load that was killed had written.
         _ if extended == Some(SQLITE_READONLY_ROLLBACK) => {
             "a load was interrupted; load again, even a file without rows".to_owned()
         }

@@ -92,7 +92,7 @@ pub(crate) fn open(transaction: &Transaction, rows: i64, ids: Ids) -> Result<(),
     let expected = expected_indexes()?;
     for index in indexes(transaction)? {
         let (name, _) = &index;
-        // What somebody else made is not ours to drop.
+        // An operator's own indexes stay.
         let is_ours = name.starts_with(OURS) && (ids == Ids::Later || name != BY_ID);
         if is_ours && (is_faster || !expected.contains(&index)) {
             transaction.execute_batch(&format!("DROP INDEX \"{}\"", name.replace('"', "\"\"")))?;

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use testkit::http::{self, Response};
 use testkit::wait_for;
 
-/// Ten times the longest that the server waits for anybody.
+/// Ten times the longest that the server waits for a client.
 pub const LONG: Duration = Duration::from_secs(100);
 
 /// The path that counts what `p1` shares.

@@ -1,4 +1,4 @@
-//! The filter as a whole: a request, and how its callouts ended (contract §2 to §4).
+//! The filter as a whole: a request, and how its callouts ended (docs/contract.md#requests to #retries).
 //!
 //! The table of retries is [`retries`](crate::retries).
 
@@ -48,7 +48,7 @@ pub enum End {
     Answered(Answer),
     /// With Envoy's answer in the store's place.
     Envoy(EnvoysWord),
-    /// After the head.
+    /// After its headers.
     Broken,
     /// It was not sent.
     NotSent(NotSent),
@@ -206,7 +206,7 @@ impl Event {
 /// What the contract makes of a request.
 #[derive(Debug)]
 enum Expected {
-    /// It is somebody else's, or valid in mode `validate`.
+    /// It is for another path, or valid in mode `validate`.
     Pass,
     /// It is answered at the edge.
     Fault { status: u16, details: &'static str, names: String },
@@ -266,7 +266,7 @@ fn expected(exchange: &Exchange, setup: &Setup) -> Expected {
         Some(false) => return fault(406, "edge_accept", ""),
         None => return Expected::Open,
     }
-    // What is no number announces who knows what.
+    // What is no number may announce a body.
     let mut lengths = values(&exchange.headers, "content-length");
     if lengths.any(|length| length.is_empty() || length.iter().any(|&digit| digit != b'0')) {
         return fault(400, "edge_body", "content-length");

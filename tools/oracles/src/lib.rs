@@ -2,7 +2,7 @@
 //!
 //! Each module holds one reading of the contract that shares no code and no library with the
 //! filter's, and a `check` that panics where the two differ. Property tests (`tests/properties`)
-//! and fuzz targets (`tools/oracles/fuzz/`) call it with inputs that nobody thought of.
+//! and fuzz targets (`tools/oracles/fuzz/`) call it with inputs that no person wrote.
 //!
 //! | module | input | filter | second reading |
 //! |---|---|---|---|

@@ -1,4 +1,4 @@
-//! How often a callout is sent again, and what the client gets in the end (contract §3 and §4.1).
+//! How often a callout is sent again, and what the client gets in the end (docs/contract.md#retries).
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! The domain of each value (contract §5), by way of the crates that know its format.
+//! The domain of each value (docs/contract.md#configuration), by way of the crates that know its format.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub fn authority(text: &str) -> Option<String> {
     let reference = format!("//{text}");
     let authority = UriRef::parse(reference.as_str()).ok()?.authority()?;
     let whole = authority.as_str() == text && !authority.has_userinfo();
-    // RFC 3986 allows `a:` and `[v7.x]`; the one says nothing, the other nobody has.
+    // RFC 3986 allows `a:` and `[v7.x]`; the one says nothing, the other is not in use.
     let port = match authority.port() {
         Some(port) => !port.is_empty() && authority.port_to_u16().is_ok(),
         None => true,

@@ -20,8 +20,8 @@ const TEXTS: [&str; 7] =
     ["eu-de-01", "eu-de-02", "EU-DE-01", "eu_de-01", "eu%", "Zürich", "zürich"];
 
 /// What texts that are searched in are made of: wildcards and escapes of LIKE and GLOB, quotes,
-/// what a query encodes, numbers that a column could take for one, and letters whose case is not
-/// ASCII's business: `É` and `é` differ, and neither `K` (the Kelvin sign) nor `ſ` is a `k` or an `s`.
+/// what a query encodes, numbers that a column could take for one, and letters whose case
+/// ASCII does not know: `É` and `é` differ, and neither `K` (the Kelvin sign) nor `ſ` is a `k` or an `s`.
 const PIECES: [&str; 40] = [
     "a", "B", "db", "DB", "k", "s", "i", "prod", "%", "_", "%%", "\\", "*", "?", "[a]", "'", "\"",
     "''", ";--", " ", "+", "&", "=", "#", "/", "0", "00", "1e3", "É", "é", "e\u{301}", "ß",

@@ -16,7 +16,7 @@ fn every_seed_holds() {
             println!("{}", path.display());
             target(&fs::read(path).unwrap());
         }
-        assert!(fuzz.join(format!("targets/{name}.rs")).is_file(), "{name} has no target");
+        assert!(fuzz.join(format!("src/bin/{name}.rs")).is_file(), "{name} has no target");
     }
 }
 
