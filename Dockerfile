@@ -13,7 +13,7 @@ ARG ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
 # Has the glibc of RUST_IMAGE, or a newer one (and bash, as above):
 ARG STORE_BASE_IMAGE=debian:bookworm-slim
 
-# Every member, for Cargo reads all manifests of a workspace; less what no compiler reads, so that a change to it compiles nothing.
+# All members, since Cargo reads every manifest of a workspace; without what no compiler reads, so that a change to it compiles nothing.
 FROM ${RUST_IMAGE} AS sources
 COPY . /src
 RUN rm -r /src/demo /src/envoy.yaml

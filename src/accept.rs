@@ -1,4 +1,6 @@
-//! Whether the client accepts `application/json` (RFC 9110 §12.5.1).
+//! Whether the client accepts `application/json` (RFC 9110 §12.5.1, docs/contract.md#accept).
+
+use crate::bytes::is_tchar;
 
 /// Judges the values of all `accept` fields as one list.
 ///
@@ -37,8 +39,8 @@ struct MediaRange<'a> {
 }
 
 impl<'a> MediaRange<'a> {
-    /// `None` if the element is not a media range of RFC 9110 §12.5.1. `*` is read as `*/*`: Java's
-    /// own HTTP client sent it until version 19 (`docs/decisions/`).
+    /// `None` if the element is not a media range of RFC 9110 §12.5.1. `*` is read as `*/*`: Java's own HTTP
+    /// client sent it until version 19 (docs/decisions/2026-11-23-accept.md).
     fn parse(element: &'a [u8]) -> Option<MediaRange<'a>> {
         let (kind, rest) = token(trim(element))?;
         let (subtype, mut rest) = match rest.strip_prefix(b"/") {
@@ -183,11 +185,6 @@ fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     text.split_at_checked(end)
-}
-
-/// Whether `byte` may stand in a token, and so in a header name.
-pub fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn trim_start(text: &[u8]) -> &[u8] {

@@ -1,20 +1,20 @@
-//! How often the operator is told of one thing: once a minute.
+//! How often a line is written to Envoy's error log: once a minute.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether to tell it again. `last` is the [`stamp`] of the last time.
+/// Whether the line is to be written again. `last` is the [`stamp`] of the last time.
 pub fn is_due(last: Option<&[u8]>, now: SystemTime) -> bool {
     let last = last.and_then(|stamp| stamp.try_into().ok()).map(u64::from_le_bytes);
     let passed = last.and_then(|last| {
         now.duration_since(UNIX_EPOCH.checked_add(Duration::from_secs(last))?).ok()
     });
-    // If the clock was set back, nobody knows when the last time was.
+    // If the clock was set back, the last time is unknown.
     passed.is_none_or(|passed| passed >= INTERVAL)
 }
 
-/// A time, as the workers hand it to one another.
+/// A time in the form that workers share it in.
 pub fn stamp(now: SystemTime) -> [u8; 8] {
     now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_le_bytes()
 }

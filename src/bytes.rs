@@ -1,10 +1,10 @@
-//! Looking for bytes, eight at a time: most of what a request costs the module is looking at its bytes.
+//! Searches in bytes, eight at a time: most instructions of the module are spent on the bytes of a request.
 //!
-//! What is called in several places is not inlined: the module's size counts too.
+//! What is called in several places is not inlined, to keep the module small.
 
 const HIGHEST: u64 = eight_of(0x80);
 
-/// Where the first of `wanted` stands.
+/// The position of the first of `wanted`.
 #[inline(never)]
 pub fn position<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> {
     let eights = wanted.map(eight_of);
@@ -26,10 +26,15 @@ pub fn are_printable(bytes: &[u8]) -> bool {
     odd.is_none()
 }
 
-/// Whether all is printable ASCII that a JSON string holds as it is (RFC 8259 §7).
+/// Whether all is printable ASCII that needs no escape in a JSON string (RFC 8259 §7).
 #[inline(never)]
 pub fn are_plain(bytes: &[u8]) -> bool {
     are_printable(bytes) && position(bytes, [b'"', b'\\']).is_none()
+}
+
+/// Whether `byte` may be part of a token, and so of a header name (RFC 9110 §5.6.2).
+pub fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The first byte that is `wanted`. `mark` says the same of eight at once: the highest bit of each one

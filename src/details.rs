@@ -1,14 +1,15 @@
-//! Why a request was answered as it was, for Envoy's `%RESPONSE_CODE_DETAILS%`: one row for each name.
+//! The table of response code details: why a request was answered as it was, for Envoy's
+//! `%RESPONSE_CODE_DETAILS%`.
 //!
-//! `edge_…` was answered without the store, `store_…` after asking it. What the filter knows of the cause
-//! stands behind a colon: `store_invalid:410`. The README tells what each of them means.
+//! `edge_…` is answered without the store, `store_…` after asking it. The cause follows a colon where the filter
+//! knows it: `store_invalid:410`. docs/contract.md#response-code-details says what each of them means.
 
-/// A name, and the causes that may stand behind it.
+/// A name, and the causes that may follow it.
 #[derive(Clone, Copy, Debug)]
 pub struct Details {
-    /// Without a colon: what an answer is counted under.
+    /// The name, without a cause.
     pub name: &'static str,
-    /// `STATUS` is the status that the store sent.
+    /// The causes. `STATUS` stands for any status that the store sent.
     pub causes: &'static [&'static str],
 }
 
@@ -49,18 +50,18 @@ details! {
 pub mod cause {
     /// The answer is over 64 KiB.
     pub const TOO_LARGE: &str = "too_large";
-    /// The answer is no HTTP, or part of a head.
+    /// The answer is not HTTP, or only a part of the headers came.
     pub const NO_HTTP: &str = "no_http";
-    /// No connection could be made: it was refused, there is no way to the host, or the TLS handshake failed.
+    /// No connection: it was refused, the host cannot be reached, or the TLS handshake failed.
     pub const CONNECT_FAILURE: &str = "connect_failure";
-    /// The connection ended before the head of an answer.
+    /// The connection ended before the headers of an answer.
     pub const RESET: &str = "reset";
     /// No connection was made within the cluster's `connect_timeout`.
     pub const CONNECT_TIMEOUT: &str = "connect_timeout";
     /// The TLS handshake failed. Envoy 1.39 and later do not tell the filter that: there it is
     /// [`CONNECT_FAILURE`].
     pub const TLS: &str = "tls";
-    /// Envoy had no host that it could ask, or a circuit breaker was open: it does not tell the filter which.
+    /// Envoy had no host to ask, or a circuit breaker was open; it does not tell the filter which.
     pub const NO_HOST: &str = "no_host";
     /// A circuit breaker was open.
     pub const OVERFLOW: &str = "overflow";

@@ -2,38 +2,26 @@
 //!
 //! A request has any number of callouts, one after the other, and exactly one [`Reply`], unless it passes.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use crate::call::{Call, Header};
 use crate::config::{Config, ConfigError};
 use crate::details;
-use crate::reply::{Fault, Reply};
+use crate::reply::Reply;
+use crate::request::{Header, Validator};
 use crate::route::Target;
 use crate::status;
-use crate::store::Store;
-use crate::waiting::{Paused, Waiting};
+use crate::store::StoreSettings;
+use crate::waiting::Waiting;
 
-/// One configured filter.
+pub use crate::waiting::Step;
+
+/// One configured plugin.
 #[derive(Clone, Debug)]
 pub struct Edge {
-    call: Call,
+    validator: Validator,
     /// `None`: a valid request continues to the upstream.
-    store: Option<Rc<Store>>,
-}
-
-/// What to do with a request next.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Let it continue to the upstream, unchanged.
-    Continue,
-    /// Answer it.
-    Reply(Reply),
-    /// Send the callout; its outcome goes to [`Waiting::resume`].
-    Callout(Waiting),
-    /// Wait a little, then call [`Paused::over`].
-    Pause(Box<Paused>),
+    store: Option<Rc<StoreSettings>>,
 }
 
 impl Edge {
@@ -43,14 +31,15 @@ impl Edge {
     /// A sentence that names the field and what was expected of it.
     pub fn new(configuration: &[u8]) -> Result<Edge, ConfigError> {
         let config = Config::parse(configuration)?;
-        let call = Call::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
-        Ok(Edge { call, store: config.store.map(Rc::new) })
+        let validator =
+            Validator::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
+        Ok(Edge { validator, store: config.store.map(Rc::new) })
     }
 
-    /// Looks at a `:path`. `None`: the request passes, and nothing else of it
-    /// need be read.
+    /// Routes a `:path`. `None`: the request is for another path and continues; none of its headers need be
+    /// read.
     pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
-        self.call.locate(path)
+        self.validator.locate(path)
     }
 
     /// Judges a request for this call. `now` is asked for the time if a callout is sent.
@@ -60,7 +49,7 @@ impl Edge {
         headers: impl Iterator<Item = Header<'h>> + Clone,
         now: impl FnOnce() -> SystemTime,
     ) -> Step {
-        self.judge(target, headers, now).unwrap_or_else(|fault| Step::Reply(fault.into()))
+        self.judge(target, headers, now).unwrap_or_else(Step::Reply)
     }
 
     fn judge<'h>(
@@ -68,28 +57,16 @@ impl Edge {
         target: Target,
         headers: impl Iterator<Item = Header<'h>> + Clone,
         now: impl FnOnce() -> SystemTime,
-    ) -> Result<Step, Fault> {
-        let request = self.call.check(target, headers.clone())?;
+    ) -> Result<Step, Reply> {
+        let request = self.validator.check(target, headers.clone())?;
         let Some(store) = &self.store else { return Ok(Step::Continue) };
-        let callout = store.ask(&request, headers)?;
+        let callout = store.callout(&request, headers)?;
         Ok(Step::Callout(Waiting::new(callout, now())))
     }
 }
 
-/// The answer to a request that cannot be judged: the plugin has no configuration yet, or the host does not
-/// show the headers. Envoy sends none of the first sort; to let one pass unchecked would be worse.
+/// The answer to a request that cannot be validated: the plugin has no configuration yet (Envoy sends no such
+/// request), or the host does not show the headers. It must not pass unchecked.
 pub fn unjudged() -> Reply {
-    Fault::new(status::INTERNAL_SERVER_ERROR, details::EDGE_UNJUDGED).into()
-}
-
-/// For the log: nothing that a client or a store sent.
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Step::Continue => f.write_str("continues"),
-            Step::Reply(reply) => write!(f, "is answered {} {}", reply.status, reply.details),
-            Step::Callout(waiting) => waiting.fmt(f),
-            Step::Pause(paused) => paused.fmt(f),
-        }
-    }
+    Reply::fault(status::INTERNAL_SERVER_ERROR, details::EDGE_UNJUDGED)
 }

@@ -1,16 +1,16 @@
-//! The host's form of a header map: a count, all sizes, then all names and values, each with a NUL behind
-//! it. Sizes are little-endian `u32`s (proxy-wasm ABI 0.2.1).
+//! The host's form of a header map: the number of fields, all sizes, then all names and values, each followed by
+//! a NUL. Sizes are little-endian `u32`s (proxy-wasm ABI 0.2.1).
 
-use crate::call::Header;
+use crate::request::Header;
 
-/// A header map as the host handed it over, read where it lies.
+/// A header map in the host's form, read without copying its fields.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderMap {
     bytes: Vec<u8>,
 }
 
 impl HeaderMap {
-    /// The map that these bytes are; an empty one if they are none.
+    /// The map in these bytes; an empty one if they are malformed.
     pub fn new(bytes: Vec<u8>) -> HeaderMap {
         HeaderMap { bytes }
     }
@@ -20,7 +20,7 @@ impl HeaderMap {
         self.fields().find(|(name, _)| *name == b":path").map_or(&[], |(_, value)| value)
     }
 
-    /// The fields, in order. What does not fit the form ends them.
+    /// The fields, in order, up to the first that is malformed.
     pub fn fields(&self) -> Fields<'_> {
         let fields = take_size(&self.bytes).and_then(|(count, rest)| {
             let (sizes, data) = rest.split_at_checked(count.checked_mul(8)?)?;

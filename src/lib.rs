@@ -5,14 +5,13 @@
 //! next one's input.
 //!
 //! ```text
-//! Target + headers ── call ──▶ CountRequest ── store ──▶ Callout
-//!                        └─▶ Fault ─▶ Reply ◀─ Fault ─┘
+//! Target + headers ── request ──▶ CountRequest ── store ──▶ Callout
+//!                        └────────▶ Reply ◀─────────┘
 //! Outcome + Waiting ── waiting ──▶ Step: the callout once more, or the Reply
 //! ```
 //!
-//! All of this crate is functions from values to values, but for `glue`: the
-//! contexts of the proxy-wasm SDK, which are compiled for wasm32 only and carry
-//! bytes between those functions and Envoy.
+//! Everything here is functions from values to values, except `glue`: the contexts of the proxy-wasm SDK, which
+//! are compiled for wasm32 only and carry bytes between those functions and Envoy.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -56,7 +55,6 @@ pub mod accept;
 #[cfg(any(target_arch = "wasm32", test))]
 mod alarm;
 mod bytes;
-pub mod call;
 pub mod config;
 pub mod details;
 pub mod edge;
@@ -66,6 +64,7 @@ mod glue;
 pub mod header_map;
 pub mod percent;
 pub mod reply;
+pub mod request;
 pub mod route;
 pub mod status;
 pub mod store;

@@ -1,4 +1,4 @@
-//! What the client gets: a count, or a fault with the contract's JSON body.
+//! What the client gets: a count, or a fault with its JSON body (docs/contract.md#answers).
 
 use std::borrow::Cow;
 
@@ -18,8 +18,7 @@ pub struct Reply {
     pub headers: Cow<'static, [ReplyHeader]>,
     /// The JSON body.
     pub body: Cow<'static, str>,
-    /// Why this answer was given: a name of [`details`], and after a colon the cause where
-    /// it is known.
+    /// The response code details: a name of [`details`], and after a colon the cause where it is known.
     pub details: Cow<'static, str>,
     /// What the operator is told besides.
     pub notes: Option<Box<Notes>>,
@@ -43,7 +42,7 @@ const METHOD_HEADERS: &[ReplyHeader] = &[CONTENT_TYPE, ("allow", Cow::Borrowed("
 
 impl Reply {
     /// 200 with the count.
-    pub fn count(count: u64) -> Reply {
+    pub fn counted(count: u64) -> Reply {
         let body = ["{\"count\":", itoa::Buffer::new().format(count), "}"].concat();
         Reply {
             status: 200,
@@ -53,90 +52,72 @@ impl Reply {
             notes: None,
         }
     }
-}
 
-/// An answer other than a count, on its way to become a [`Reply`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    status: &'static Status,
-    reply: Reply,
-}
-
-impl Fault {
-    /// A fault with the status's own message, without an allocation. `details`
-    /// is a name of [`details`].
-    pub fn new(status: &'static Status, details: &'static str) -> Fault {
+    /// A fault with the status's own message, without an allocation. `details` is a name of [`details`].
+    pub fn fault(status: &'static Status, details: &'static str) -> Reply {
         let allows = status.code == status::METHOD_NOT_ALLOWED.code;
-        let reply = Reply {
+        Reply {
             status: status.code,
             headers: Cow::Borrowed(if allows { METHOD_HEADERS } else { HEADERS }),
             body: Cow::Borrowed(status.body),
             details: Cow::Borrowed(details),
             notes: None,
-        };
-        Fault { status, reply }
+        }
     }
 
-    /// Replaces the message by these pieces.
-    pub fn message(mut self, pieces: &[&str]) -> Fault {
+    /// A fault with a message of these pieces.
+    pub fn fault_saying(status: &'static Status, details: &'static str, message: &[&str]) -> Reply {
         let mut body = String::with_capacity(256);
-        body.push_str(self.status.opening);
-        for &piece in pieces {
+        body.push_str(status.opening);
+        for &piece in message {
             push_escaped(&mut body, piece);
         }
         body.push_str(CLOSING);
-        self.reply.body = Cow::Owned(body);
-        self
+        Reply { body: Cow::Owned(body), ..Reply::fault(status, details) }
     }
 
     /// Adds a response header. Never pass what a client sent.
-    pub fn header(mut self, name: &'static str, value: String) -> Fault {
-        self.reply.headers.to_mut().push((name, Cow::Owned(value)));
+    pub fn header(mut self, name: &'static str, value: String) -> Reply {
+        self.headers.to_mut().push((name, Cow::Owned(value)));
         self
     }
 
     /// Adds the cause to the details.
-    pub fn cause(mut self, cause: &str) -> Fault {
-        self.reply.details = Cow::Owned([&self.reply.details, ":", cause].concat());
+    pub fn cause(mut self, cause: &str) -> Reply {
+        self.details = Cow::Owned([&self.details, ":", cause].concat());
         self
     }
 
     /// Adds what Envoy said in the store's place.
-    pub fn envoy_says(mut self, text: &str) -> Fault {
+    pub fn envoy_says(mut self, text: &str) -> Reply {
         self.notes().envoy_says = Some(text.to_owned());
         self
     }
 
-    /// Adds a line for the operator's error log.
-    pub fn alarm(mut self, line: String) -> Fault {
+    /// Adds a line for Envoy's error log.
+    pub fn alarm(mut self, line: String) -> Reply {
         self.notes().alarm = Some(line);
         self
     }
 
     fn notes(&mut self) -> &mut Notes {
-        self.reply.notes.get_or_insert_default()
+        self.notes.get_or_insert_default()
     }
 }
 
-/// Behind a message in a body.
+/// What follows the message in a body.
 const CLOSING: &str = "\"}}";
 
-/// Appends `text` as it stands between the quotes of a JSON string. Most of a message is plain, and to
-/// look for what is not costs serde_json 19 instructions of the module for each byte.
+/// Appends `text` escaped for a JSON string. Most of a message needs no escape, and serde_json spends 19
+/// instructions of the module on each byte to find that out.
 fn push_escaped(body: &mut String, text: &str) {
     if bytes::are_plain(text.as_bytes()) {
         return body.push_str(text);
     }
-    // To write a string to memory cannot fail.
+    // A string can always be written as JSON.
     let json = serde_json::to_string(text).unwrap_or_default();
     let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
     body.push_str(inside.unwrap_or_default());
-}
-
-impl From<Fault> for Reply {
-    fn from(fault: Fault) -> Reply {
-        fault.reply
-    }
 }
 
 #[cfg(test)]
@@ -146,15 +127,14 @@ mod tests {
 
     #[test]
     fn a_count_is_the_documented_body() {
-        let reply = Reply::count(2);
+        let reply = Reply::counted(2);
         assert_eq!((reply.status, &*reply.body), (200, r#"{"count":2}"#));
     }
 
     #[test]
     fn a_message_cannot_leave_its_string() {
-        let fault =
-            Fault::new(status::BAD_REQUEST, "edge_filter").message(&["a\"b\\c", "\n\u{1}é"]);
-        let reply = Reply::from(fault);
+        let message = ["a\"b\\c", "\n\u{1}é"];
+        let reply = Reply::fault_saying(status::BAD_REQUEST, "edge_filter", &message);
         assert_eq!(reply.body, r#"{"badRequest":{"code":400,"message":"a\"b\\c\n\u0001é"}}"#);
     }
 }

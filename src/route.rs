@@ -1,4 +1,5 @@
-//! The route, and the spellings that only pretend to be another path.
+//! The route, and the disguises: other spellings that a backend could read as the route
+//! (docs/contract.md#requests).
 
 use std::borrow::Cow;
 
@@ -10,10 +11,10 @@ use crate::percent;
 /// The documented path up to its project id.
 pub const BEFORE: &str = "/v2/";
 
-/// The documented path behind its project id.
+/// The documented path after its project id.
 pub const AFTER: &str = "/os-vendor-backup-sharing/count";
 
-/// Where a path leads, when it concerns this call.
+/// A path that concerns this call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target<'p> {
     /// The route itself.
@@ -28,7 +29,7 @@ pub enum Target<'p> {
     Disguised,
 }
 
-/// Finds the call among paths.
+/// Matches paths.
 #[derive(Clone, Debug)]
 pub struct Route {
     router: Router<()>,
@@ -45,7 +46,7 @@ impl Route {
         Ok(Route { router })
     }
 
-    /// Looks at a `:path` with its query. `None`: it is another path.
+    /// Matches a `:path` with its query. `None`: it is another path.
     pub fn locate<'p>(&self, path_and_query: &'p [u8]) -> Option<Target<'p>> {
         let end = bytes::position(path_and_query, [b'?']).unwrap_or(path_and_query.len());
         let (path, query) = path_and_query.split_at_checked(end)?;
@@ -71,7 +72,7 @@ impl Route {
         }
     }
 
-    /// Whether some backend, or a row of them, could read `path` as the route.
+    /// Whether a backend, or several in a row, could read `path` as the route.
     fn is_disguised(&self, path: &[u8]) -> bool {
         if !might_normalise(path) || !names_the_call(path) {
             return false;
@@ -98,11 +99,11 @@ impl Route {
     }
 }
 
-/// The most bytes of spellings that are read for one path. A path that has more is refused: only one
-/// made for the purpose has, and reading on would cost milliseconds (`docs/decisions/`).
+/// The most bytes of spellings that are read for one path. A path that has more is refused: no honest path has
+/// that many, and to read on would cost milliseconds (docs/decisions/2026-11-23-disguised-paths.md).
 const READ: usize = 8 * 1024;
 
-/// Whether normalisation could change `path`: a quick no for nearly all.
+/// Whether normalisation could change `path`. For nearly all paths the answer is a quick no.
 fn might_normalise(path: &[u8]) -> bool {
     let mut before = 0;
     for &byte in path {
@@ -115,8 +116,8 @@ fn might_normalise(path: &[u8]) -> bool {
     before == b'/'
 }
 
-/// Whether `path` has the name of this call in it. No step joins what stands apart, so every
-/// disguise has it in one piece.
+/// Whether `path` contains the name of this call. No step of normalisation joins separate pieces, so every
+/// disguise contains it whole.
 fn names_the_call(path: &[u8]) -> bool {
     const CALL: &[u8] = b"os-vendor-backup-sharing";
     percent::decode_path(path).windows(CALL.len()).any(|word| word == CALL)
@@ -131,8 +132,8 @@ struct Spelling {
 }
 
 impl Spelling {
-    /// What one more step makes of it. Backends take the steps in different orders, and some of them
-    /// again, so what the `..` of `a\b/..`, `a%2Fb/..` and `a//..` takes away depends on who reads.
+    /// The results of one more step. Backends take the steps in different orders, and some steps twice, so which
+    /// segment the `..` of `a\b/..`, `a%2Fb/..` or `a//..` removes depends on the backend.
     fn next(&self) -> impl Iterator<Item = Spelling> {
         type Step = fn(&[u8]) -> Vec<u8>;
         const STEPS: [Step; 4] =

@@ -1,28 +1,41 @@
-//! A request that waits, and how often its callout is sent again.
+//! What to do with a request next: a request that waits for its callout, and when the callout is sent again
+//! (docs/contract.md#retries).
 //!
-//! The first retry is sent at once. Before each later one there is a pause, by the end of which Envoy has
-//! taken a dead host out of its cluster.
+//! The first retry is sent at once. Before each later one there is a pause, by whose end Envoy has ejected a
+//! dead host.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::config::whole_milliseconds;
-use crate::edge::Step;
 use crate::reply::Reply;
 use crate::store::{Again, Callout, Outcome};
 
-/// Before each retry but the first.
+/// The pause before each retry but the first.
 pub const PAUSE: Duration = Duration::from_millis(10);
 
-/// A callout, and what is to be done with its outcome.
+/// What to do with a request next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Let it continue to the upstream, unchanged.
+    Continue,
+    /// Answer it.
+    Reply(Reply),
+    /// Send the callout; its outcome goes to [`Waiting::resume`].
+    Callout(Waiting),
+    /// Wait a little, then call [`Paused::over`].
+    Pause(Box<Paused>),
+}
+
+/// A request that waits for the outcome of its callout.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     callout: Callout,
     /// When the first callout was sent.
     since: SystemTime,
-    /// How long this one's answer may take.
+    /// How long the answer to this callout may take.
     timeout: Duration,
-    /// How many were sent again.
+    /// How many times the callout was sent again.
     retries: u32,
     /// Whether a retry followed the store's own 503.
     has_been_unavailable: bool,
@@ -34,7 +47,7 @@ pub struct Paused {
     waiting: Waiting,
     /// When the pause is over.
     until: SystemTime,
-    /// The answer if there is no time left by then.
+    /// The answer, if no time is left then.
     otherwise: Reply,
 }
 
@@ -50,7 +63,7 @@ impl Waiting {
         &self.callout
     }
 
-    /// How long the whole answer may take.
+    /// How long the answer to this callout may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -80,29 +93,29 @@ impl Waiting {
         }
     }
 
-    /// With one retry more, if there is time for it.
+    /// The same request with one more retry, if there is time for it.
     fn again(mut self, now: SystemTime) -> Option<Waiting> {
         self.timeout = self.time_left(now)?;
         self.retries = self.retries.saturating_add(1);
         Some(self)
     }
 
-    /// A quarter of the timeout at least, in whole milliseconds: Envoy knows no smaller unit, and reads 0 as
-    /// no timeout at all.
+    /// The time that is left, if it is at least a quarter of the timeout. In whole milliseconds: Envoy knows no
+    /// smaller unit, and reads 0 as no timeout.
     fn time_left(&self, now: SystemTime) -> Option<Duration> {
         let whole = self.callout.store().timeout;
         let left = whole.saturating_sub(self.elapsed(now));
         (left.saturating_mul(4) >= whole).then(|| whole_milliseconds(left))
     }
 
-    /// None if the clock was set back.
+    /// Zero if the clock was set back.
     fn elapsed(&self, now: SystemTime) -> Duration {
         now.duration_since(self.since).unwrap_or_default()
     }
 }
 
 impl Paused {
-    /// Whether the pause is over. If the clock was set back it is, lest the client wait for long.
+    /// Whether the pause is over. If the clock was set back it is over, so that the client does not wait for long.
     pub fn is_over(&self, now: SystemTime) -> bool {
         match self.until.duration_since(now) {
             Ok(left) => left.is_zero() || left > PAUSE,
@@ -114,6 +127,18 @@ impl Paused {
     pub fn over(self, now: SystemTime) -> Step {
         let Paused { waiting, otherwise, .. } = self;
         waiting.again(now).map_or(Step::Reply(otherwise), Step::Callout)
+    }
+}
+
+/// For the log: nothing that a client or a store sent.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Step::Continue => f.write_str("continues"),
+            Step::Reply(reply) => write!(f, "is answered {} {}", reply.status, reply.details),
+            Step::Callout(waiting) => waiting.fmt(f),
+            Step::Pause(paused) => paused.fmt(f),
+        }
     }
 }
 
@@ -140,8 +165,8 @@ impl fmt::Display for Paused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Header;
     use crate::edge::Edge;
+    use crate::request::Header;
     use crate::store::NotSent;
 
     const TIMEOUT: Duration = Duration::from_millis(100);

@@ -5,10 +5,10 @@
 
 use std::time::SystemTime;
 
-use backup_sharing_count::call::Header;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::filters::FILTERS;
 use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Header;
 use backup_sharing_count::status;
 use backup_sharing_count::store::{NotSent, Outcome, reads_headers};
 use backup_sharing_count::waiting::Waiting;

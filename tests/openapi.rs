@@ -1,12 +1,13 @@
-//! `openapi.yaml` says what the code does: names, domains, statuses, faults. So does the README.
+//! `openapi.yaml` says what the code does: names, domains, statuses, faults. So do the README and the
+//! contract.
 
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::{FILTERS, FilterRules};
-use backup_sharing_count::reply::{Fault, Reply};
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Validator;
 use backup_sharing_count::{route, status};
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ fn the_parameters_are_the_filters() {
 #[test]
 fn the_domains_are_those_of_the_code() {
     let document = document();
-    let call = Call::new(FilterRules::default()).unwrap();
+    let validator = Validator::new(FilterRules::default()).unwrap();
     // What the schema of a parameter says of a value, and what the code says.
     let uuid = "8332443e-9866-41d8-8a58-a898cf5db030";
     let long = |n: usize| "a".repeat(n);
@@ -98,7 +99,7 @@ fn the_domains_are_those_of_the_code() {
     for parameter in parameters {
         let name = parameter["name"].as_str().unwrap();
         let schema = resolve(&document, &parameter["schema"]);
-        let validator = jsonschema::validator_for(schema).unwrap();
+        let schema = jsonschema::validator_for(schema).unwrap();
         for value in &candidates {
             let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let path = match name {
@@ -106,10 +107,10 @@ fn the_domains_are_those_of_the_code() {
                 _ => format!("/v2/p/os-vendor-backup-sharing/count?{name}={encoded}"),
             };
             let get = [(&b":method"[..], &b"GET"[..])];
-            let taken = call
+            let taken = validator
                 .locate(path.as_bytes())
-                .is_some_and(|target| call.check(target, get.into_iter()).is_ok());
-            assert_eq!(validator.is_valid(&value.as_str().into()), taken, "{name}={value}");
+                .is_some_and(|target| validator.check(target, get.into_iter()).is_ok());
+            assert_eq!(schema.is_valid(&value.as_str().into()), taken, "{name}={value}");
             *seen.entry((name, taken)).or_insert(0) += 1;
         }
     }
@@ -131,7 +132,7 @@ fn the_statuses_and_their_faults_are_those_of_the_code() {
 
     for (status, code) in status::ALL.iter().zip(&codes) {
         let json = &responses[code]["content"]["application/json"];
-        let body: Value = serde_json::from_str(&Reply::from(Fault::new(status, "x")).body).unwrap();
+        let body: Value = serde_json::from_str(&Reply::fault(status, "x").body).unwrap();
         let reference = json["schema"]["$ref"].as_str().unwrap();
         assert_eq!(reference, format!("#/components/schemas/{}", status.fault));
         if status.code == 400 {
@@ -148,32 +149,33 @@ fn the_examples_are_answers_the_code_gives() {
     let responses = operation(&document)["responses"].as_object().unwrap();
     let example = |code: &str| responses[code]["content"]["application/json"]["example"].clone();
 
-    let call = Call::new(FilterRules::default()).unwrap();
+    let validator = Validator::new(FilterRules::default()).unwrap();
     let path = b"/v2/p/os-vendor-backup-sharing/count?share_to_me=maybe";
-    let fault = call
-        .check(call.locate(path).unwrap(), [(&b":method"[..], &b"GET"[..])].into_iter())
+    let fault = validator
+        .check(validator.locate(path).unwrap(), [(&b":method"[..], &b"GET"[..])].into_iter())
         .unwrap_err();
-    let body: Value = serde_json::from_str(&Reply::from(fault).body).unwrap();
+    let body: Value = serde_json::from_str(&fault.body).unwrap();
     assert_eq!(example("400"), body);
 
-    let body: Value = serde_json::from_str(&Reply::count(2).body).unwrap();
+    let body: Value = serde_json::from_str(&Reply::counted(2).body).unwrap();
     assert_eq!(example("200"), body);
 }
 
-/// The first cells of the rows of the README's tables.
-fn readme_cells() -> impl Iterator<Item = &'static str> {
-    let lines = include_str!("../README.md").lines();
-    lines.filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
-}
-
 #[test]
-fn the_readme_has_a_line_for_each_filter_and_each_status() {
-    let names: BTreeSet<&str> = readme_cells().flat_map(|cell| cell.split('`')).collect();
+fn the_pages_have_a_line_for_each_filter_and_each_status() {
+    let (readme, contract) = (include_str!("../README.md"), include_str!("../docs/contract.md"));
+    let has = |page: &str, word: &str| {
+        let first_cells =
+            page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+        first_cells.flat_map(|cell| cell.split([' ', ',', '`'])).any(|found| found == word)
+    };
     for name in FILTERS.iter().map(|filter| filter.name) {
-        assert!(names.contains(name), "README.md has no line for the filter {name}");
+        assert!(has(readme, name), "README.md has no line for the filter {name}");
+        assert!(has(contract, name), "docs/contract.md#query has no line for the filter {name}");
     }
-    let codes: BTreeSet<&str> = readme_cells().flat_map(|cell| cell.split(' ')).collect();
+    let (_, answers) = contract.split_once("## Answers").unwrap();
+    let (answers, _) = answers.split_once("\n## ").unwrap();
     for code in status::ALL.iter().map(|status| status.code.to_string()) {
-        assert!(codes.contains(code.as_str()), "README.md has no line for the answer {code}");
+        assert!(has(answers, &code), "docs/contract.md#answers has no line for the status {code}");
     }
 }

@@ -57,7 +57,8 @@ fn only_its_own(name: &str) -> String {
 
 #[test]
 fn the_readme_shows_this_route() {
-    let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
+    let readme =
+        fs::read_to_string(workspace::root().join("docs/beside-much-other-traffic.md")).unwrap();
     assert!(readme.contains(ROUTE), "the README lacks:\n{ROUTE}");
 }
 

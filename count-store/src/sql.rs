@@ -1,7 +1,7 @@
 //! What a call means to a database with the one relation `backup_sharing`.
 
-use backup_sharing_count::call::CountRequest;
 use backup_sharing_count::filters::Meaning;
+use backup_sharing_count::request::CountRequest;
 
 use crate::columns::{Index, found_by};
 
@@ -54,16 +54,16 @@ pub fn count(request: &CountRequest) -> Statement {
 
 #[cfg(test)]
 mod tests {
-    use backup_sharing_count::call::Call;
     use backup_sharing_count::filters::FilterRules;
+    use backup_sharing_count::request::Validator;
 
     use super::*;
 
     fn statement(query: &str) -> Statement {
-        let call = Call::new(FilterRules::default()).unwrap();
+        let validator = Validator::new(FilterRules::default()).unwrap();
         let path = format!("/v2/p1/os-vendor-backup-sharing/count?{query}");
-        let target = call.locate(path.as_bytes()).unwrap();
-        count(&call.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap())
+        let target = validator.locate(path.as_bytes()).unwrap();
+        count(&validator.check(target, [(&b":method"[..], &b"GET"[..])].into_iter()).unwrap())
     }
 
     #[test]

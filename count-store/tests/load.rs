@@ -328,10 +328,16 @@ fn the_example_in_the_help_works() {
 }
 
 #[test]
-fn the_demonstration_has_all_columns() {
-    let (columns, _) = include_str!("../../demo/sharings.csv").split_once('\n').unwrap();
-    let columns: Vec<&str> = columns.split(',').collect();
+fn the_demonstration_and_the_contract_have_all_columns() {
+    let (header, _) = include_str!("../../demo/sharings.csv").split_once('\n').unwrap();
+    let (_, contract) =
+        include_str!("../../docs/contract.md").split_once("## Count store").unwrap();
     for Column { name, .. } in &COLUMNS {
-        assert!(columns.contains(name), "demo/sharings.csv lacks the column {name}");
+        assert!(
+            header.split(',').any(|it| it == *name),
+            "demo/sharings.csv lacks the column {name}"
+        );
+        let has = contract.split([' ', '\n', '`']).any(|word| word == *name);
+        assert!(has, "docs/contract.md#count-store lacks the column {name}");
     }
 }

@@ -1,4 +1,4 @@
-//! The shape of the configuration, its defaults, and what fields say together.
+//! The shape of the configuration, its defaults, and what is checked across fields.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use super::fields::{
 };
 use super::{Config, ConfigError, one_line};
 use crate::filters::FilterRules;
-use crate::store::Store;
+use crate::store::StoreSettings;
 
 /// The whole configuration.
 #[derive(Default, serde::Deserialize)]
@@ -50,9 +50,8 @@ struct FilterFields {
     statuses: Statuses,
 }
 
-/// The headers that go along unless the configuration says otherwise: the
-/// caller's token, request ids, and both ways of tracing. Callouts have no
-/// span of their own.
+/// The default of `store.forward_headers`: the caller's token, request ids, and the headers of W3C and B3
+/// tracing. Envoy makes no span for a callout.
 const FORWARD_HEADERS: [&str; 11] = [
     "x-auth-token",
     "x-request-id",
@@ -82,20 +81,21 @@ impl Default for StoreFields {
 }
 
 impl Document {
-    /// What the fields say together.
+    /// Checks what involves several fields.
     pub fn check(self) -> Result<Config, ConfigError> {
         let Document { mode, store, filters } = self;
         let store = match mode {
-            Mode(true) => Some(store.check()?),
-            Mode(false) => None,
+            Mode::Count => Some(store.check()?),
+            Mode::Validate => None,
         };
-        let rules = FilterRules { reject_unknown: filters.unknown.0, statuses: filters.statuses.0 };
+        let reject_unknown = filters.unknown == Unknown::Reject;
+        let rules = FilterRules { reject_unknown, statuses: filters.statuses.0 };
         Ok(Config { store, rules })
     }
 }
 
 impl StoreFields {
-    fn check(self) -> Result<Store, ConfigError> {
+    fn check(self) -> Result<StoreSettings, ConfigError> {
         let Some(Cluster(cluster)) = self.cluster else {
             let line = format!("store.cluster: expected {}, got nothing", Cluster::EXPECTED);
             return Err(ConfigError(line));
@@ -109,7 +109,7 @@ impl StoreFields {
             );
             return Err(ConfigError(one_line(&line)));
         };
-        Ok(Store {
+        Ok(StoreSettings {
             cluster,
             authority,
             path_prefix: self.path_prefix.0,
@@ -120,18 +120,18 @@ impl StoreFields {
     }
 }
 
-/// The cluster's name, if every store takes it. RFC 3986 allows `_` in a host, and strict stores
-/// such as Django refuse it, so it is sent only if somebody asked for it.
+/// The cluster's name, if every store takes it as a host. RFC 3986 allows `_` in a host, but strict stores such
+/// as Django refuse it, so it is sent only if `store.authority` says so.
 fn default_authority(cluster: &str) -> Option<Authority> {
     Authority::parse(cluster).filter(|_| !cluster.contains('_'))
 }
 
-/// A field that has no default. Where derive reads an option, `null` would be none.
+/// A field without a default. Derive would read `null` as `None`; here it is an error.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// A struct from an object. Derive would take a list of its fields' values too.
+/// A struct from an object. Derive would also take a list of its fields' values.
 pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     struct Object<T>(PhantomData<T>);
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use crate::accept::is_tchar;
+use crate::bytes::is_tchar;
 use crate::filters::FilterRules;
 use crate::percent::decode_path;
 use crate::values::StatusWord;
 
-/// A value that stands in the configuration as a string.
+/// A value that is a string in the configuration.
 pub trait Field: Sized {
-    /// What to tell somebody whose value is out of the domain.
+    /// What the error says was expected.
     const EXPECTED: &'static str;
 
     /// The value, if `text` is in the domain.
@@ -50,23 +50,69 @@ macro_rules! fields {
                 }
             }
 
-            impl<'de> Deserialize<'de> for $name {
-                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                    from.deserialize_str(Text(PhantomData))
-                }
-            }
+            deserialize_as_text!($name);
         )*
     };
 }
 
-fields! {
-    /// `mode`: whether the store is asked about a valid request.
-    Mode(bool) = "count or validate", |text| match text {
-        "count" => Some(true),
-        "validate" => Some(false),
-        _ => None,
+macro_rules! deserialize_as_text {
+    ($name:ident) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                from.deserialize_str(Text(PhantomData))
+            }
+        }
     };
+}
 
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $expected:literal {
+        $($(#[$meaning:meta])* $variant:ident = $word:literal,)*
+    })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Default, PartialEq, Eq)]
+            pub enum $name {
+                $($(#[$meaning])* $variant,)*
+            }
+
+            impl Field for $name {
+                const EXPECTED: &'static str = $expected;
+
+                fn parse(text: &str) -> Option<Self> {
+                    match text {
+                        $($word => Some($name::$variant),)*
+                        _ => None,
+                    }
+                }
+            }
+
+            deserialize_as_text!($name);
+        )*
+    };
+}
+
+words! {
+    /// `mode`: what becomes of a valid request.
+    Mode = "count or validate" {
+        /// The store is asked.
+        #[default]
+        Count = "count",
+        /// It continues to the upstream.
+        Validate = "validate",
+    }
+
+    /// `filters.unknown`: what becomes of a parameter that is no filter.
+    Unknown = "reject or ignore" {
+        /// The request is answered 400.
+        #[default]
+        Reject = "reject",
+        /// It is ignored.
+        Ignore = "ignore",
+    }
+}
+
+fields! {
     /// `store.cluster`.
     Cluster(String) = "the name of an Envoy cluster", |text| {
         (!text.is_empty()).then(|| text.to_owned())
@@ -96,27 +142,8 @@ fields! {
     /// An element of `store.forward_headers`, in lower case.
     HeaderName(String) = "the name of a header that may go to the store", header_name;
 
-    /// `filters.unknown`: whether a name that is no filter is an error.
-    Unknown(bool) = "reject or ignore", |text| match text {
-        "reject" => Some(true),
-        "ignore" => Some(false),
-        _ => None,
-    };
-
     /// An element of `filters.statuses`.
     Word(StatusWord) = "a lower-case word", StatusWord::parse;
-}
-
-impl Default for Mode {
-    fn default() -> Mode {
-        Mode(true)
-    }
-}
-
-impl Default for Unknown {
-    fn default() -> Unknown {
-        Unknown(FilterRules::default().reject_unknown)
-    }
 }
 
 /// `filters.statuses`: one at least.
@@ -150,7 +177,7 @@ impl<'de> Deserialize<'de> for Retries {
     }
 }
 
-/// Reads retries: `2`, and `2.0` too, for a `Struct` has only doubles.
+/// Reads `2` and also `2.0`, because a `Struct` has only doubles.
 struct Number;
 
 impl Number {
@@ -218,7 +245,7 @@ fn is_path_prefix(path: &str) -> bool {
     path.is_empty() || (well_formed && !path.split('/').any(is_dot_segment))
 }
 
-/// `.` or `..`, once decoded. Whoever resolves it on the way asks for a path that nobody configured.
+/// `.` or `..`, once decoded. A proxy or store that resolves it would ask for another path than the configured one.
 fn is_dot_segment(segment: &str) -> bool {
     matches!(&decode_path(segment.as_bytes())[..], b"." | b"..")
 }

@@ -16,7 +16,7 @@ use serde_json::error::Category;
 use serde_path_to_error::{Deserializer as Tracking, Path, Track};
 
 use crate::filters::FilterRules;
-use crate::store::Store;
+use crate::store::StoreSettings;
 use document::Document;
 
 pub use fields::whole_milliseconds;
@@ -25,7 +25,7 @@ pub use fields::whole_milliseconds;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `None` in mode `validate`, in which no store is asked.
-    pub store: Option<Store>,
+    pub store: Option<StoreSettings>,
     /// How strictly queries are read.
     pub rules: FilterRules,
 }

@@ -6,7 +6,7 @@ fn config(json: &str) -> Result<Config, String> {
     Config::parse(json.as_bytes()).map_err(|error| error.0)
 }
 
-fn store(fields: &str) -> Result<Store, String> {
+fn store(fields: &str) -> Result<StoreSettings, String> {
     config(&format!(r#"{{"store":{{"cluster":"c"{fields}}}}}"#)).map(|config| config.store.unwrap())
 }
 

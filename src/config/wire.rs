@@ -2,7 +2,7 @@
 //!
 //! Envoy hands over a `StringValue` as the JSON it holds, but a `Struct` as
 //! protobuf wire bytes, whatever its documentation says (measured on 1.36.4 and
-//! 1.40.0; `docs/decisions/`). Only what `struct.proto` has is read.
+//! 1.40.0; docs/decisions/2026-11-23-struct-configuration.md). Only what `struct.proto` has is read.
 
 use serde_json::{Map, Number, Value};
 

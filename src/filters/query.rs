@@ -6,14 +6,14 @@ use super::{FilterRules, Filters, NAMES};
 use crate::bytes;
 use crate::details;
 use crate::percent;
-use crate::reply::Fault;
+use crate::reply::Reply;
 use crate::status;
 
 /// Reads a query, without its `?`.
 ///
 /// # Errors
 /// 400 for the first piece that is not a filter with a value in its domain.
-pub fn parse(query: &[u8], rules: &FilterRules) -> Result<Filters, Fault> {
+pub fn parse(query: &[u8], rules: &FilterRules) -> Result<Filters, Reply> {
     let mut filters = Filters::default();
     let mut rest = query;
     while !rest.is_empty() {
@@ -26,7 +26,7 @@ pub fn parse(query: &[u8], rules: &FilterRules) -> Result<Filters, Fault> {
     Ok(filters)
 }
 
-fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Result<(), Fault> {
+fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Result<(), Reply> {
     let (raw_name, raw_value) = cut(piece, b'=');
 
     let name = decode(raw_name).map_err(|wrong| bad(&quote(raw_name), wrong, raw_name))?;
@@ -73,19 +73,19 @@ fn decode(piece: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 }
 
 /// The 400 for a name that is no filter's.
-fn unknown(name: &str) -> Fault {
+fn unknown(name: &str) -> Reply {
     let name = quote(name.as_bytes());
     rejected(&[&name, " is not a filter of this call; expected one of ", NAMES])
 }
 
 /// The 400 for a value out of its domain.
-fn bad(parameter: &str, expected: &str, value: &[u8]) -> Fault {
+fn bad(parameter: &str, expected: &str, value: &[u8]) -> Reply {
     let got = if value.is_empty() { "nothing" } else { &quote(value) };
     rejected(&[parameter, ": expected ", expected, ", got ", got])
 }
 
-fn rejected(message: &[&str]) -> Fault {
-    Fault::new(status::BAD_REQUEST, details::EDGE_FILTER).message(message)
+fn rejected(message: &[&str]) -> Reply {
+    Reply::fault_saying(status::BAD_REQUEST, details::EDGE_FILTER, message)
 }
 
 /// The most characters of a client's value that a message repeats.
@@ -103,7 +103,6 @@ pub fn quote(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Reply;
 
     const VOLUME: &str = "8332443e-9866-41d8-8a58-a898cf5db030";
 
@@ -113,7 +112,7 @@ mod tests {
     }
 
     fn fault(query: &[u8], rules: &FilterRules) -> String {
-        Reply::from(parse(query, rules).unwrap_err()).body.into_owned()
+        parse(query, rules).unwrap_err().body.into_owned()
     }
 
     #[test]

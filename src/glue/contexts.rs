@@ -10,7 +10,7 @@ use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
 use super::imports;
 use super::ticks::{Alive, Ticks};
-use super::turn::{Turn, carry_out, hear, log, now};
+use super::turn::{Turn, carry_out, log, now, resume};
 use crate::edge::{self, Edge, Step};
 use crate::waiting::Waiting;
 
@@ -25,8 +25,8 @@ struct Root {
     /// `None` until a plugin configuration was taken.
     edge: Option<Rc<Edge>>,
     ticks: Rc<Ticks>,
-    /// The callouts that were sent after a pause, by token. The SDK hands their outcome to the context that
-    /// sent them.
+    /// The callouts that were sent after a pause, by token. The SDK delivers their outcome to the root context,
+    /// which sent them.
     callouts: VecDeque<(u32, Alive, Waiting)>,
 }
 
@@ -42,7 +42,7 @@ struct Request {
 enum State {
     /// It is held: its headers have not arrived, or it is answered.
     Held,
-    /// It is held, and the root context sees to it for as long as this is there.
+    /// It is held, and the root context continues it unless this has been dropped by then.
     Paused(#[expect(dead_code, reason = "that it is dropped tells the root context")] Rc<u32>),
     /// It continues to the next filter.
     Passed,
@@ -50,7 +50,8 @@ enum State {
     Waiting(Waiting),
 }
 
-/// Headers of up to so many fields are read in one host call (docs/decisions/2026-11-24-one-read.md).
+/// An extra host call costs as much as copying 56 header fields. Of a request with more, `:path` is read first, so
+/// that a request for another path costs no copy (docs/decisions/2026-11-24-one-read.md).
 const FEW: usize = 56;
 
 impl RootContext for Root {
@@ -88,14 +89,14 @@ impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, fields: usize, _body: usize, _trailers: usize) {
         let place = self.callouts.iter().position(|(sent, ..)| *sent == token);
         if let Some((_, request, waiting)) = place.and_then(|at| self.callouts.remove(at)) {
-            self.carry_on(&request, |root| hear(root, fields, waiting));
+            self.carry_on(&request, |root| resume(root, fields, waiting));
         }
     }
 }
 
 impl Root {
-    /// Carries out the next step of a request that has had a pause, unless its client has gone. The host does
-    /// not tell: it knows the context for some time after, and to answer it then ends the whole Envoy.
+    /// Carries out the next step of a request after a pause, unless its stream has ended. The host does not tell:
+    /// between a stream's end and its deletion it accepts the context, and a local reply then crashes Envoy.
     fn carry_on(&mut self, request: &Alive, step: impl FnOnce(&Root) -> Step) {
         let Some(id) = request.upgrade() else { return };
         if hostcalls::set_effective_context(*id).is_err() {
@@ -133,7 +134,7 @@ impl HttpContext for Request {
 impl Context for Request {
     fn on_http_call_response(&mut self, _: u32, fields: usize, _body: usize, _trailers: usize) {
         if let State::Waiting(waiting) = mem::replace(&mut self.state, State::Held) {
-            let step = hear(self, fields, waiting);
+            let step = resume(self, fields, waiting);
             self.carry_out(step);
         }
     }

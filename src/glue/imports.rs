@@ -1,4 +1,4 @@
-//! Host calls beside the SDK's, each with the reason.
+//! Host calls made without the SDK, each with the reason.
 
 #![allow(unsafe_code)]
 
@@ -27,14 +27,15 @@ unsafe extern "C" {
 const OK: u32 = 0;
 /// `proxy_log_level_t`
 const DEBUG: u32 = 1;
-/// Of a local reply: it is no gRPC.
+/// Of a local reply that is not gRPC.
 const NO_GRPC_STATUS: i32 = -1;
 
-/// All headers of a map, none if there is no such map now; `None` if the host refuses to show them, as one
-/// does whose `allowed_capabilities` lack this call.
+/// All headers of a map; an empty one if there is no such map now. `None` if the host refuses, as it does when
+/// `allowed_capabilities` lacks this call.
 ///
 /// The SDK copies each name and value into memory of its own, and panics on a name beyond UTF-8. Reading
-/// them where they lie saves a 405 with 40 headers 37,400 of Envoy's 327,000 instructions (docs/decisions/).
+/// them where they lie saves a 405 with 40 headers 37,400 of Envoy's 327,000 instructions
+/// (docs/decisions/2026-11-24-one-read.md).
 pub fn header_map(map: MapType) -> Option<HeaderMap> {
     let mut data = std::ptr::null_mut();
     let mut size = 0;
@@ -58,9 +59,9 @@ pub fn logs_debug() -> bool {
     status == OK && level <= DEBUG
 }
 
-/// Answers the request. Whether the host took the answer.
+/// Sends a local reply. Returns whether the host took it.
 ///
-/// The SDK passes no details, by which an access log says why a request was answered.
+/// The SDK does not pass response code details, from which an access log tells why a request was answered.
 pub fn send_local_response(reply: &Reply) -> bool {
     let Reply { status, details, headers, body, .. } = reply;
     let headers = serialize(headers.iter().map(|(name, value)| (*name, &**value)));

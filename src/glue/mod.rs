@@ -1,16 +1,16 @@
-//! Between Envoy and [`Edge`](crate::edge::Edge), on the Rust SDK: bytes in, bytes out, no decision.
+//! Between Envoy and [`Edge`](crate::edge::Edge), on the Rust SDK: bytes in, bytes out, no decisions.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `contexts` | the SDK's contexts: what Envoy calls |
-//! | `turn` | a step carried out by the host: callouts, answers, log lines |
-//! | `ticks` | pauses, and how often Envoy is asked for its log level |
-//! | `imports` | three host calls that the SDK does not make as they are needed here |
-//! | `exports.txt` | what of the SDK's exports the module that is handed out keeps |
+//! | `turn` | carries out a step: callouts, local replies, log lines |
+//! | `ticks` | ends pauses, and asks Envoy for its log level |
+//! | `imports` | three host calls that the SDK lacks or makes in another way |
+//! | `exports.txt` | the exports that `cargo xtask dist` keeps |
 //!
-//! The SDK panics on what it does not expect, and a panic here hangs the client and the worker's other
-//! requests. Which of its calls may be used, and how, is in `clippy.toml`; what is left, in
-//! `docs/decisions/`.
+//! The SDK panics on what it does not expect, and a panic here hangs the client and the worker's other requests.
+//! `clippy.toml` says which of its calls must not be used, and docs/decisions/2026-11-25-the-sdk.md which of its
+//! panics remain and why no Envoy causes them.
 
 mod contexts;
 mod imports;

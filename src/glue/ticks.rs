@@ -1,6 +1,6 @@
-//! What a root context does from time to time: it lets pauses end, and looks whether Envoy writes debug lines.
+//! What a root context does on a tick: it ends pauses, and asks whether Envoy writes debug lines.
 //!
-//! A tick costs more than it is worth while nobody needs it, so it is started by requests and ends with them.
+//! Requests start the ticks. They stop when no request needs them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -12,34 +12,34 @@ use proxy_wasm::hostcalls;
 use super::imports;
 use crate::waiting::Paused;
 
-/// How often it is looked for pauses that have ended.
+/// The period while requests are paused.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// How often Envoy is asked for its log level while requests come. To ask for each request would cost a
-/// rejection 1,160 of 134,000 instructions.
+/// How often Envoy is asked for its log level while requests come. Asking for each request would cost a rejection
+/// 1,160 of 134,000 instructions.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Envoy sends the answers of a callback after it, each within the one before: some 300 exhaust the stack
-/// of the VM.
+/// Envoy sends the local replies of a callback after it has returned, each within the one before. Some 300 exhaust
+/// the stack of the VM (docs/envoy-facts.md#local-replies).
 const MOST_IN_A_TICK: usize = 100;
 
 /// A request's number, for as long as its context is there.
 pub type Alive = Weak<u32>;
 
-/// A root context's ticks. Its requests share them.
+/// A root context's ticks, shared by its requests.
 #[derive(Default)]
 pub struct Ticks {
     /// Requests, in the order in which their pauses end.
     paused: Cell<VecDeque<(Alive, Box<Paused>)>>,
-    /// Whether Envoy writes debug lines; `None` if nobody has asked for a while.
+    /// Whether Envoy writes debug lines; `None` if no request has asked for a second.
     debug: Cell<Option<bool>>,
-    /// Whether that was asked since the last tick.
+    /// Whether a request has asked since the last tick.
     asked: Cell<bool>,
     period: Cell<Duration>,
 }
 
 impl Ticks {
-    /// Holds a request until its pause has ended.
+    /// Keeps a request until its pause has ended.
     pub fn pause(&self, request: Alive, paused: Box<Paused>) {
         let mut queue = self.paused.take();
         queue.push_back((request, paused));
@@ -47,18 +47,18 @@ impl Ticks {
         self.set_period(SHORT);
     }
 
-    /// Whether Envoy writes lines of its debug level, or did less than some seconds ago.
+    /// Whether Envoy writes debug lines, as it was when last asked: up to two seconds ago.
     pub fn logs_debug(&self) -> bool {
         self.asked.set(true);
         self.debug.get().unwrap_or_else(|| {
             if self.period.get().is_zero() {
                 self.set_period(LONG);
             }
-            self.look()
+            self.ask()
         })
     }
 
-    /// A tick. The requests whose pauses have ended, or some of them: the others' turn is at the next.
+    /// A tick: returns the requests whose pauses have ended, at most [`MOST_IN_A_TICK`]; the others follow at the next.
     pub fn tick(&self, now: SystemTime) -> Vec<(Alive, Box<Paused>)> {
         let mut queue = self.paused.take();
         let mut ended = Vec::new();
@@ -69,7 +69,7 @@ impl Ticks {
         }
         let requests_come = self.asked.replace(false);
         match requests_come {
-            true => drop(self.look()),
+            true => drop(self.ask()),
             false => self.debug.set(None),
         }
         self.set_period(match (queue.is_empty(), requests_come) {
@@ -81,7 +81,7 @@ impl Ticks {
         ended
     }
 
-    fn look(&self) -> bool {
+    fn ask(&self) -> bool {
         let debug = imports::logs_debug();
         self.debug.set(Some(debug));
         debug

@@ -1,4 +1,4 @@
-//! A step carried out by the host.
+//! Carries out a step with host calls.
 
 use std::time::SystemTime;
 
@@ -58,10 +58,10 @@ fn not_sent(waiting: Waiting, reason: NotSent) -> Step {
     waiting.resume(Outcome::NotSent(reason), now)
 }
 
-/// The step that follows from the outcome of a callout.
-pub fn hear(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
+/// The step that follows from a callout's outcome, which is read from the host.
+pub fn resume(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
     if fields == 0 {
-        // The answer broke off: to ask for its headers would be a panic of the SDK.
+        // The answer broke off. To ask for its headers would make the SDK panic.
         return waiting.resume(Outcome::Broken, now);
     }
     let status = context.get_http_call_response_header_bytes(":status").unwrap_or_default();
@@ -70,7 +70,7 @@ pub fn hear(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
         false => HeaderMap::default(),
     };
     let headers: Vec<_> = map.fields().collect();
-    // One byte more than is read tells the logic that there was more.
+    // One byte more than the limit tells `Outcome` that the body is longer.
     let body = context.get_http_call_response_body(0, MAX_BODY + 1).unwrap_or_default();
     waiting.resume(Outcome::Answered { status: &status, headers: &headers, body: &body }, now)
 }
@@ -80,7 +80,7 @@ fn answer(reply: &Reply) {
         note(notes);
     }
     if !imports::send_local_response(reply) {
-        // A client must not wait for an answer that never comes.
+        // Otherwise the client would wait for ever.
         let _ = hostcalls::reset_http_request();
     }
 }

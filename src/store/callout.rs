@@ -1,51 +1,31 @@
-//! A valid call as the callout that asks the store (protocol `vbs`: the
-//! documented call itself).
+//! The callout that asks the store (protocol `vbs`: the documented call itself, docs/contract.md#callout).
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use super::printable;
-use crate::call::{CountRequest, Header};
+use super::{StoreSettings, printable};
 use crate::details;
 use crate::filters::Value;
 use crate::percent;
-use crate::reply::Fault;
+use crate::reply::Reply;
+use crate::request::{CountRequest, Header};
 use crate::route;
 use crate::status;
 
-/// Where and how the store is asked (`store` of the plugin configuration).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
-    /// The Envoy cluster.
-    pub cluster: String,
-    /// The `:authority` of the callout.
-    pub authority: String,
-    /// What stands before `/v2/…`; empty, or an absolute path.
-    pub path_prefix: String,
-    /// How long the whole answer may take. At least 1 ms: Envoy reads 0 as no
-    /// timeout at all.
-    pub timeout: Duration,
-    /// The client's headers that go along, in lower case.
-    pub forward_headers: Vec<String>,
-    /// How many times a callout may be sent again; 0 to 3.
-    pub retries: u32,
-}
-
-/// The question to a store, as an HTTP request for the host to send. It may be sent again, long after the
-/// client's headers have gone.
+/// The HTTP request to the store. It owns its text, because it may be sent again when the client's headers can no
+/// longer be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
-    store: Rc<Store>,
-    /// The path, and behind it the values of the forwarded headers: printable ASCII.
+    store: Rc<StoreSettings>,
+    /// The path, followed by the values of the forwarded headers: printable ASCII.
     text: String,
     path_end: usize,
-    /// Of each forwarded header, its place in `forward_headers` and where its value ends.
+    /// For each forwarded header: its index in `forward_headers`, and where its value ends in `text`.
     forwarded: Vec<(usize, usize)>,
 }
 
 impl Callout {
     /// The store that is asked.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &StoreSettings {
         &self.store
     }
 
@@ -69,16 +49,16 @@ impl Callout {
     }
 }
 
-impl Store {
-    /// The callout for a valid call, with what `headers` holds to be forwarded.
+impl StoreSettings {
+    /// The callout for a valid request, with those of its `headers` that are to be forwarded.
     ///
     /// # Errors
-    /// 400 if a header to be forwarded cannot be, or is an ambiguous token.
-    pub fn ask<'a>(
-        self: &Rc<Store>,
+    /// 400 if a header to be forwarded is not printable ASCII, if there are too many, or two tokens.
+    pub fn callout<'a>(
+        self: &Rc<StoreSettings>,
         request: &CountRequest,
         headers: impl Iterator<Item = Header<'a>>,
-    ) -> Result<Callout, Fault> {
+    ) -> Result<Callout, Reply> {
         let mut text = self.path(request);
         let path_end = text.len();
         let forwarded = self.forward(headers, &mut text)?;
@@ -86,7 +66,7 @@ impl Store {
     }
 
     fn path(&self, request: &CountRequest) -> String {
-        // Room for all eight filters and some headers: to grow costs more.
+        // Room for all filters and some headers: growing costs more.
         let mut path = String::with_capacity(1024);
         path.push_str(&self.path_prefix);
         path.push_str(route::BEFORE);
@@ -107,17 +87,17 @@ impl Store {
         path
     }
 
-    /// Appends the values to be forwarded to `text`. An allow-list: a header that is not on it could
-    /// desynchronise the store's connection or override the timeout.
+    /// Appends the values to be forwarded to `text`. Only listed headers go along: another could desynchronise the
+    /// store's connection or override the timeout.
     fn forward<'a>(
         &self,
         headers: impl Iterator<Item = Header<'a>>,
         text: &mut String,
-    ) -> Result<Vec<(usize, usize)>, Fault> {
+    ) -> Result<Vec<(usize, usize)>, Reply> {
         let mut forwarded = Vec::with_capacity(self.forward_headers.len());
         let mut bytes: usize = 0;
         let mut tokens: usize = 0;
-        // Most headers of a request have a length that no name on the list has.
+        // Most names in a request have a length that no listed name has.
         let bit = |name: &[u8]| 1_u64.wrapping_shl(u32::try_from(name.len()).unwrap_or_default());
         let listed = self.forward_headers.iter().map(|name| bit(name.as_bytes()));
         let lengths = listed.fold(0, |all, one| all | one);
@@ -127,9 +107,8 @@ impl Store {
             }
             let mut listed = self.forward_headers.iter();
             let Some(at) = listed.position(|listed| listed.as_bytes() == name) else { continue };
-            // The host checks no value: CR and LF would split the message.
             let Some(value) = printable(value) else {
-                // It may be a secret, so it is not repeated.
+                // The value may be a secret, so it is not repeated.
                 let name = str::from_utf8(name).unwrap_or_default();
                 return Err(bad_header(&[name, ": expected printable ASCII"]));
             };
@@ -149,28 +128,29 @@ impl Store {
     }
 }
 
-/// The host takes 1,023 fields and 1 MiB of header map, and says of more what it says of a cluster
-/// that it does not know. Envoy's own limits are lower unless somebody raised them.
+/// The host takes a header map of 1,023 fields and 1 MiB. For a larger one it returns the same status as for an
+/// unknown cluster. Envoy's limits for requests are lower unless an operator raised them.
 const MAX_FIELDS: usize = 1000;
 const MAX_BYTES: usize = 900_000;
 
-/// Two of these could mean one project to the edge's logs and another to the store.
+/// A store and an access log could read different ones of two tokens.
 const TOKEN: &str = "x-auth-token";
 
-fn bad_header(message: &[&str]) -> Fault {
-    Fault::new(status::BAD_REQUEST, details::EDGE_HEADER).message(message)
+fn bad_header(message: &[&str]) -> Reply {
+    Reply::fault_saying(status::BAD_REQUEST, details::EDGE_HEADER, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::filters::Filters;
-    use crate::reply::Reply;
     use crate::values::ProjectId;
 
     #[test]
     fn more_headers_than_the_host_takes_are_the_clients_fault() {
-        let store = Rc::new(Store {
+        let store = Rc::new(StoreSettings {
             cluster: "counts".to_owned(),
             authority: "counts".to_owned(),
             path_prefix: String::new(),
@@ -181,10 +161,8 @@ mod tests {
         let project = ProjectId::parse("p1").unwrap();
         let request = CountRequest { project, filters: Filters::default() };
         let details = |headers: &[Header]| {
-            store
-                .ask(&request, headers.iter().copied())
-                .map(drop)
-                .map_err(|fault| Reply::from(fault).details)
+            let callout = store.callout(&request, headers.iter().copied());
+            callout.map(drop).map_err(|reply| reply.details)
         };
         let field: Header = (b"tracestate", b"a");
         assert_eq!(details(&vec![field; 1000]), Ok(()));

@@ -1,14 +1,13 @@
-//! From what the store did to what the client gets: the contract's §3 in one match.
+//! From what the store did to what the client gets, in one match (docs/contract.md#store-outcomes).
 
 use std::time::Duration;
 
-use super::envoys_word::EnvoysWord;
-use super::{answer, printable};
-use crate::call::{Header, values_of};
+use super::envoy_response::EnvoyResponse;
+use super::{StoreSettings, answer, printable};
 use crate::details::{self, cause};
-use crate::reply::{Fault, Reply};
+use crate::reply::Reply;
+use crate::request::{Header, values_of};
 use crate::status::{self, Status};
-use crate::store::Store;
 
 /// The most bytes of a store's body that are read. A count takes twenty.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -20,12 +19,12 @@ pub enum Outcome<'a> {
     Answered {
         /// `:status`
         status: &'a [u8],
-        /// The header fields, if [`reads_headers`] wants them.
+        /// The headers, if [`reads_headers`]; else none.
         headers: &'a [Header<'a>],
         /// The body, or more than [`MAX_BODY`] bytes of it.
         body: &'a [u8],
     },
-    /// Without a whole response, after the head had arrived.
+    /// Without a whole response, after its headers had arrived.
     Broken,
     /// It was never sent.
     NotSent(NotSent),
@@ -60,15 +59,16 @@ pub enum Again {
     Always,
 }
 
-impl Store {
+impl StoreSettings {
     /// What `outcome` means. `elapsed` is the time since the request's first callout was sent.
     pub fn judge(&self, outcome: Outcome, elapsed: impl FnOnce() -> Duration) -> Verdict {
         match outcome {
             Outcome::Answered { status, headers, body } => read(status, headers, body),
             Outcome::Broken if self.has_timed_out(elapsed()) => timed_out().into(),
             Outcome::Broken => {
-                let fault = Fault::new(status::BAD_GATEWAY, details::STORE_BROKEN);
-                fault.message(&["The count store's answer broke off."]).again(Again::Always)
+                let message = ["The count store's answer broke off."];
+                Reply::fault_saying(status::BAD_GATEWAY, details::STORE_BROKEN, &message)
+                    .again(Again::Always)
             }
             Outcome::NotSent(NotSent::NoHost) => unavailable(cause::NO_HOST).into(),
             Outcome::NotSent(NotSent::UnknownCluster) => self.unknown_cluster().into(),
@@ -83,17 +83,17 @@ impl Store {
         elapsed >= self.timeout.saturating_sub(early)
     }
 
-    fn unknown_cluster(&self) -> Fault {
+    fn unknown_cluster(&self) -> Reply {
         let alarm = format!(
             "store.cluster: Envoy has no cluster {:?}; requests are answered 500",
             self.cluster
         );
-        Fault::new(status::INTERNAL_SERVER_ERROR, details::STORE_UNKNOWN_CLUSTER).alarm(alarm)
+        Reply::fault(status::INTERNAL_SERVER_ERROR, details::STORE_UNKNOWN_CLUSTER).alarm(alarm)
     }
 }
 
-/// Whether a response's header fields can matter with this `:status`: a store's challenges, when to come
-/// back, or whether it is Envoy's own. They need not be read with any other.
+/// Whether a response's headers can matter with this `:status`: challenges, `retry-after`, or what tells
+/// Envoy's own response from a store's. With any other status they need not be read.
 pub fn reads_headers(status: &[u8]) -> bool {
     matches!(status, b"401" | b"407" | b"429" | b"502" | b"503" | b"504")
 }
@@ -101,22 +101,22 @@ pub fn reads_headers(status: &[u8]) -> bool {
 fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Verdict {
     let code = answer::status(status);
     if let Some(502..=504) = code
-        && let Some(word) = EnvoysWord::read(headers, body)
+        && let Some(response) = EnvoyResponse::read(headers, body)
     {
-        return envoys(word);
+        return envoys(response);
     }
     match code {
-        Some(200) => return count(body),
+        Some(200) => return counted(body),
         Some(400) => passed_on(status::BAD_REQUEST, body),
         Some(401) => {
-            let fault = passed_on(status::UNAUTHORIZED, body);
-            with_challenges(fault, "www-authenticate", headers)
+            let reply = passed_on(status::UNAUTHORIZED, body);
+            with_challenges(reply, "www-authenticate", headers)
         }
         Some(403) => passed_on(status::FORBIDDEN, body),
         Some(404) => passed_on(status::NOT_FOUND, body),
         Some(407) => {
-            let fault = passed_on(status::PROXY_AUTHENTICATION_REQUIRED, body);
-            with_challenges(fault, "proxy-authenticate", headers)
+            let reply = passed_on(status::PROXY_AUTHENTICATION_REQUIRED, body);
+            with_challenges(reply, "proxy-authenticate", headers)
         }
         Some(408) => timed_out().cause("408"),
         Some(409) => passed_on(status::CONFLICT, body),
@@ -130,82 +130,86 @@ fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Verdict {
             return with_retry_after(unavailable("503"), headers).again(again);
         }
         Some(504) => timed_out().cause("504"),
-        Some(code) => invalid(itoa::Buffer::new().format(code))
-            .message(&["The count store answered with a status that this call does not have."]),
-        None => Fault::new(status::BAD_GATEWAY, details::STORE_INVALID),
+        Some(code) => {
+            let message = ["The count store answered with a status that this call does not have."];
+            Reply::fault_saying(status::BAD_GATEWAY, details::STORE_INVALID, &message)
+                .cause(itoa::Buffer::new().format(code))
+        }
+        None => Reply::fault(status::BAD_GATEWAY, details::STORE_INVALID),
     }
     .into()
 }
 
 /// What Envoy answers in the store's place.
-fn envoys(word: EnvoysWord) -> Verdict {
-    let (fault, again) = match word {
-        EnvoysWord::Late => (timed_out(), Again::Never),
-        EnvoysWord::NoHttp(text) => (invalid(cause::NO_HTTP).envoy_says(text), Again::Always),
-        EnvoysWord::NotAsked { cause, text } => (unavailable(cause).envoy_says(text), Again::Never),
-        EnvoysWord::NoAnswer { cause, text } => {
+fn envoys(response: EnvoyResponse) -> Verdict {
+    let (reply, again) = match response {
+        EnvoyResponse::TimedOut => (timed_out(), Again::Never),
+        EnvoyResponse::NoHttp(text) => (invalid(cause::NO_HTTP).envoy_says(text), Again::Always),
+        EnvoyResponse::NotAsked { cause, text } => {
+            (unavailable(cause).envoy_says(text), Again::Never)
+        }
+        EnvoyResponse::NoAnswer { cause, text } => {
             (unavailable(cause).envoy_says(text), Again::Always)
         }
     };
-    fault.again(again)
+    reply.again(again)
 }
 
-fn count(body: &[u8]) -> Verdict {
+fn counted(body: &[u8]) -> Verdict {
     let reply = match answer::count(body) {
-        Some(count) => Reply::count(count),
-        None if body.len() > MAX_BODY => invalid(cause::TOO_LARGE).into(),
-        None => invalid("200").into(),
+        Some(count) => Reply::counted(count),
+        None if body.len() > MAX_BODY => invalid(cause::TOO_LARGE),
+        None => invalid("200"),
     };
     Verdict { reply, again: Again::Never }
 }
 
-fn invalid(cause: &str) -> Fault {
-    Fault::new(status::BAD_GATEWAY, details::STORE_INVALID).cause(cause)
+fn invalid(cause: &str) -> Reply {
+    Reply::fault(status::BAD_GATEWAY, details::STORE_INVALID).cause(cause)
 }
 
-fn error(status: &'static Status) -> Fault {
-    Fault::new(status, details::STORE_ERROR)
+fn error(status: &'static Status) -> Reply {
+    Reply::fault(status, details::STORE_ERROR)
 }
 
-fn timed_out() -> Fault {
-    Fault::new(status::GATEWAY_TIMEOUT, details::STORE_TIMEOUT)
+fn timed_out() -> Reply {
+    Reply::fault(status::GATEWAY_TIMEOUT, details::STORE_TIMEOUT)
 }
 
-fn unavailable(cause: &str) -> Fault {
-    Fault::new(status::SERVICE_UNAVAILABLE, details::STORE_UNAVAILABLE).cause(cause)
+fn unavailable(cause: &str) -> Reply {
+    Reply::fault(status::SERVICE_UNAVAILABLE, details::STORE_UNAVAILABLE).cause(cause)
 }
 
-/// The store's own refusal, in its own words if it has any.
-fn passed_on(status: &'static Status, body: &[u8]) -> Fault {
-    let fault = Fault::new(status, details::STORE_FAULT);
+/// The store's own refusal, with its message if it has one.
+fn passed_on(status: &'static Status, body: &[u8]) -> Reply {
     match answer::message(body) {
-        Some(message) => fault.message(&[&message]),
-        None => fault,
+        Some(message) => Reply::fault_saying(status, details::STORE_FAULT, &[&message]),
+        None => Reply::fault(status, details::STORE_FAULT),
     }
 }
 
-fn with_challenges(fault: Fault, name: &'static str, headers: &[Header]) -> Fault {
+fn with_challenges(reply: Reply, name: &'static str, headers: &[Header]) -> Reply {
     let challenges = values_of(headers.iter().copied(), name).filter_map(printable);
-    challenges.fold(fault, |fault, challenge| fault.header(name, challenge.to_owned()))
+    challenges.fold(reply, |reply, challenge| reply.header(name, challenge.to_owned()))
 }
 
-fn with_retry_after(fault: Fault, headers: &[Header]) -> Fault {
+fn with_retry_after(reply: Reply, headers: &[Header]) -> Reply {
     let mut values = values_of(headers.iter().copied(), "retry-after");
     match (values.next().and_then(answer::retry_after), values.next()) {
-        (Some(value), None) => fault.header("retry-after", value.to_owned()),
-        _ => fault,
+        (Some(value), None) => reply.header("retry-after", value.to_owned()),
+        _ => reply,
     }
 }
 
-impl Fault {
+impl Reply {
     fn again(self, again: Again) -> Verdict {
-        Verdict { reply: self.into(), again }
+        Verdict { reply: self, again }
     }
 }
 
-impl From<Fault> for Verdict {
-    fn from(fault: Fault) -> Verdict {
-        fault.again(Again::Never)
+impl From<Reply> for Verdict {
+    fn from(reply: Reply) -> Verdict {
+        reply.again(Again::Never)
     }
 }
 
@@ -213,8 +217,8 @@ impl From<Fault> for Verdict {
 mod tests {
     use super::*;
 
-    fn store() -> Store {
-        Store {
+    fn store() -> StoreSettings {
+        StoreSettings {
             cluster: "counts".to_owned(),
             authority: "counts".to_owned(),
             path_prefix: String::new(),
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!((reply.status, again), (500, Again::Never));
         assert!(reply.notes.unwrap().alarm.unwrap().contains("\"counts\""));
         assert!(!reply.body.contains("counts"), "not the client's business");
-        let odd = Store { cluster: "a\nb".to_owned(), ..store() };
+        let odd = StoreSettings { cluster: "a\nb".to_owned(), ..store() };
         let verdict = odd.judge(Outcome::NotSent(NotSent::UnknownCluster), || Duration::ZERO);
         assert!(verdict.reply.notes.unwrap().alarm.unwrap().contains(r#""a\nb""#), "one line");
     }

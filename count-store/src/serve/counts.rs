@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use backup_sharing_count::call::CountRequest;
+use backup_sharing_count::request::CountRequest;
 use deadpool::Runtime;
 use deadpool::managed::{
     Manager, Metrics, Pool, PoolError, QueueMode, RecycleError, RecycleResult,

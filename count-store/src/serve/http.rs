@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use backup_sharing_count::call::{Call, Header};
-use backup_sharing_count::reply::{Fault, Reply};
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::{Header, Validator};
 use backup_sharing_count::route::Target;
 use backup_sharing_count::status;
 use http_body_util::Full;
@@ -18,7 +18,7 @@ use crate::say::say;
 
 /// All that a request is judged by and answered from.
 pub struct Service {
-    pub call: Call,
+    pub validator: Validator,
     pub tokens: Tokens,
     pub counts: Counts,
 }
@@ -29,44 +29,44 @@ impl Service {
         // Every path but one goes to the library, which tells the call from the rest.
         response(match parts.uri.path() {
             "/healthz" => self.health(&parts.method).await,
-            _ => self.answer(parts).await.unwrap_or_else(Reply::from),
+            _ => self.answer(parts).await.unwrap_or_else(|fault| fault),
         })
     }
 
     async fn health(&self, method: &Method) -> Reply {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            let fault = Fault::new(status::METHOD_NOT_ALLOWED, "store_method");
-            return fault.message(&["Only GET asks for health."]).into();
+            let message = ["Only GET asks for health."];
+            return Reply::fault_saying(status::METHOD_NOT_ALLOWED, "store_method", &message);
         }
         match self.counts.check().await {
-            Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::count(0) },
+            Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::counted(0) },
             Err(failure) => {
                 report(&failure);
-                Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable").into()
+                Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
             }
         }
     }
 
-    async fn answer(&self, parts: &Parts) -> Result<Reply, Fault> {
+    async fn answer(&self, parts: &Parts) -> Result<Reply, Reply> {
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
         let headers = headers(parts, path);
-        let not_found = || Fault::new(status::NOT_FOUND, "store_path");
-        let target = self.call.locate(path).ok_or_else(not_found)?;
+        let not_found = || Reply::fault(status::NOT_FOUND, "store_path");
+        let target = self.validator.locate(path).ok_or_else(not_found)?;
         // A caller without access does not learn what a valid query looks like.
         if let Target::Count { project_id, .. } = &target {
             self.tokens.admit(project_id, &headers)?;
         }
-        let request = self.call.check(target, headers.iter().copied())?;
+        let request = self.validator.check(target, headers.iter().copied())?;
         let count = self.counts.count(&request).await.map_err(|failure| {
             report(&failure);
             match failure {
                 Failure::Unavailable(_) => {
-                    Fault::new(status::SERVICE_UNAVAILABLE, "store_unavailable")
+                    Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
                 }
-                Failure::Broken(_) => Fault::new(status::INTERNAL_SERVER_ERROR, "store_error"),
+                Failure::Broken(_) => Reply::fault(status::INTERNAL_SERVER_ERROR, "store_error"),
             }
         })?;
-        Ok(Reply::count(count))
+        Ok(Reply::counted(count))
     }
 }
 

@@ -15,8 +15,8 @@ mod tokens;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::request::Validator;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task;
@@ -41,7 +41,7 @@ pub fn run(arguments: cli::Serve) -> Result<()> {
         rules.statuses = arguments.status;
     }
     let service = http::Service {
-        call: Call::new(rules).map_err(Error::while_doing("prepare the route"))?,
+        validator: Validator::new(rules).map_err(Error::while_doing("prepare the route"))?,
         tokens,
         counts: Counts::new(arguments.database)?,
     };

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::env;
 use std::fs;
 
-use backup_sharing_count::call::{Header, values_of};
-use backup_sharing_count::reply::Fault;
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::{Header, values_of};
 use backup_sharing_count::status;
 
 use crate::cli::{Serve, Token};
@@ -71,7 +71,7 @@ impl Tokens {
     }
 
     /// Whether a request may ask about the project that its path names.
-    pub fn admit(&self, project_id: &str, headers: &[Header]) -> std::result::Result<(), Fault> {
+    pub fn admit(&self, project_id: &str, headers: &[Header]) -> std::result::Result<(), Reply> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -83,9 +83,9 @@ impl Tokens {
         };
         match project {
             Some(project) if project.as_str() == project_id => Ok(()),
-            Some(_) => Err(Fault::new(status::FORBIDDEN, "store_project")),
+            Some(_) => Err(Reply::fault(status::FORBIDDEN, "store_project")),
             None => {
-                let fault = Fault::new(status::UNAUTHORIZED, "store_token");
+                let fault = Reply::fault(status::UNAUTHORIZED, "store_token");
                 Err(fault.header("www-authenticate", CHALLENGE.to_owned()))
             }
         }
@@ -100,8 +100,6 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use backup_sharing_count::reply::Reply;
-
     use super::*;
 
     fn admit(text: &str, headers: &[(&str, &str)]) -> u16 {
@@ -112,7 +110,7 @@ mod tests {
         let headers: Vec<Header> =
             headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         let admitted = tokens.admit("p1", &headers);
-        admitted.map_or_else(|fault| Reply::from(fault).status, |()| 200)
+        admitted.map_or_else(|fault| fault.status, |()| 200)
     }
 
     #[test]

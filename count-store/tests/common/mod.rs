@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Validator;
 use count_store::columns::{COLUMNS, Column, names};
 use count_store::sql::{self, Statement};
 use rusqlite::{Connection, params_from_iter};
@@ -44,10 +43,10 @@ pub fn insert(database: &Connection, value: impl Fn(&str) -> String) {
 
 /// The statement for a call that is valid.
 pub fn statement(target: &str) -> Statement {
-    let call = Call::new(FilterRules::default()).unwrap();
-    let located = call.locate(target.as_bytes()).unwrap();
-    let request = call.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
-    sql::count(&request.map_err(|fault| Reply::from(fault).body).unwrap())
+    let validator = Validator::new(FilterRules::default()).unwrap();
+    let located = validator.locate(target.as_bytes()).unwrap();
+    let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
+    sql::count(&request.map_err(|reply| reply.body).unwrap())
 }
 
 /// The program, ready for arguments.

@@ -1,4 +1,4 @@
-//! The filter as a whole: a request, and how its callouts ended (docs/contract.md#requests to #retries).
+//! The filter as a whole: a request, and how its callouts ended (docs/contract.md#requests, docs/contract.md#store-outcomes).
 //!
 //! The table of retries is [`retries`](crate::retries).
 

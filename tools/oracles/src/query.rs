@@ -1,7 +1,7 @@
 //! What a query asks for (docs/contract.md#query), cut at its separators and decoded by hand.
 
 use backup_sharing_count::filters::{FilterRules, Filters, parse};
-use backup_sharing_count::reply::{Fault, Reply};
+use backup_sharing_count::reply::Reply;
 use backup_sharing_count::values::StatusWord;
 
 use crate::filters::{FILTERS, Filter};
@@ -56,7 +56,7 @@ pub fn check(query: &[u8]) {
     }
 }
 
-fn check_reading(query: &[u8], expected: &Reading, found: Result<Filters, Fault>) {
+fn check_reading(query: &[u8], expected: &Reading, found: Result<Filters, Reply>) {
     let shown = query.escape_ascii();
     match (expected, found) {
         (Reading::Filters(expected), Ok(found)) => {
@@ -64,7 +64,7 @@ fn check_reading(query: &[u8], expected: &Reading, found: Result<Filters, Fault>
                 found.given().map(|(filter, value)| (filter.name, value.as_str().to_owned()));
             assert_eq!(*expected, found.collect::<Vec<_>>(), "{shown}");
         }
-        (wrong @ Reading::Wrong { .. }, Err(fault)) => wrong.check_reply(&fault.into()),
+        (wrong @ Reading::Wrong { .. }, Err(reply)) => wrong.check_reply(&reply),
         (expected, found) => panic!("{shown}: expected {expected:?}, got {found:?}"),
     }
 }

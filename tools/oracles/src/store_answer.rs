@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use backup_sharing_count::call::Header;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Header;
 use backup_sharing_count::store::Outcome;
 use chrono::NaiveDateTime;
 

@@ -1,7 +1,7 @@
 //! The calls that are measured.
 
-use backup_sharing_count::call::Call;
 use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::request::Validator;
 use count_store::sql::{self, Statement};
 use testkit::{Error, Result};
 
@@ -70,9 +70,9 @@ pub fn target(project: Watched, filters: Filters) -> String {
 /// If it is not a valid call.
 pub fn statement(target: &str) -> Result<Statement> {
     let failed = || Error::new(format!("{target} is not a valid call."));
-    let call =
-        Call::new(FilterRules::default()).map_err(Error::while_doing("prepare the route"))?;
+    let validator =
+        Validator::new(FilterRules::default()).map_err(Error::while_doing("prepare the route"))?;
     let headers = [(&b":method"[..], &b"GET"[..])].into_iter();
-    let located = call.locate(target.as_bytes()).ok_or_else(failed)?;
-    Ok(sql::count(&call.check(located, headers).map_err(|_| failed())?))
+    let located = validator.locate(target.as_bytes()).ok_or_else(failed)?;
+    Ok(sql::count(&validator.check(located, headers).map_err(|_| failed())?))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use backup_sharing_count::config::{Config, ConfigError};
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::store::Store;
+use backup_sharing_count::store::StoreSettings;
 
 use crate::json::{Document, Json};
 
@@ -70,7 +70,7 @@ fn check_sentence(error: &ConfigError) {
 #[derive(Debug, Default, PartialEq)]
 struct Facts {
     /// `None` in mode `validate`.
-    store: Option<Store>,
+    store: Option<StoreSettings>,
     reject_unknown: bool,
     statuses: Vec<String>,
 }
@@ -102,7 +102,7 @@ impl Reader {
         Facts { store, reject_unknown, statuses }
     }
 
-    fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<Store> {
+    fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<StoreSettings> {
         const FIELDS: [&str; 7] = [
             "cluster",
             "protocol",
@@ -137,7 +137,7 @@ impl Reader {
             self.wrong.push("store.authority".to_owned());
         }
         let default_headers = || domains::FORWARDED.map(str::to_owned).to_vec();
-        Some(Store {
+        Some(StoreSettings {
             cluster,
             authority: authority?,
             path_prefix: prefix.unwrap_or_default(),

@@ -39,9 +39,9 @@ const PLANTS: [Plant; 4] = [
     Plant {
         what: "another status for another method",
         replacement: Replacement {
-            file: "src/call.rs",
-            from: "Fault::new(status::METHOD_NOT_ALLOWED, ",
-            to: "Fault::new(status::FORBIDDEN, ",
+            file: "src/request.rs",
+            from: "Reply::fault(status::METHOD_NOT_ALLOWED, ",
+            to: "Reply::fault(status::FORBIDDEN, ",
         },
         seen_by: &[("faults", "undocumented"), ("overload", "undocumented")],
     },
@@ -49,8 +49,8 @@ const PLANTS: [Plant; 4] = [
         what: "a count that is one too high",
         replacement: Replacement {
             file: "src/store/outcome.rs",
-            from: "=> Reply::count(count),",
-            to: "=> Reply::count(count + 1),",
+            from: "=> Reply::counted(count),",
+            to: "=> Reply::counted(count + 1),",
         },
         seen_by: &[("faults", "wrong counts"), ("overload", "gave 200")],
     },

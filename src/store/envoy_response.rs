@@ -1,51 +1,51 @@
-//! What Envoy answers to a callout when no store does.
+//! The responses that Envoy itself gives to a callout when no store does.
 //!
 //! Envoy's texts, as 1.36.2 to 1.40.0 have them, are held by the tests with a real Envoy
 //! (`tests/causes.rs`).
 
-use crate::call::{Header, values_of};
 use crate::details::cause;
+use crate::request::{Header, values_of};
 
-/// What Envoy says in the store's place.
+/// A response that is Envoy's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnvoysWord<'a> {
+pub enum EnvoyResponse<'a> {
     /// The timeout has run out.
-    Late,
-    /// What came was no HTTP, or part of a head.
+    TimedOut,
+    /// What came was no HTTP, or a part of the headers.
     NoHttp(&'a str),
     /// No host was asked, on purpose.
     NotAsked { cause: &'static str, text: &'a str },
-    /// A host was asked, or was to be, and the connection failed.
+    /// The connection to a host failed.
     NoAnswer { cause: &'static str, text: &'a str },
 }
 
-/// Envoy adds it to what comes from a host, in place of one that the host sent.
+/// Envoy adds this header to what comes from a host, and replaces one that the host sent.
 const FROM_A_HOST: &str = "x-envoy-upstream-service-time";
 
-/// What begins each answer about a connection that failed; the reason follows.
+/// The beginning of each response about a failed connection; the reason follows.
 const FAILED: &str = "upstream connect error or disconnect/reset before headers";
 
-impl<'a> EnvoysWord<'a> {
+impl<'a> EnvoyResponse<'a> {
     /// `None` if the response is a host's.
-    pub fn read(headers: &[Header], body: &'a [u8]) -> Option<EnvoysWord<'a>> {
+    pub fn read(headers: &[Header], body: &'a [u8]) -> Option<EnvoyResponse<'a>> {
         if values_of(headers.iter().copied(), FROM_A_HOST).next().is_some() {
             return None;
         }
         let text = str::from_utf8(body).ok()?;
         if text == "upstream request timeout" {
-            return Some(EnvoysWord::Late);
+            return Some(EnvoyResponse::TimedOut);
         }
         if text == "no healthy upstream" {
-            return Some(EnvoysWord::NotAsked { cause: cause::NO_HOST, text });
+            return Some(EnvoyResponse::NotAsked { cause: cause::NO_HOST, text });
         }
         let reason = text.strip_prefix(FAILED)?;
         let says = |words: &str| reason.contains(words);
         Some(if says("protocol error") {
-            EnvoysWord::NoHttp(text)
+            EnvoyResponse::NoHttp(text)
         } else if says("overflow") {
-            EnvoysWord::NotAsked { cause: cause::OVERFLOW, text }
+            EnvoyResponse::NotAsked { cause: cause::OVERFLOW, text }
         } else {
-            // A failed handshake is a failed connection too, whose text goes on.
+            // The text of a failed TLS handshake says "connection failure" too.
             let cause = if says("TLS_error") {
                 cause::TLS
             } else if says("connection failure") {
@@ -55,7 +55,7 @@ impl<'a> EnvoysWord<'a> {
             } else {
                 cause::RESET
             };
-            EnvoysWord::NoAnswer { cause, text }
+            EnvoyResponse::NoAnswer { cause, text }
         })
     }
 }

@@ -1,14 +1,13 @@
-//! The documented call: from a request's head to a [`CountRequest`].
+//! The documented call: from a request's headers to a [`CountRequest`].
 //!
-//! The filter and the count store both judge a request by this module, so a
-//! request means the same to both.
+//! The filter and the count store validate a request with this module, so that it means the same to both.
 
 use matchit::InsertError;
 
 use crate::accept;
 use crate::details;
 use crate::filters::{self, FilterRules, Filters};
-use crate::reply::Fault;
+use crate::reply::Reply;
 use crate::route::{Route, Target};
 use crate::status;
 use crate::values::ProjectId;
@@ -34,20 +33,20 @@ pub struct CountRequest {
     pub filters: Filters,
 }
 
-/// How this call is judged.
+/// Validates requests for this call.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct Validator {
     route: Route,
     rules: FilterRules,
 }
 
-impl Call {
-    /// The call under these rules.
+impl Validator {
+    /// A validator with these rules.
     ///
     /// # Errors
     /// See [`Route::new`].
-    pub fn new(rules: FilterRules) -> Result<Call, InsertError> {
-        Ok(Call { route: Route::new()?, rules })
+    pub fn new(rules: FilterRules) -> Result<Validator, InsertError> {
+        Ok(Validator { route: Route::new()?, rules })
     }
 
     /// Looks at a `:path` with its query. `None`: it is another path.
@@ -55,47 +54,47 @@ impl Call {
         self.route.locate(path)
     }
 
-    /// Judges a request for this call: path, method, accept, body, project id,
-    /// query. The first failure answers.
+    /// Validates a request for this call: path, method, accept, body, project id, query. The first failure
+    /// answers.
     ///
     /// # Errors
-    /// 404, 405, 406 or 400, as the contract's §2 says.
+    /// 404, 405, 406 or 400 (docs/contract.md#requests).
     pub fn check<'h>(
         &self,
         target: Target,
         headers: impl Iterator<Item = Header<'h>> + Clone,
-    ) -> Result<CountRequest, Fault> {
+    ) -> Result<CountRequest, Reply> {
         let Target::Count { project_id, query } = target else {
-            return Err(Fault::new(status::NOT_FOUND, details::EDGE_PATH));
+            return Err(Reply::fault(status::NOT_FOUND, details::EDGE_PATH));
         };
-        let not_get = || Fault::new(status::METHOD_NOT_ALLOWED, details::EDGE_METHOD);
-        let head = Head::read(headers.clone()).ok_or_else(not_get)?;
-        let accepts = match head.accept {
+        let not_get = || Reply::fault(status::METHOD_NOT_ALLOWED, details::EDGE_METHOD);
+        let relevant = Relevant::read(headers.clone()).ok_or_else(not_get)?;
+        let accepts = match relevant.accept {
             // What nearly every client sends needs no parser.
             Accept::Absent | Accept::Once(b"*/*" | b"application/json") => true,
             Accept::Once(value) => accept::accepts_json(std::iter::once(value)),
             Accept::Several => accept::accepts_json(values_of(headers, "accept")),
         };
         if !accepts {
-            return Err(Fault::new(status::NOT_ACCEPTABLE, details::EDGE_ACCEPT));
+            return Err(Reply::fault(status::NOT_ACCEPTABLE, details::EDGE_ACCEPT));
         }
-        if head.announces_a_body {
-            let message = "content-length: expected 0, for this call has no body";
-            return Err(Fault::new(status::BAD_REQUEST, details::EDGE_BODY).message(&[message]));
+        if relevant.announces_a_body {
+            let message = ["content-length: expected 0, for this call has no body"];
+            return Err(Reply::fault_saying(status::BAD_REQUEST, details::EDGE_BODY, &message));
         }
         let Some(project) = ProjectId::parse(&project_id) else {
             let expected = filters::Domain::Project.expected(&self.rules);
             let got = filters::quote(project_id.as_bytes());
             let message = ["project_id: expected ", &expected, ", got ", &got];
-            return Err(Fault::new(status::BAD_REQUEST, details::EDGE_PROJECT).message(&message));
+            return Err(Reply::fault_saying(status::BAD_REQUEST, details::EDGE_PROJECT, &message));
         };
         let filters = filters::parse(query, &self.rules)?;
         Ok(CountRequest { project, filters })
     }
 }
 
-/// What the checks want of the head of a `GET`, read in one go.
-struct Head<'h> {
+/// The headers of a `GET` that the checks need, read in one pass.
+struct Relevant<'h> {
     accept: Accept<'h>,
     announces_a_body: bool,
 }
@@ -107,27 +106,27 @@ enum Accept<'h> {
     Several,
 }
 
-impl<'h> Head<'h> {
+impl<'h> Relevant<'h> {
     /// `None` unless there is one method, and it is `GET`.
-    fn read(headers: impl Iterator<Item = Header<'h>>) -> Option<Head<'h>> {
+    fn read(headers: impl Iterator<Item = Header<'h>>) -> Option<Relevant<'h>> {
         let mut is_get = false;
-        let mut head = Head { accept: Accept::Absent, announces_a_body: false };
+        let mut relevant = Relevant { accept: Accept::Absent, announces_a_body: false };
         for (name, value) in headers {
             match name {
-                // It is among the first fields: of another method no more are read.
+                // It is among the first headers. With another method the rest need not be read.
                 b":method" if is_get || value != b"GET" => return None,
                 b":method" => is_get = true,
                 b"accept" => {
-                    head.accept = match head.accept {
+                    relevant.accept = match relevant.accept {
                         Accept::Absent => Accept::Once(value),
                         _ => Accept::Several,
                     }
                 }
-                b"content-length" => head.announces_a_body |= announces_a_body(value),
+                b"content-length" => relevant.announces_a_body |= announces_a_body(value),
                 _ => {}
             }
         }
-        is_get.then_some(head)
+        is_get.then_some(relevant)
     }
 }
 
@@ -139,15 +138,13 @@ fn announces_a_body(length: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Reply;
-
     const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
     fn check(path: &str, headers: &[(&str, &str)]) -> Result<CountRequest, Reply> {
-        let call = Call::new(FilterRules::default()).unwrap();
+        let validator = Validator::new(FilterRules::default()).unwrap();
         let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let target = call.locate(path.as_bytes()).unwrap();
-        call.check(target, headers).map_err(Reply::from)
+        let target = validator.locate(path.as_bytes()).unwrap();
+        validator.check(target, headers)
     }
 
     #[test]
