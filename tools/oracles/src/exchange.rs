@@ -86,18 +86,20 @@ pub struct Setup {
     pub retries: usize,
 }
 
+const DEFAULT: Setup = Setup {
+    json: r#"{"store":{"cluster":"store"}}"#,
+    counts: true,
+    rules: query::DOCUMENTED,
+    authority: "store",
+    prefix: "",
+    timeout: Duration::from_secs(1),
+    forwarded: &crate::configuration::FORWARDED,
+    retries: 2,
+};
+
 /// The configurations that exchanges run under.
 pub const SETUPS: [Setup; 5] = [
-    Setup {
-        json: r#"{"store":{"cluster":"store"}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
-        timeout: Duration::from_secs(1),
-        forwarded: &crate::configuration::FORWARDED,
-        retries: 2,
-    },
+    DEFAULT,
     Setup {
         json: r#"{"store":{"cluster":"store","authority":"legacy.example:8080","path_prefix":"/api/v2",
                  "timeout":"0.016s","retries":3,"forward_headers":["X-Tenant","b3"]},
@@ -110,36 +112,14 @@ pub const SETUPS: [Setup; 5] = [
         forwarded: &["x-tenant", "b3"],
         retries: 3,
     },
-    Setup {
-        json: r#"{"mode":"validate"}"#,
-        counts: false,
-        rules: query::DOCUMENTED,
-        authority: "",
-        prefix: "",
-        timeout: Duration::ZERO,
-        forwarded: &[],
-        retries: 0,
-    },
+    Setup { json: r#"{"mode":"validate"}"#, counts: false, ..DEFAULT },
     Setup {
         json: r#"{"store":{"cluster":"store","timeout":"0.1s","retries":3}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
         timeout: Duration::from_millis(100),
-        forwarded: &crate::configuration::FORWARDED,
         retries: 3,
+        ..DEFAULT
     },
-    Setup {
-        json: r#"{"store":{"cluster":"store","retries":0}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
-        timeout: Duration::from_secs(1),
-        forwarded: &crate::configuration::FORWARDED,
-        retries: 0,
-    },
+    Setup { json: r#"{"store":{"cluster":"store","retries":0}}"#, retries: 0, ..DEFAULT },
 ];
 
 impl Exchange {

@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use fluent_uri::UriRef;
 use http::HeaderName;
-use http::header::{
-    ACCEPT, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
 
 use crate::percent;
 
@@ -85,21 +81,11 @@ pub fn retries(number: f64) -> Option<u32> {
 pub fn forwarded_header(text: &str) -> Option<String> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
     // RFC 9110 §7.6.1, RFC 2616 §13.5.1 for those it no longer lists, and RFC 7540 §3.2.1.
-    let hop_by_hop = [
-        CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HeaderName::from_static("http2-settings"),
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ];
+    let hop_by_hop = "connection http2-settings keep-alive proxy-authenticate proxy-authorization \
+                      proxy-connection te trailer transfer-encoding upgrade";
     let name_text = name.as_str();
-    let refused = [HOST, ACCEPT].contains(&name)
-        || hop_by_hop.contains(&name)
+    let refused = ["host", "accept"].contains(&name_text)
+        || hop_by_hop.split(' ').any(|refused| refused == name_text)
         || name_text.starts_with("content-")
         || name_text.starts_with("x-envoy-");
     (!refused).then(|| name_text.to_owned())
