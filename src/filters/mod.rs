@@ -16,8 +16,8 @@ use crate::values::{ProjectId, StatusWord, Text, Uuid, parse_boolean};
 pub struct Filter {
     /// The documented name, under which the store receives it.
     pub name: &'static str,
-    /// Other names that clients send for the same filter.
-    pub aliases: &'static [&'static str],
+    /// Another name that clients send for the same filter.
+    pub alias: Option<&'static str>,
     /// The values it takes.
     pub domain: Domain,
     /// What it asks of a row.
@@ -56,7 +56,7 @@ macro_rules! filters {
         /// Chinese edition, which is the more exact one.
         pub static FILTERS: [Filter; [$($name),*].len()] = [$(Filter {
             name: $name,
-            aliases: &[$($alias)?],
+            alias: filters!(alias $($alias)?),
             domain: Domain::$domain,
             meaning: Meaning::$meaning $(($column))?,
         }),*];
@@ -67,6 +67,8 @@ macro_rules! filters {
             None => "",
         };
     };
+    (alias) => { None };
+    (alias $alias:literal) => { Some($alias) };
 }
 
 filters! {
@@ -191,7 +193,7 @@ impl Filters {
     fn slot(&mut self, name: &[u8]) -> Option<(&'static Filter, &mut Option<Value>)> {
         FILTERS.iter().zip(&mut self.values).find(|(filter, _)| {
             filter.name.as_bytes() == name
-                || filter.aliases.iter().any(|alias| alias.as_bytes() == name)
+                || filter.alias.is_some_and(|alias| alias.as_bytes() == name)
         })
     }
 }

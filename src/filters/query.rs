@@ -39,9 +39,9 @@ fn read_piece(piece: &[u8], rules: &FilterRules, filters: &mut Filters) -> Resul
     };
     if slot.is_some() {
         const TWICE: &str = ": expected once, got it again";
-        return Err(match filter.aliases {
-            [] => rejected(&[filter.name, TWICE]),
-            [alias, ..] => rejected(&[filter.name, " (or ", alias, ")", TWICE]),
+        return Err(match filter.alias {
+            None => rejected(&[filter.name, TWICE]),
+            Some(alias) => rejected(&[filter.name, " (or ", alias, ")", TWICE]),
         });
     }
     let value = decode(raw_value).map_err(|wrong| bad(&name, wrong, raw_value))?;
