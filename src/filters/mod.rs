@@ -1,4 +1,4 @@
-//! The eight filters: one table, and what a query makes of it.
+//! The filters: one table, and what a query makes of it (docs/contract.md#query).
 //!
 //! A new filter is a row of `filters!` (CONTRIBUTING, "Add a filter"). Only this folder knows
 //! how a query is split and judged; what the filters mean to a database is said in the count store.
@@ -52,8 +52,7 @@ pub enum Meaning {
 
 macro_rules! filters {
     ($($name:literal $(or $alias:literal)?: $domain:ident, $meaning:ident $(($column:literal))?;)*) => {
-        /// The filters in the order of the documentation. Their meaning follows the page's
-        /// Chinese edition, which is the more exact one.
+        /// The filters in the order of the documentation (docs/api-facts.md#meaning-of-the-filters).
         pub static FILTERS: [Filter; [$($name),*].len()] = [$(Filter {
             name: $name,
             alias: filters!(alias $($alias)?),
@@ -79,7 +78,7 @@ filters! {
     "backup_id": Uuid, Equals("backup_id");
     "from_project_id": Project, Equals("from_project_id");
     "to_project_id": Project, Equals("to_project_id");
-    // Misspelt in every edition of the page; every client sends the other name.
+    // docs/api-facts.md#the-zones-two-spellings
     "avalilability_zone" or "availability_zone": Text, Equals("availability_zone");
 }
 
@@ -95,7 +94,7 @@ pub struct FilterRules {
 impl Default for FilterRules {
     /// The documented rules.
     fn default() -> FilterRules {
-        // VBS documents six; cinder, its ancestor, adds error_deleting.
+        // docs/api-facts.md#values
         const STATUSES: [&str; 7] = [
             "available",
             "creating",

@@ -138,7 +138,7 @@ fn judge(event: &Event, setup: &Setup, clock: &Clock) -> (u16, &'static str, Rep
     match &event.end {
         End::NotSent(NotSent::NoHost) => (503, "store_unavailable:no_host", Repeat::Not),
         End::NotSent(NotSent::UnknownCluster) => (500, "store_unknown_cluster", Repeat::Not),
-        // Envoy's timer may run out a little early (docs/decisions, broken answers).
+        // Envoy's timer may run out a little early (docs/decisions/2026-11-23-broken-answers.md).
         End::Broken if clock.since() * 16 >= setup.timeout * 15 => {
             (504, "store_timeout", Repeat::Not)
         }
