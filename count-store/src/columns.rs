@@ -1,10 +1,8 @@
 //! The one list of columns. The schema, its indexes, the CSV header, the loader, the renewal of
 //! an older database and what is said about any of them are made from it.
 
-use std::fmt;
-
-use backup_sharing_count::filters::quote;
-use backup_sharing_count::values::{ProjectId, StatusWord, Text, Uuid};
+use backup_sharing_count::filters::{Domain, FilterRules, quote};
+use backup_sharing_count::values::{ProjectId, StatusWord, Text, Uuid, parse_boolean};
 
 /// One column of `backup_sharing`. All of them are text, and none is ever null.
 #[derive(Debug)]
@@ -16,14 +14,6 @@ pub struct Column {
     /// How its values are found.
     pub index: Index,
     domain: Domain,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Domain {
-    Uuid,
-    Project,
-    Status,
-    Text,
 }
 
 /// How the rows of a project with one value of a column are found.
@@ -73,8 +63,10 @@ impl Column {
     pub fn parse(&self, value: &str) -> Result<String, String> {
         let stored = match self.domain {
             _ if self.may_be_empty && value.is_empty() => Some(String::new()),
+            Domain::Boolean => parse_boolean(value).map(|value| value.to_string()),
             Domain::Uuid => Uuid::parse(value).map(|uuid| uuid.as_str().to_owned()),
             Domain::Project => ProjectId::parse(value).map(|id| id.as_str().to_owned()),
+            // Any of them: which ones a request may name is configured.
             Domain::Status => StatusWord::parse(value).map(|word| word.as_str().to_owned()),
             Domain::Text => Text::parse(value.into()).map(|text| text.as_str().to_owned()),
         };
@@ -85,18 +77,11 @@ impl Column {
                 _ => quote(value.replace(char::is_control, "\u{FFFD}").as_bytes()),
             };
             let nothing = if self.may_be_empty { "nothing or " } else { "" };
-            format!("{}: expected {nothing}{}, got {got}", self.name, self.domain)
-        })
-    }
-}
-
-impl fmt::Display for Domain {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Domain::Uuid => "a UUID",
-            Domain::Project => "1 to 64 of 0-9 A-Z a-z _ -",
-            Domain::Status => "a lower-case word",
-            Domain::Text => "1 to 255 characters, none of them a control character",
+            let expected = match self.domain {
+                Domain::Status => "a lower-case word".into(),
+                domain => domain.expected(&FilterRules::default()),
+            };
+            format!("{}: expected {nothing}{expected}, got {got}", self.name)
         })
     }
 }
