@@ -148,6 +148,25 @@ fn a_column_that_is_not_known_is_kept() {
 }
 
 #[test]
+fn an_index_with_other_columns_is_made_anew() {
+    let folder = Folder::with_rows(90);
+    let database = Connection::open(folder.database()).unwrap();
+    let index = || -> String {
+        let query = "SELECT sql FROM sqlite_schema WHERE name = 'backup_sharing_to_by_zone'";
+        database.query_row(query, [], |row| row.get(0)).unwrap()
+    };
+    let ours = index();
+    let other = "DROP INDEX backup_sharing_to_by_zone;
+                 CREATE INDEX backup_sharing_to_by_zone ON backup_sharing (to_project_id)";
+    database.execute_batch(other).unwrap();
+    let server = folder.serve(&[]);
+    server.signal("TERM");
+    assert!(server.end().1.contains("lacks indexes that this release makes"));
+    folder.fill(&csv(90, 91));
+    assert_eq!(index(), ours);
+}
+
+#[test]
 fn what_others_made_of_a_database_is_kept_or_the_load_refused() {
     let folder = Folder::with_rows(3);
     let database = Connection::open(folder.database()).unwrap();
