@@ -1,4 +1,4 @@
-//! How often a callout is sent again, and what the client gets in the end (contract §3 and §4.1).
+//! How often a callout is sent again, and what the client gets in the end (docs/contract.md#retries).
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -8,8 +8,8 @@ use backup_sharing_count::reply::Reply;
 use backup_sharing_count::store::{NotSent, Outcome};
 use backup_sharing_count::waiting::Waiting;
 
+use crate::exchange::{End, EnvoysWord, Event, Setup};
 use crate::http::values;
-use crate::machine::{End, EnvoysWord, Event, Setup};
 use crate::{reply, store_answer};
 
 macro_rules! failed {
@@ -138,7 +138,7 @@ fn judge(event: &Event, setup: &Setup, clock: &Clock) -> (u16, &'static str, Rep
     match &event.end {
         End::NotSent(NotSent::NoHost) => (503, "store_unavailable:no_host", Repeat::Not),
         End::NotSent(NotSent::UnknownCluster) => (500, "store_unknown_cluster", Repeat::Not),
-        // Envoy's timer may run out a little early (docs/decisions, broken answers).
+        // Envoy's timer may run out a little early (docs/decisions/2026-11-23-broken-answers.md).
         End::Broken if clock.since() * 16 >= setup.timeout * 15 => {
             (504, "store_timeout", Repeat::Not)
         }

@@ -1,4 +1,4 @@
-//! Which plugin configurations are taken (contract §5), and what they mean.
+//! Which plugin configurations are taken (docs/contract.md#configuration), and what they mean.
 //!
 //! `domains` judges single values, `protobuf` writes a configuration as the `Struct` that Envoy
 //! may hand over instead of JSON.

@@ -1,4 +1,4 @@
-//! The filter as a whole: a request, and how its callouts ended (contract §2 to §4).
+//! The filter as a whole: a request, and how its callouts ended (docs/contract.md#requests, docs/contract.md#store-outcomes).
 //!
 //! The table of retries is [`retries`](crate::retries).
 
@@ -8,6 +8,7 @@ use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::store::{Callout, NotSent};
 
+use crate::filters::is_project;
 use crate::http::{self, Answer, Field, borrowed, printable, values};
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query, Rules};
@@ -47,7 +48,7 @@ pub enum End {
     Answered(Answer),
     /// With Envoy's answer in the store's place.
     Envoy(EnvoysWord),
-    /// After the head.
+    /// After its headers.
     Broken,
     /// It was not sent.
     NotSent(NotSent),
@@ -85,18 +86,20 @@ pub struct Setup {
     pub retries: usize,
 }
 
+const DEFAULT: Setup = Setup {
+    json: r#"{"store":{"cluster":"store"}}"#,
+    counts: true,
+    rules: query::DOCUMENTED,
+    authority: "store",
+    prefix: "",
+    timeout: Duration::from_secs(1),
+    forwarded: &crate::configuration::FORWARDED,
+    retries: 2,
+};
+
 /// The configurations that exchanges run under.
 pub const SETUPS: [Setup; 5] = [
-    Setup {
-        json: r#"{"store":{"cluster":"store"}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
-        timeout: Duration::from_secs(1),
-        forwarded: &crate::configuration::FORWARDED,
-        retries: 2,
-    },
+    DEFAULT,
     Setup {
         json: r#"{"store":{"cluster":"store","authority":"legacy.example:8080","path_prefix":"/api/v2",
                  "timeout":"0.016s","retries":3,"forward_headers":["X-Tenant","b3"]},
@@ -109,36 +112,14 @@ pub const SETUPS: [Setup; 5] = [
         forwarded: &["x-tenant", "b3"],
         retries: 3,
     },
-    Setup {
-        json: r#"{"mode":"validate"}"#,
-        counts: false,
-        rules: query::DOCUMENTED,
-        authority: "",
-        prefix: "",
-        timeout: Duration::ZERO,
-        forwarded: &[],
-        retries: 0,
-    },
+    Setup { json: r#"{"mode":"validate"}"#, counts: false, ..DEFAULT },
     Setup {
         json: r#"{"store":{"cluster":"store","timeout":"0.1s","retries":3}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
         timeout: Duration::from_millis(100),
-        forwarded: &crate::configuration::FORWARDED,
         retries: 3,
+        ..DEFAULT
     },
-    Setup {
-        json: r#"{"store":{"cluster":"store","retries":0}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
-        timeout: Duration::from_secs(1),
-        forwarded: &crate::configuration::FORWARDED,
-        retries: 0,
-    },
+    Setup { json: r#"{"store":{"cluster":"store","retries":0}}"#, retries: 0, ..DEFAULT },
 ];
 
 impl Exchange {
@@ -205,7 +186,7 @@ impl Event {
 /// What the contract makes of a request.
 #[derive(Debug)]
 enum Expected {
-    /// It is somebody else's, or valid in mode `validate`.
+    /// It is for another path, or valid in mode `validate`.
     Pass,
     /// It is answered at the edge.
     Fault { status: u16, details: &'static str, names: String },
@@ -265,12 +246,12 @@ fn expected(exchange: &Exchange, setup: &Setup) -> Expected {
         Some(false) => return fault(406, "edge_accept", ""),
         None => return Expected::Open,
     }
-    // What is no number announces who knows what.
+    // What is no number may announce a body.
     let mut lengths = values(&exchange.headers, "content-length");
     if lengths.any(|length| length.is_empty() || length.iter().any(|&digit| digit != b'0')) {
         return fault(400, "edge_body", "content-length");
     }
-    if !query::is_project(&project) {
+    if !is_project(&project) {
         return fault(400, "edge_project", "project_id");
     }
     let filters = match query::read(&query, &setup.rules) {

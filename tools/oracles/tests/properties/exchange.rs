@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use backup_sharing_count::store::NotSent;
+use oracles::exchange::{End, Event, Exchange, check};
 use oracles::http::Answer;
-use oracles::machine::{End, Event, Exchange, check};
 use oracles::retries::ENVOYS_WORDS;
 use proptest::collection::vec;
 use proptest::prelude::*;
