@@ -8,7 +8,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::columns::{COLUMNS, names};
-use crate::serve::limits;
+use crate::limits;
 
 /// Counts backup sharings in an SQLite database.
 ///
@@ -32,7 +32,7 @@ pub enum Command {
 /// Prints `listening on ADDR` when ready. GET /healthz answers 200 while the
 /// database can be read, else 503. The database is never written to.
 #[derive(Args)]
-#[command(after_long_help = limits())]
+#[command(after_long_help = limits::text())]
 pub struct Serve {
     /// The SQLite file that `count-store load` made
     #[arg(long, value_name = "FILE", value_parser = database())]

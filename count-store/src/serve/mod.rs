@@ -27,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::signals::Signals;
 use crate::{say, sqlite};
 use connections::Connections;
-pub use connections::limits;
 use counts::Counts;
 use tokens::Tokens;
 
