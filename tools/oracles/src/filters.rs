@@ -2,8 +2,6 @@
 //! second time. What the product takes for a filter's name, values or column is judged by this
 //! table, and the table knows nothing of the product's own.
 
-use crate::query::Rules;
-
 /// A filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
@@ -42,6 +40,32 @@ pub enum Meaning {
     /// Those whose column contains the value, ASCII letters without case.
     Contains(&'static str),
 }
+
+/// How strictly a query is read (`filters`, docs/contract.md#configuration).
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Whether a name that is no filter is an error.
+    pub reject_unknown: bool,
+    /// The values `status` takes.
+    pub statuses: &'static [&'static str],
+}
+
+/// The documented rules.
+pub const DOCUMENTED: Rules = Rules {
+    reject_unknown: true,
+    statuses: &[
+        "available",
+        "creating",
+        "deleting",
+        "error",
+        "error_deleting",
+        "error_restoring",
+        "restoring",
+    ],
+};
+
+/// Other rules.
+pub const LENIENT: Rules = Rules { reject_unknown: false, statuses: &["ok", "gone-2"] };
 
 /// The filters in the order of the documentation.
 pub static FILTERS: [Filter; 8] = [

@@ -26,6 +26,7 @@ pub mod filters;
 pub mod http;
 pub mod json;
 pub mod meaning;
+pub mod outcome;
 pub mod path;
 pub mod percent;
 pub mod query;

@@ -4,34 +4,8 @@ use backup_sharing_count::filters::{FilterRules, Filters, parse};
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::values::StatusWord;
 
-use crate::filters::{FILTERS, Filter};
+use crate::filters::{DOCUMENTED, FILTERS, Filter, LENIENT, Rules};
 use crate::{percent, reply};
-
-/// How strictly a query is read (`filters`, docs/contract.md#configuration).
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Whether a name that is no filter is an error.
-    pub reject_unknown: bool,
-    /// The values `status` takes.
-    pub statuses: &'static [&'static str],
-}
-
-/// The documented rules.
-pub const DOCUMENTED: Rules = Rules {
-    reject_unknown: true,
-    statuses: &[
-        "available",
-        "creating",
-        "deleting",
-        "error",
-        "error_deleting",
-        "error_restoring",
-        "restoring",
-    ],
-};
-
-/// Other rules.
-pub const LENIENT: Rules = Rules { reject_unknown: false, statuses: &["ok", "gone-2"] };
 
 /// What a query is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -158,7 +158,8 @@ impl Reader {
         if statuses.as_ref().is_some_and(Vec::is_empty) {
             self.wrong.push("filters.statuses".to_owned());
         }
-        let documented = || crate::query::DOCUMENTED.statuses.iter().map(|word| (*word).to_owned());
+        let documented =
+            || crate::filters::DOCUMENTED.statuses.iter().map(|word| (*word).to_owned());
         (unknown != Some("ignore"), statuses.unwrap_or_else(|| documented().collect()))
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use super::{once_in, pick};
+use crate::filters::DOCUMENTED;
 use crate::filters::{Domain, FILTERS, Filter, Meaning};
-use crate::query::DOCUMENTED;
 
 /// One row of `backup_sharing`: the value of each column.
 pub type Row = BTreeMap<&'static str, String>;
