@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use testkit::edge::capabilities;
 use testkit::envoy::config::{Cluster, direct_response, typed};
 use testkit::envoy::filters;
-use testkit::http::{Connection, Response, request};
-use testkit::production::Production;
+use testkit::envoy_yaml::ShippedEnvoy;
+use testkit::http::{Connection, Response};
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::workspace;
 
@@ -26,12 +26,8 @@ fn at(place: &str, filter: &Value) -> String {
     if place == BEFORE { format!("{place}{filter}") } else { format!("{filter}{place}") }
 }
 
-fn production(place: &str, filter: &Value) -> Production {
-    Production::start(&[(place, &at(place, filter))]).unwrap()
-}
-
-fn get(production: &Production, path: &str) -> Response {
-    request(production.listener, "GET", path, &[]).unwrap()
+fn shipped(place: &str, filter: &Value) -> ShippedEnvoy {
+    ShippedEnvoy::start(&[(place, &at(place, filter))]).unwrap()
 }
 
 #[track_caller]
@@ -42,17 +38,17 @@ fn says(response: &Response, status: u16, content_type: &str, body: &str) {
 
 /// A filter that answers every request that reaches it.
 fn refuses(filter: &Value, status: u16, content_type: &str, body: &str) {
-    let before = production(BEFORE, filter);
+    let before = shipped(BEFORE, filter);
     for path in [COUNT, OTHER] {
-        says(&get(&before, path), status, content_type, body);
+        says(&before.get(path).unwrap(), status, content_type, body);
     }
     assert_eq!(before.store.take_requests().len(), 0, "it stands before the call");
     assert_eq!(before.backend.take_requests().len(), 0);
     before.envoy.stop().unwrap();
 
-    let behind = production(BEHIND, filter);
-    says(&get(&behind, OTHER), status, content_type, body);
-    says(&get(&behind, COUNT), 200, "application/json", r#"{"count":2}"#);
+    let behind = shipped(BEHIND, filter);
+    says(&behind.get(OTHER).unwrap(), status, content_type, body);
+    says(&behind.get(COUNT).unwrap(), 200, "application/json", r#"{"count":2}"#);
     behind.envoy.stop().unwrap();
 }
 
@@ -81,7 +77,7 @@ fn what_the_service_of_ext_authz_answers() {
     let words = &yaml[yaml.find("          local_reply_config:\n").unwrap()
         ..yaml.find("          route_config:\n").unwrap()];
     let wordless = [(BEFORE, before.as_str()), clusters, (words, ""), ("[*request_id]", "[]")];
-    let wordless = Production::start(&wordless).unwrap();
+    let wordless = ShippedEnvoy::start(&wordless).unwrap();
 
     let problem = r#"{"title": "No token"}"#;
     let answers = [
@@ -89,16 +85,16 @@ fn what_the_service_of_ext_authz_answers() {
         (401, "application/problem+json", "Keystone uri=\"https://a\"", problem),
     ];
     for place in [BEFORE, BEHIND] {
-        let production = Production::start(&[(place, &at(place, &filter)), clusters]).unwrap();
+        let shipped = ShippedEnvoy::start(&[(place, &at(place, &filter)), clusters]).unwrap();
         for (status, content_type, challenge, body) in answers {
             let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
             let headers =
                 vec![header("content-type", content_type), header("www-authenticate", challenge)];
             authz.set(Behaviour::Answer { status, headers, body: body.into() });
-            let plain = get(&wordless, OTHER);
+            let plain = wordless.get(OTHER).unwrap();
             let asked: &[&str] = if place == BEFORE { &[COUNT, OTHER] } else { &[OTHER] };
             for path in asked {
-                let response = get(&production, path);
+                let response = shipped.get(path).unwrap();
                 assert_eq!((response.status, response.text().as_str()), (status, body), "{path}");
                 for name in ["content-type", "www-authenticate"] {
                     let values = plain.header_values(name);
@@ -107,9 +103,9 @@ fn what_the_service_of_ext_authz_answers() {
             }
         }
         authz.set(Behaviour::status(200));
-        assert_eq!(get(&production, COUNT).text(), r#"{"count":2}"#);
-        assert_eq!(get(&production, OTHER).text(), r#"{"theirs":true}"#);
-        production.envoy.stop().unwrap();
+        assert_eq!(shipped.get(COUNT).unwrap().text(), r#"{"count":2}"#);
+        assert_eq!(shipped.get(OTHER).unwrap().text(), r#"{"theirs":true}"#);
+        shipped.envoy.stop().unwrap();
     }
 }
 
@@ -118,9 +114,9 @@ fn a_routes_direct_response() {
     const ROUTES: &str = "              - match: {prefix: /v2/}\n";
     let closed = direct_response(OTHER, 403, "Your project is suspended.");
     let closed = format!("              - {closed}\n{ROUTES}");
-    let production = Production::start(&[(ROUTES, &closed)]).unwrap();
-    says(&get(&production, OTHER), 403, "text/plain", "Your project is suspended.");
-    production.envoy.stop().unwrap();
+    let shipped = ShippedEnvoy::start(&[(ROUTES, &closed)]).unwrap();
+    says(&shipped.get(OTHER).unwrap(), 403, "text/plain", "Your project is suspended.");
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
@@ -132,19 +128,19 @@ fn envoys_own_errors_keep_their_words_beside_other_filters() {
     end",
     );
     let both = format!("{}          - {lua}\n", at(BEFORE, &filters::buffer(10)));
-    let production = Production::start(&[(BEFORE, &both)]).unwrap();
-    let mut connection = Connection::open(production.listener).unwrap();
+    let shipped = ShippedEnvoy::start(&[(BEFORE, &both)]).unwrap();
+    let mut connection = Connection::open(shipped.listener).unwrap();
     let large: [(&str, &[u8]); 1] = [("content-length", b"20")];
     let response = connection.request_with_body("POST", OTHER, &large, &[b'a'; 20]).unwrap();
     let message = "The request body is too large.";
     let body = format!(r#"{{"computeFault":{{"code":413,"message":"{message}"}}}}"#);
     says(&response, 413, "application/json", &body);
 
-    production.backend.set(Behaviour::json(200, vec![b'1'; 200_000]));
+    shipped.backend.set(Behaviour::json(200, vec![b'1'; 200_000]));
     let message = "The request could not be served.";
     let body = format!(r#"{{"computeFault":{{"code":500,"message":"{message}"}}}}"#);
-    says(&get(&production, OTHER), 500, "application/json", &body);
-    production.envoy.stop().unwrap();
+    says(&shipped.get(OTHER).unwrap(), 500, "application/json", &body);
+    shipped.envoy.stop().unwrap();
 }
 
 /// Filters may answer without details. Envoy itself does so where it lacks a filter's configuration.
@@ -166,11 +162,11 @@ fn an_answer_without_details_passes() {
     let node = "node: {id: edge, cluster: edge}\nstatic_resources:\n";
     let changes =
         [(BEFORE, before.as_str()), ("  clusters:\n", &nobody), ("static_resources:\n", node)];
-    let production = Production::start(&changes).unwrap();
-    let response = get(&production, COUNT);
+    let shipped = ShippedEnvoy::start(&changes).unwrap();
+    let response = shipped.get(COUNT).unwrap();
     assert_eq!((response.status, response.text().as_str()), (500, ""));
-    assert_eq!(production.access_log(1).unwrap()[0]["answered_by"], "");
-    production.envoy.stop().unwrap();
+    assert_eq!(shipped.access_log(1).unwrap()[0]["answered_by"], "");
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
@@ -183,15 +179,15 @@ fn a_failed_vm_answers_in_the_apis_words() {
         "capability_restriction_config: {}\n                failure_policy: FAIL_RELOAD",
         capabilities(may)
     );
-    let production =
-        Production::start(&[("failure_policy: FAIL_RELOAD", restricted.as_str())]).unwrap();
-    let response = get(&production, &format!("{COUNT}?x=1"));
+    let shipped =
+        ShippedEnvoy::start(&[("failure_policy: FAIL_RELOAD", restricted.as_str())]).unwrap();
+    let response = shipped.get(&format!("{COUNT}?x=1")).unwrap();
     let message = "The service is unavailable. Try again later.";
     let body = format!(r#"{{"serviceUnavailable":{{"code":503,"message":"{message}"}}}}"#);
     says(&response, 503, "application/json", &body);
-    let log = production.access_log(1).unwrap();
+    let log = shipped.access_log(1).unwrap();
     assert_eq!(log[0]["answered_by"], "wasm_fail_stream");
-    production.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 }
 
 /// What the first mapper of `envoy.yaml` says of a response's details.

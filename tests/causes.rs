@@ -145,8 +145,8 @@ fn each_cause_is_in_the_access_log() {
         ("x-auth-token", b"\xff", "edge_header"),
     ] {
         let mut client = Connection::open(bench.fixture.edge.listeners["store"]).unwrap();
-        let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{name}: ");
-        client.send(&[head.as_bytes(), value, b"\r\n\r\n"].concat()).unwrap();
+        let request = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{name}: ");
+        client.send(&[request.as_bytes(), value, b"\r\n\r\n"].concat()).unwrap();
         client.receive(false).unwrap();
         assert_eq!(bench.next_line().0, details);
         seen.insert(details.to_owned());
@@ -167,7 +167,7 @@ fn each_cause_is_in_the_access_log() {
         (Behaviour::Truncate, "store_broken", ""),
         (Behaviour::status(429), "store_unavailable:429", ""),
         (Behaviour::status(503), "store_unavailable:503", ""),
-        (Behaviour::ResetBeforeHead, "store_unavailable:reset", "connection termination"),
+        (Behaviour::ResetBeforeHeaders, "store_unavailable:reset", "connection termination"),
         (Behaviour::Hang, "store_timeout", ""),
         (Behaviour::status(408), "store_timeout:408", ""),
         (Behaviour::status(504), "store_timeout:504", ""),

@@ -122,8 +122,8 @@ fn conflicting_framing_is_refused_and_the_connection_ends() {
         ("transfer-encoding: xchunked", "0\r\n\r\n"),
     ] {
         let mut connection = Connection::open(fixture.edge.listeners["count"]).unwrap();
-        let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
-        connection.send((head + body + &next).as_bytes()).unwrap();
+        let headers = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+        connection.send((headers + body + &next).as_bytes()).unwrap();
         let response = connection.receive(false).unwrap();
         assert!([400, 501].contains(&response.status), "{framing}: {response:?}");
         // Envoy lingers for a second, so that the client can read the answer.
@@ -165,7 +165,7 @@ fn mode_validate_hands_on_what_the_client_sent() {
     fixture.stop().unwrap();
 }
 
-/// With this setting, a filter that holds back the head alone lets body and trailers carry the
+/// With this setting, a filter that holds back the headers alone lets body and trailers carry the
 /// request past it.
 #[test]
 fn a_request_that_waits_waits_whole() {
@@ -178,8 +178,9 @@ fn a_request_that_waits_waits_whole() {
 
     for rest in ["5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n", "5\r\nhello\r\n0\r\nx-end: 1\r\n\r\n"] {
         let mut connection = Connection::open(fixture.edge.listeners["count"]).unwrap();
-        let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
-        connection.send((head + rest).as_bytes()).unwrap();
+        let headers =
+            format!("GET {PATH} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+        connection.send((headers + rest).as_bytes()).unwrap();
         let response = connection.receive(false).unwrap();
         assert_eq!(
             (response.status, response.text().as_str()),
@@ -249,10 +250,10 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
     fixture.store.set(Behaviour::json(401, "{}"));
     assert_eq!(status("count", PATH), 401);
     // It breaks off, upon which the callout is sent again, and again after a pause.
-    fixture.store.set(Behaviour::ResetAfterHead);
+    fixture.store.set(Behaviour::ResetAfterHeaders);
     assert_eq!(status("count", PATH), 502);
     // Envoy says so in the store's place.
-    fixture.store.set(Behaviour::ResetBeforeHead);
+    fixture.store.set(Behaviour::ResetBeforeHeaders);
     assert_eq!(status("count", PATH), 503);
     fixture.stop().unwrap();
 }
@@ -261,7 +262,7 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
 fn clients_that_hang_up_leave_nothing_behind() {
     const CLIENTS: usize = 200;
     let fixture = start();
-    // The store answers when there is nobody left.
+    // The store answers when all clients have gone.
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock().unwrap();
     fixture.store.set(Behaviour::by_request({
@@ -271,11 +272,11 @@ fn clients_that_hang_up_leave_nothing_behind() {
             Behaviour::json(200, r#"{"count":2}"#)
         }
     }));
-    let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let headers = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
     let clients: Vec<Connection> = (0..CLIENTS)
         .map(|_| {
             let mut client = Connection::open(fixture.edge.listeners["count"]).unwrap();
-            client.send(head.as_bytes()).unwrap();
+            client.send(headers.as_bytes()).unwrap();
             client
         })
         .collect();

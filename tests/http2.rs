@@ -62,7 +62,7 @@ fn a_hundred_streams_at_once_get_their_own_counts() {
     fixture.stop().unwrap();
 }
 
-/// The callout of a client that has gone goes on; its answer finds nobody.
+/// The callout of a stream that is reset goes on, and its answer is dropped.
 #[test]
 fn streams_that_are_reset_while_the_store_is_asked_harm_no_other() {
     let fixture = start();

@@ -14,9 +14,9 @@ use serde_json::json;
 use testkit::edge::{self, Edge, clusters, listener};
 use testkit::envoy::Envoy;
 use testkit::envoy::config::{Bootstrap, Cluster, Listener, direct_response, publish_cluster};
+use testkit::envoy_yaml::start_before;
 use testkit::http::{Connection, request};
 use testkit::http2;
-use testkit::production::start_before;
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::workspace::filter_module;
 use testkit::{PATIENCE, wait_for};
@@ -43,7 +43,7 @@ impl Pair {
         request(self.listener, "GET", PATH, &[]).unwrap().status
     }
 
-    /// Asks until the first store was asked so often.
+    /// Asks until the first store was asked this many times.
     fn ask_the_first(&self, times: usize) -> Vec<u16> {
         let mut answers = Vec::new();
         let mut asked = 0;
@@ -230,7 +230,7 @@ fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
         let times = asked.entry(request.target.clone()).or_default();
         *times += 1;
         match times {
-            1 | 2 => Behaviour::ResetBeforeHead,
+            1 | 2 => Behaviour::ResetBeforeHeaders,
             _ => Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(200)),
         }
     }));

@@ -51,7 +51,7 @@ mod vm;
 
 use std::net::SocketAddr;
 
-use testkit::production::{Places, envoy_yaml};
+use testkit::envoy_yaml::{self, Places};
 use testkit::workspace;
 
 pub use command_line::Options;
@@ -114,5 +114,5 @@ fn anywhere() -> SocketAddr {
 fn shipped(stores: &[SocketAddr], backend: SocketAddr) -> anyhow::Result<String> {
     let module = &workspace::filter_module()?;
     let places = Places { listener: anywhere(), admin: anywhere(), stores, backend, module };
-    Ok(envoy_yaml(places)?)
+    Ok(envoy_yaml::with_places(places)?)
 }

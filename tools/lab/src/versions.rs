@@ -11,7 +11,7 @@ use testkit::cases::envoy::Outcome;
 use testkit::edge::Edge;
 use testkit::envoy::{self, Envoy, RELEASES, Verdict, release_binary, validate_with};
 use testkit::store::ScriptedStore;
-use testkit::{cases, http, outcomes};
+use testkit::{cases, http, store_faults};
 
 use crate::faults::{self, Setup};
 use crate::{Findings, Options, anywhere, shipped};
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Result<Findings> {
             held
         };
         let cases = held(cases::envoy::run(envoy())?);
-        let outcomes = held(outcomes::run(envoy())?);
+        let outcomes = held(store_faults::run(envoy())?);
         let faults = match options.quick {
             true => None,
             false => {
@@ -92,7 +92,7 @@ fn must_be(binary: &Path, version: &str) -> Result<()> {
 /// What a QUERY without `content-type` gets, and whether from the filter.
 fn query(options: envoy::Options) -> Result<(u16, bool)> {
     let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, outcomes::CONFIGURATIONS, &store, &upstream)?;
-    let answer = http::request(edge.listeners["count"], "QUERY", outcomes::PATH, &[])?;
+    let edge = Edge::start_with(options, store_faults::CONFIGURATIONS, &store, &upstream)?;
+    let answer = http::request(edge.listeners["count"], "QUERY", store_faults::PATH, &[])?;
     Ok((answer.status, answer.header("content-type") == Some("application/json")))
 }

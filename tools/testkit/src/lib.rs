@@ -7,10 +7,10 @@
 //! | [`envoy`] | finds or downloads Envoy, builds its configuration, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
 //! | [`bypass_route`] | the route that leaves the filter out of requests that cannot be for it |
-//! | [`production`] | `envoy.yaml` with other addresses |
+//! | [`envoy_yaml`] | `envoy.yaml` as it ships, with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
-//! | [`outcomes`] | what a store does wrong, and what the client gets |
+//! | [`store_faults`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
 //! | [`http2`] | an HTTP/2 client: single streams |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
@@ -32,12 +32,12 @@ pub mod cases;
 pub mod count_store;
 pub mod edge;
 pub mod envoy;
+pub mod envoy_yaml;
 pub mod http;
 pub mod http2;
-pub mod outcomes;
 pub mod ports;
-pub mod production;
 pub mod store;
+pub mod store_faults;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 pub mod workspace;

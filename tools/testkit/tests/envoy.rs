@@ -99,7 +99,7 @@ fn envoy_sees_the_stores_moods() {
         client.request("GET", "/x?a=%2F", &[("x-a", b"1"), ("X-A", b"\xe9")]).unwrap().status
     };
     assert_eq!(status(Behaviour::json(201, "{}")), 201);
-    assert_eq!(status(Behaviour::ResetBeforeHead), 503);
+    assert_eq!(status(Behaviour::ResetBeforeHeaders), 503);
     assert_eq!(status(Behaviour::CloseAfterAccept), 503);
     assert_eq!(status(Behaviour::Garbage(b"no\r\n\r\n".to_vec())), 502);
     assert_eq!(status(Behaviour::Hang), 504);

@@ -19,17 +19,13 @@ pub fn build(case: &Case, answer: &Answer) -> Result<PathBuf> {
         (":authority", "store"),
         ("accept", "application/json"),
     ];
-    let map = |fields: &[(&str, &str)]| {
-        let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        bytes(&header_map(&fields.collect()))
-    };
     let headers: Vec<_> = answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let text = Environment::new().render_str(
         include_str!("floor.wat"),
         context! {
             status => answer.status,
-            asked => map(&asked),
-            headers => map(&headers),
+            asked => bytes(&header_map::encode(&asked)),
+            headers => bytes(&header_map::encode(&headers)),
             body => bytes(answer.body.as_bytes()),
             end => match case.end {
                 End::Rejected => "rejected",

@@ -62,8 +62,8 @@ pub fn scripted(setup: Setup) -> Result<Vec<Observation>> {
         LIMITS,
         vec![
             ("store slower than the timeout", expected::store().after(TIMEOUT * 2)),
-            ("store resets before the head", Behaviour::ResetBeforeHead),
-            ("store resets after the head", Behaviour::ResetAfterHead),
+            ("store resets before the head", Behaviour::ResetBeforeHeaders),
+            ("store resets after the head", Behaviour::ResetAfterHeaders),
             ("store closes within the body", Behaviour::Truncate),
             ("store sends 4 MiB", Behaviour::Flood { bytes: 4 << 20 }),
             ("store sends without end", without_end()),

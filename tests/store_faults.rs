@@ -1,4 +1,4 @@
-//! Every row of the store-outcome table (contract §3) through a real Envoy, with a store that
+//! Every row of the store-outcome table (docs/contract.md#store-outcomes) through a real Envoy, with a store that
 //! resets, truncates, drips, hangs, floods and lies. After each, the next request is counted.
 
 #![cfg(test)]
@@ -7,8 +7,8 @@
 use testkit::cases::envoy::Outcome;
 use testkit::edge::Fixture;
 use testkit::envoy::Envoy;
-use testkit::outcomes::{self, BROKEN, CONFIGURATIONS, LATE, PATH, UNAVAILABLE};
 use testkit::store::{Behaviour, ScriptedStore};
+use testkit::store_faults::{self, BROKEN, CONFIGURATIONS, LATE, PATH, UNAVAILABLE};
 
 fn start() -> Fixture {
     Fixture::start(&CONFIGURATIONS).unwrap()
@@ -22,7 +22,7 @@ fn is_counted(fixture: &Fixture, count: u8) {
 
 #[test]
 fn what_a_store_does_wrong_is_answered_as_documented() {
-    let Outcome { cases, failures } = outcomes::run(Envoy::options()).unwrap();
+    let Outcome { cases, failures } = store_faults::run(Envoy::options()).unwrap();
     assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -53,15 +53,15 @@ fn a_second_response_on_the_connection_is_never_the_next_answer() {
 #[test]
 fn conflicting_framing_of_a_response_is_not_a_count() {
     let fixture = start();
-    for head in [
+    for headers in [
         "content-length: 11\r\ncontent-length: 2\r\n",
         "content-length: 11\r\ntransfer-encoding: chunked\r\n",
         "content-length: eleven\r\n",
     ] {
-        let raw = format!("HTTP/1.1 200 OK\r\n{head}\r\n{{\"count\":2}}");
+        let raw = format!("HTTP/1.1 200 OK\r\n{headers}\r\n{{\"count\":2}}");
         fixture.store.set(Behaviour::Garbage(raw.into()));
         let (status, body) = fixture.get("count", PATH).unwrap();
-        assert!([502, 503, 504].contains(&status), "{head}: {status} {body}");
+        assert!([502, 503, 504].contains(&status), "{headers}: {status} {body}");
     }
     fixture.store.set(Behaviour::json(200, r#"{"count":3}"#));
     is_counted(&fixture, 3);

@@ -1,4 +1,4 @@
-//! The store-outcome table (contract §3): what a store does wrong, and what the client gets. A
+//! The store-outcome table (docs/contract.md#store-outcomes): what a store does wrong, and what the client gets. A
 //! store that resets, truncates, drips, hangs, floods and lies; after each, the next request is
 //! counted.
 
@@ -42,17 +42,17 @@ fn rows() -> Vec<Row> {
     let good = || Box::new(Behaviour::json(200, r#"{"count":2}"#));
     let counted = r#"{"count":2}"#;
     vec![
-        // Refused or reset before the head.
-        ("count", ResetBeforeHead, 503, UNAVAILABLE, 3),
+        // Refused or reset before the headers.
+        ("count", ResetBeforeHeaders, 503, UNAVAILABLE, 3),
         // Only what comes on a connection that was open already is read.
         ("count", CloseAfterAccept, 503, UNAVAILABLE, 1),
-        ("count", Interim(102, Box::new(ResetBeforeHead)), 503, UNAVAILABLE, 3),
-        // Reset or truncated after the head.
-        ("count", ResetAfterHead, 502, BROKEN, 3),
+        ("count", Interim(102, Box::new(ResetBeforeHeaders)), 503, UNAVAILABLE, 3),
+        // Reset or truncated after the headers.
+        ("count", ResetAfterHeaders, 502, BROKEN, 3),
         ("count", Truncate, 502, BROKEN, 3),
         // No answer within the timeout, however much of it.
         ("late", Hang, 504, LATE, 1),
-        ("late", DripHead { every }, 504, LATE, 1),
+        ("late", DripHeaders { every }, 504, LATE, 1),
         ("late", DripBody { every }, 504, LATE, 1),
         ("late", Interim(103, Box::new(Hang)), 504, LATE, 1),
         ("late", Delay(TIMEOUT * 2, good()), 504, LATE, 1),
@@ -70,7 +70,7 @@ fn rows() -> Vec<Row> {
         ("count", Flood { bytes: 4 << 20 }, 502, UNUSABLE, 1),
         ("count", Behaviour::json(200, "[".repeat(1_000_000)), 502, UNUSABLE, 1),
         ("count", Behaviour::json(200, "{\"a\":".repeat(12_000)), 502, UNUSABLE, 1),
-        // Not HTTP, or not a whole head of it: docs/decisions/.
+        // Not HTTP, or its headers not whole: docs/envoy-facts.md#outcomes-of-a-callout.
         ("count", Garbage(b"HTTP/1.1 200 OK\r\ncont".into()), 502, UNUSABLE, 3),
         ("count", Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".into()), 502, UNUSABLE, 3),
     ]
@@ -108,7 +108,7 @@ fn check(
     let next = ask("count")?.text();
     store.take_requests();
 
-    // Envoy's timers may run out early: docs/decisions/.
+    // Envoy's timers may run out early: docs/decisions/2026-11-23-broken-answers.md.
     let in_time = listener != "late" || (TIMEOUT / 10..TIMEOUT * 10).contains(&took);
     let whole = response.header_values("content-type") == [b"application/json"];
     Ok(if (response.status, response.text().as_str()) != (status, body) || !whole {

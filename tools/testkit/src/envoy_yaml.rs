@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::envoy::Envoy;
+use crate::http::{self, Connection, Response};
 use crate::store::{Behaviour, ScriptedStore};
 use crate::{Error, PATIENCE, Result, wait_for, workspace};
 
@@ -25,7 +26,7 @@ pub struct Places<'a> {
 }
 
 /// `envoy.yaml` with these places. An error if the file no longer says what is replaced.
-pub fn envoy_yaml(places: Places) -> Result<String> {
+pub fn with_places(places: Places) -> Result<String> {
     let path = workspace::root().join("envoy.yaml");
     let yaml = fs::read_to_string(&path);
     let mut yaml = yaml.map_err(Error::while_doing(format!("read {}", path.display())))?;
@@ -59,13 +60,13 @@ pub fn wait_for_store(envoy: &Envoy) -> Result<()> {
     })
 }
 
-/// A machine may be busy for the second that the file gives a store.
+/// A busy computer may not get to it within the second that the file gives a store.
 const PATIENT: (&str, &str) =
     ("authority: count-store, timeout: 1s", "authority: count-store, timeout: 20s");
 
 /// A running Envoy with `envoy.yaml`, between clients and a scripted store and backend.
 #[derive(Debug)]
-pub struct Production {
+pub struct ShippedEnvoy {
     /// The Envoy.
     pub envoy: Envoy,
     /// Where clients connect.
@@ -76,9 +77,9 @@ pub struct Production {
     pub backend: ScriptedStore,
 }
 
-// === impl Production ===
+// === impl ShippedEnvoy ===
 
-impl Production {
+impl ShippedEnvoy {
     /// Starts Envoy with these parts of the file replaced.
     pub fn start(changes: &[(&str, &str)]) -> Result<Self> {
         let (store, backend) = (ScriptedStore::start()?, ScriptedStore::start()?);
@@ -88,7 +89,19 @@ impl Production {
         Ok(Self { envoy, listener, store, backend })
     }
 
-    /// Waits until the access log has so many lines, then reads all of them.
+    /// Sends a GET, on a connection of its own.
+    pub fn get(&self, path: &str) -> Result<Response> {
+        http::request(self.listener, "GET", path, &[])
+    }
+
+    /// Sends these bytes, on a connection of their own.
+    pub fn send(&self, bytes: &str) -> Result<Connection> {
+        let mut connection = Connection::open(self.listener)?;
+        connection.send(bytes.as_bytes())?;
+        Ok(connection)
+    }
+
+    /// Waits until the access log has this many lines, then reads all of them.
     pub fn access_log(&self, lines: usize) -> Result<Vec<serde_json::Value>> {
         wait_for(&format!("{lines} lines in the access log"), PATIENCE, || {
             let log = self.envoy.log();
@@ -109,7 +122,7 @@ pub fn start_before(
     let module = workspace::filter_module()?;
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut yaml =
-        envoy_yaml(Places { listener: any, admin: any, stores, backend, module: &module })?;
+        with_places(Places { listener: any, admin: any, stores, backend, module: &module })?;
     for (from, to) in [PATIENT].iter().chain(changes) {
         if !yaml.contains(from) {
             return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));
