@@ -107,7 +107,7 @@ fn time(millis: Option<f64>) -> String {
     }
 }
 
-/// With so many digits behind the point.
+/// With this many digits behind the point.
 fn fixed(number: f64, digits: usize) -> String {
     format!("{number:.digits$}")
 }
