@@ -8,10 +8,10 @@ use testkit::cases::envoy::Outcome;
 use testkit::edge::Fixture;
 use testkit::envoy::Envoy;
 use testkit::store::{Behaviour, ScriptedStore};
-use testkit::store_faults::{self, BROKEN, CONFIGURATIONS, LATE, PATH, UNAVAILABLE};
+use testkit::store_faults::{self, BROKEN, LATE, PATH, UNAVAILABLE};
 
 fn start() -> Fixture {
-    Fixture::start(&CONFIGURATIONS).unwrap()
+    store_faults::start(Envoy::options()).unwrap()
 }
 
 #[track_caller]

@@ -8,10 +8,8 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 use testkit::cases::envoy::Outcome;
-use testkit::edge::Edge;
 use testkit::envoy::{self, Envoy, RELEASES, Verdict, release_binary, validate_with};
-use testkit::store::ScriptedStore;
-use testkit::{cases, http, store_faults};
+use testkit::{cases, store_faults};
 
 use crate::faults::{self, Setup};
 use crate::{Findings, Options, anywhere, shipped};
@@ -91,8 +89,7 @@ fn must_be(binary: &Path, version: &str) -> Result<()> {
 
 /// What a QUERY without `content-type` gets, and whether from the filter.
 fn query(options: envoy::Options) -> Result<(u16, bool)> {
-    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, store_faults::CONFIGURATIONS, &store, &upstream)?;
-    let answer = http::request(edge.listeners["count"], "QUERY", store_faults::PATH, &[])?;
+    let fixture = store_faults::start(options)?;
+    let answer = fixture.request("count", "QUERY", store_faults::PATH, &[])?;
     Ok((answer.status, answer.header("content-type") == Some("application/json")))
 }

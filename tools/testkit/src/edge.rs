@@ -11,13 +11,15 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::envoy::Envoy;
 use crate::envoy::config::{
     Bootstrap, Cluster, Listener, extension, publish_listener, to_cluster, typed,
 };
-use crate::envoy::{Envoy, Options};
-use crate::http::{self, Response};
-use crate::store::{Behaviour, ScriptedStore};
 use crate::{Error, Result, workspace};
+
+mod fixture;
+
+pub use fixture::Fixture;
 
 /// The cluster that filters call the store by. `empty` is one without hosts.
 pub const STORE_CLUSTER: &str = "store";
@@ -36,42 +38,9 @@ pub struct Edge {
     vms: u64,
 }
 
-/// An [`Edge`], and the scripted store and upstream behind it.
-#[derive(Debug)]
-pub struct Fixture {
-    /// The Envoy with the filter.
-    pub edge: Edge,
-    /// The store. It starts by answering `{"count":2}`.
-    pub store: ScriptedStore,
-    /// Where requests go that pass. It starts by answering `"passed"`.
-    pub upstream: ScriptedStore,
-}
-
 // === impl Edge ===
 
 impl Edge {
-    /// Starts Envoy with a listener for each `(name, plugin configuration)`. Requests that pass
-    /// go to `upstream`.
-    pub fn start<'a>(
-        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
-        store: &ScriptedStore,
-        upstream: &ScriptedStore,
-    ) -> Result<Self> {
-        Self::start_with(Envoy::options(), configurations, store, upstream)
-    }
-
-    /// The same, with choices about how Envoy runs: another release, more workers.
-    pub fn start_with<'a>(
-        options: Options,
-        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
-        store: &ScriptedStore,
-        upstream: &ScriptedStore,
-    ) -> Result<Self> {
-        let configurations: Vec<_> = configurations.into_iter().collect();
-        let config = envoy_config(&configurations, store.address(), upstream.address())?;
-        Self::around(options.start(config)?, configurations.iter().map(|(name, _)| *name))
-    }
-
     /// An Envoy that runs already, with these listeners: for configurations put together from
     /// [`envoy_config`]'s parts, or with another kind of store.
     pub fn around<'a>(envoy: Envoy, listeners: impl IntoIterator<Item = &'a str>) -> Result<Self> {
@@ -107,61 +76,6 @@ impl Edge {
 
 /// Counts every VM Envoy ever made.
 const VMS_CREATED: &str = "wasm.envoy.wasm.runtime.v8.created";
-
-// === impl Fixture ===
-
-impl Fixture {
-    /// Starts one with a listener for each `(name, plugin configuration)`.
-    pub fn start(configurations: &[(&str, &str)]) -> Result<Self> {
-        let listener = |(name, configuration): &(&str, &str)| listener(name, configuration);
-        Self::with_listeners(configurations.iter().map(listener).collect::<Result<Vec<_>>>()?)
-    }
-
-    /// The same with these listeners.
-    pub fn with_listeners(listeners: impl IntoIterator<Item = Listener>) -> Result<Self> {
-        Self::start_with(Envoy::options(), listeners, [])
-    }
-
-    /// The same, with choices about how Envoy runs, and more clusters.
-    pub fn start_with(
-        options: Options,
-        listeners: impl IntoIterator<Item = Listener>,
-        more: impl IntoIterator<Item = Cluster>,
-    ) -> Result<Self> {
-        let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-        store.set(Behaviour::json(200, r#"{"count":2}"#));
-        upstream.set(Behaviour::json(200, "\"passed\""));
-        let listeners: Vec<Listener> = listeners.into_iter().collect();
-        let names: Vec<String> = listeners.iter().map(|at| at.name().to_owned()).collect();
-        let clusters = clusters(store.address(), upstream.address()).into_iter().chain(more);
-        let envoy = options.start(Bootstrap::new(listeners, clusters))?;
-        let edge = Edge::around(envoy, names.iter().map(String::as_str))?;
-        Ok(Self { edge, store, upstream })
-    }
-
-    /// Sends a request to a listener, on a connection of its own.
-    pub fn request(
-        &self,
-        listener: &str,
-        method: &str,
-        path: impl AsRef<[u8]>,
-        headers: &[(&str, &[u8])],
-    ) -> Result<Response> {
-        http::request(self.edge.listeners[listener], method, path, headers)
-    }
-
-    /// The status and the body that a listener answers to a GET.
-    pub fn get(&self, listener: &str, path: impl AsRef<[u8]>) -> Result<(u16, String)> {
-        let response = self.request(listener, "GET", path, &[])?;
-        Ok((response.status, response.text()))
-    }
-
-    /// Ends Envoy, which must end as well as it began: an error if a VM trapped.
-    pub fn stop(self) -> Result<()> {
-        self.edge.check_vms()?;
-        self.edge.envoy.stop().map(drop)
-    }
-}
 
 /// The configuration of such an Envoy.
 pub fn envoy_config(

@@ -13,14 +13,8 @@ use crate::store::Behaviour;
 
 /// Any project's call.
 pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
-/// What the configuration of the listener `late` says.
+/// How long the listener `late` waits for the store.
 pub const TIMEOUT: Duration = Duration::from_millis(400);
-/// Two listeners and their plugin configurations: one waits long enough for every answer that comes, one
-/// not long for those that do not.
-pub const CONFIGURATIONS: [(&str, &str); 2] = [
-    ("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#),
-    ("late", r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#),
-];
 
 /// A 502 for an answer that broke off.
 pub const BROKEN: &str =
@@ -76,11 +70,16 @@ fn rows() -> Vec<Row> {
     ]
 }
 
+/// Two listeners in front of one store: `count` waits long enough for every answer that comes, `late` for [`TIMEOUT`].
+pub fn start(options: Options) -> Result<Fixture> {
+    let patient = edge::listener("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#)?;
+    let late = edge::listener("late", r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#)?;
+    Fixture::start_with(options, [patient, late], [])
+}
+
 /// Runs the whole table through one Envoy, which must end as well as it began.
 pub fn run(options: Options) -> Result<Outcome> {
-    let listeners = CONFIGURATIONS.map(|(name, plugin)| edge::listener(name, plugin));
-    let listeners = listeners.into_iter().collect::<Result<Vec<_>>>()?;
-    let fixture = Fixture::start_with(options, listeners, [])?;
+    let fixture = start(options)?;
     let (mut cases, mut failures) = (0, Vec::new());
     for row in rows() {
         cases += 1;

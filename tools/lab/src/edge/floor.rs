@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use minijinja::{Environment, Value, context};
-use testkit::wasm::header_map;
+use testkit::wasm::header_map::encode;
 use testkit::workspace;
 
 use super::config::Answer;
@@ -24,8 +24,8 @@ pub fn build(case: &Case, answer: &Answer) -> Result<PathBuf> {
         include_str!("floor.wat"),
         context! {
             status => answer.status,
-            asked => bytes(&header_map::encode(&asked)),
-            headers => bytes(&header_map::encode(&headers)),
+            asked => bytes(&encode(&asked)),
+            headers => bytes(&encode(&headers)),
             body => bytes(answer.body.as_bytes()),
             end => match case.end {
                 End::Rejected => "rejected",

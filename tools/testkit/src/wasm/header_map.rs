@@ -2,7 +2,7 @@
 //! behind it. Sizes are little-endian `u32`s (proxy-wasm-cpp-host `pairs_util.cc`).
 
 /// Header fields, in order.
-pub type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A copy of a test's headers.
 pub(super) fn owned(headers: &[(&[u8], &[u8])]) -> Headers {
