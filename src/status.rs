@@ -1,9 +1,8 @@
 //! The statuses this call may answer, one row each: code, OpenStack fault
 //! name, default message.
 //!
-//! The codes are the documented table of the call (`Status Codes` on its page);
-//! the fault names are those of cinder's `Fault` class, where every code
-//! without a name of its own is a `computeFault`.
+//! Where the codes and the fault names come from: docs/api-facts.md#fault-names. A new status is
+//! a row of `statuses!` (CONTRIBUTING, "Add a status").
 
 /// One documented status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,10 @@
 use std::time::SystemTime;
 
 use backup_sharing_count::edge::{Edge, Step};
+use backup_sharing_count::filters::FILTERS;
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::request::Header;
+use backup_sharing_count::status;
 use backup_sharing_count::store::{NotSent, Outcome, reads_headers};
 use backup_sharing_count::waiting::Waiting;
 use testkit::cases::{Case, Cases, Expected, Unsent};
@@ -26,6 +28,32 @@ fn every_case_holds() {
         .collect();
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), cases.cases.len(), failed.join("\n"));
     println!("{} cases", cases.cases.len());
+}
+
+#[test]
+fn every_filter_and_every_status_has_its_cases() {
+    let cases = Cases::load().unwrap().cases;
+    let names = |target: &str, filter: &str| {
+        let mut pieces = target.split(['?', '&']).filter_map(|piece| piece.split_once('='));
+        pieces.any(|(name, _)| name == filter)
+    };
+    for filter in FILTERS.iter().map(|filter| filter.name) {
+        let asks =
+            |case: &Case| case.callout.as_ref().is_some_and(|it| names(&it.target(), filter));
+        assert!(cases.iter().any(asks), "tests/cases.toml has no case that counts by {filter}");
+        let is_refused = |case: &Case| {
+            let status = case.expect.as_ref().map(|expected| expected.status);
+            status == Some(400) && names(&String::from_utf8_lossy(&case.target()), filter)
+        };
+        assert!(
+            cases.iter().any(is_refused),
+            "tests/cases.toml has no case that refuses a {filter}"
+        );
+    }
+    for code in status::ALL.iter().map(|status| status.code) {
+        let answers = |case: &Case| case.expect.as_ref().is_some_and(|it| it.status == code);
+        assert!(cases.iter().any(answers), "tests/cases.toml has no case that answers {code}");
+    }
 }
 
 fn run(case: &Case, edge: &Edge) -> Result<(), String> {

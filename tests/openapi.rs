@@ -1,4 +1,5 @@
-//! `openapi.yaml` says what the code does: names, domains, statuses, faults.
+//! `openapi.yaml` says what the code does: names, domains, statuses, faults. So do the README and the
+//! contract.
 
 #![cfg(test)]
 
@@ -45,7 +46,11 @@ fn the_parameters_are_the_filters() {
     };
     let filters: Vec<&str> =
         FILTERS.iter().flat_map(|filter| [Some(filter.name), filter.alias]).flatten().collect();
-    assert_eq!(names("query"), filters);
+    let documented = names("query");
+    for name in &filters {
+        assert!(documented.contains(name), "openapi.yaml lacks the parameter {name}");
+    }
+    assert_eq!(documented, filters, "in the order of src/filters/mod.rs");
     assert_eq!(names("path"), ["project_id"]);
     assert!(parameters.iter().all(|p| p["in"] == "path" || p["required"] != true));
 }
@@ -56,41 +61,14 @@ fn the_domains_are_those_of_the_code() {
     let validator = Validator::new(FilterRules::default()).unwrap();
     // What the schema of a parameter says of a value, and what the code says.
     let uuid = "8332443e-9866-41d8-8a58-a898cf5db030";
-    let long = |n: usize| "a".repeat(n);
-    let candidates = [
-        "true".into(),
-        "Yes".into(),
-        "oN".into(),
-        "0".into(),
-        "n".into(),
-        "2".into(),
-        "tru".into(),
-        "available".into(),
-        "error_restoring".into(),
-        "gone".into(),
-        uuid.into(),
-        uuid.to_uppercase(),
-        uuid.replace('-', ""),
-        "é".into(),
-        "a\u{85}b".into(),
-        "a\tb".into(),
-        "p.1".into(),
-        "p_1-Z".into(),
-        long(64),
-        long(65),
-        long(255),
-        long(256),
-        String::new(),
-        "%_".into(),
-        "a b".into(),
-        "off".into(),
-        "F".into(),
-        "NO".into(),
-        "t".into(),
-        "1".into(),
-    ];
+    let words = "true Yes oN 0 n 2 tru off F NO t 1 available error_restoring gone é p.1 p_1-Z %_";
+    let mut candidates: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    candidates.extend(["", "a b", "a\tb", "a\u{85}b", uuid].map(str::to_owned));
+    candidates.extend([uuid.to_uppercase(), uuid.replace('-', "")]);
+    candidates.extend([64, 65, 255, 256].map(|length| "a".repeat(length)));
     let mut seen = BTreeMap::new();
-    for parameter in operation(&document)["parameters"].as_array().unwrap() {
+    let parameters = operation(&document)["parameters"].as_array().unwrap();
+    for parameter in parameters {
         let name = parameter["name"].as_str().unwrap();
         let schema = resolve(&document, &parameter["schema"]);
         let schema = jsonschema::validator_for(schema).unwrap();
@@ -108,7 +86,8 @@ fn the_domains_are_those_of_the_code() {
             *seen.entry((name, taken)).or_insert(0) += 1;
         }
     }
-    assert_eq!(seen.len(), 20, "every parameter takes something and refuses something");
+    let twice = parameters.len() * 2;
+    assert_eq!(seen.len(), twice, "every parameter takes something and refuses something");
 }
 
 #[test]
@@ -117,8 +96,11 @@ fn the_statuses_and_their_faults_are_those_of_the_code() {
     let responses = operation(&document)["responses"].as_object().unwrap();
     let documented: BTreeSet<&str> = responses.keys().map(String::as_str).collect();
     let codes: Vec<String> = status::ALL.iter().map(|status| status.code.to_string()).collect();
+    for code in &codes {
+        assert!(documented.contains(code.as_str()), "openapi.yaml lacks the response {code}");
+    }
     let expected = codes.iter().map(String::as_str).chain(["200"]).collect();
-    assert_eq!(documented, expected);
+    assert_eq!(documented, expected, "those of src/status.rs, and 200");
 
     for (status, code) in status::ALL.iter().zip(&codes) {
         let json = &responses[code]["content"]["application/json"];
@@ -149,4 +131,23 @@ fn the_examples_are_answers_the_code_gives() {
 
     let body: Value = serde_json::from_str(&Reply::counted(2).body).unwrap();
     assert_eq!(example("200"), body);
+}
+
+#[test]
+fn the_pages_have_a_line_for_each_filter_and_each_status() {
+    let (readme, contract) = (include_str!("../README.md"), include_str!("../docs/contract.md"));
+    let has = |page: &str, word: &str| {
+        let first_cells =
+            page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+        first_cells.flat_map(|cell| cell.split([' ', ',', '`'])).any(|found| found == word)
+    };
+    for name in FILTERS.iter().map(|filter| filter.name) {
+        assert!(has(readme, name), "README.md has no line for the filter {name}");
+        assert!(has(contract, name), "docs/contract.md#query has no line for the filter {name}");
+    }
+    let (_, answers) = contract.split_once("## Answers").unwrap();
+    let (answers, _) = answers.split_once("\n## ").unwrap();
+    for code in status::ALL.iter().map(|status| status.code.to_string()) {
+        assert!(has(answers, &code), "docs/contract.md#answers has no line for the status {code}");
+    }
 }

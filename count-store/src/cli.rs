@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use backup_sharing_count::values::ProjectId;
+use backup_sharing_count::values::{ProjectId, StatusWord};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use crate::columns::names;
-use crate::serve::limits;
+use crate::columns::{COLUMNS, names};
+use crate::limits;
 
 /// Counts backup sharings in an SQLite database.
 ///
@@ -32,13 +32,13 @@ pub enum Command {
 /// Prints `listening on ADDR` when ready. GET /healthz answers 200 while the
 /// database can be read, else 503. The database is never written to.
 #[derive(Args)]
-#[command(after_long_help = limits())]
+#[command(after_long_help = limits::text())]
 pub struct Serve {
     /// The SQLite file that `count-store load` made
     #[arg(long, value_name = "FILE", value_parser = database())]
     pub database: PathBuf,
-    /// Where to listen, such as 127.0.0.1:8080; :8080 is every address of this
-    /// machine, and port 0 any free port
+    /// Where to listen, such as 127.0.0.1:8080; :8080 is every local
+    /// address, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
     /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # do not count
@@ -50,20 +50,26 @@ pub struct Serve {
     /// between them. What is given in several ways adds up.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// One more token; may be repeated. Every user of this machine can see it in `ps`
+    /// One more token; may be repeated. Every local user can see it in `ps`
     #[arg(long, value_name = "TOKEN=PROJECT")]
     pub token: Vec<String>,
+    /// A status that requests may name; may be repeated, and replaces the documented ones
+    #[arg(long, value_name = "WORD", value_parser = status)]
+    pub status: Vec<StatusWord>,
+}
+
+fn status(word: &str) -> Result<StatusWord, &'static str> {
+    StatusWord::parse(word).ok_or("expected a lower-case word")
 }
 
 /// Add the rows of a file to the database, all of them or none
 ///
 /// A CSV file begins with a line of the columns' names, in any order; a JSON file
-/// is an array of objects with all of them, null where one is empty. Only name and
-/// availability_zone may be. The first
-/// bad row stops the load, and nothing of the file is kept. `serve` may go on
-/// meanwhile: it counts the old rows until the load is complete.
+/// is an array of objects with the columns as members. The first bad row stops the
+/// load, and nothing of the file is kept. `serve` may go on meanwhile: it counts the
+/// old rows until the load is complete.
 #[derive(Args)]
-#[command(after_long_help = example())]
+#[command(after_long_help = columns() + "\n\n" + &example())]
 pub struct Load {
     /// The SQLite file; made if it does not exist
     #[arg(long, value_name = "FILE", value_parser = database())]
@@ -73,14 +79,25 @@ pub struct Load {
     pub sharings: PathBuf,
 }
 
+/// What a file of rows holds.
+fn columns() -> String {
+    let optional = COLUMNS.iter().filter(|column| column.may_be_empty);
+    let optional: Vec<&str> = optional.map(|column| column.name).collect();
+    format!(
+        "The columns: {}. Of these, {} may be empty (in JSON also null) or left out.",
+        names(),
+        optional.join(", ")
+    )
+}
+
 /// Two rows that can be pasted into a shell, and what counts them.
 fn example() -> String {
     const ROWS: &str = "\
+id,backup_id,from_project_id,to_project_id,name,status,volume_id,availability_zone
 4d3a6a1c-1a7f-4b1e-9a52-0c2f5a6b7c01,b5b7a0de-5f0c-4b7a-8d0e-6c1f2a3b4c01,p1,p2,db daily,available,0f1e2d3c-4b5a-4678-8796-a5b4c3d2e101,eu-de-01
 4d3a6a1c-1a7f-4b1e-9a52-0c2f5a6b7c02,b5b7a0de-5f0c-4b7a-8d0e-6c1f2a3b4c02,p1,p3,,error,0f1e2d3c-4b5a-4678-8796-a5b4c3d2e102,";
-    let names = names().replace(", ", ",");
     format!(
-        "Example:\n\ncount-store load --database sharings.db - <<END\n{names}\n{ROWS}\nEND\n\
+        "Example:\n\ncount-store load --database sharings.db - <<END\n{ROWS}\nEND\n\
          count-store serve --database sharings.db --listen 127.0.0.1:8080 &\n\
          curl 'http://127.0.0.1:8080/v2/p1/os-vendor-backup-sharing/count?status=available'"
     )

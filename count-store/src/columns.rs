@@ -1,38 +1,55 @@
-//! The one list of columns. The schema, the CSV header, the loader, the renewal of
+//! The one list of columns. The schema, its indexes, the CSV header, the loader, the renewal of
 //! an older database and what is said about any of them are made from it.
 
-use std::fmt;
-
-use backup_sharing_count::filters::quote;
-use backup_sharing_count::values::{ProjectId, StatusWord, Text, Uuid};
+use backup_sharing_count::filters::{Domain, FilterRules, quote};
+use backup_sharing_count::values::{ProjectId, StatusWord, Text, Uuid, parse_boolean};
 
 /// One column of `backup_sharing`. All of them are text, and none is ever null.
 #[derive(Debug)]
 pub struct Column {
     /// Its name, in the database and in the files that `load` reads.
     pub name: &'static str,
+    /// Whether a row may have nothing here; a file may then leave the column out.
+    pub may_be_empty: bool,
+    /// How its values are found.
+    pub index: Index,
     domain: Domain,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Domain {
-    Uuid,
-    Project,
-    Status,
-    /// Empty, or what the filter of this column takes: a backup need not have one.
-    OptionalText,
+/// How the rows of a project with one value of a column are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Index {
+    /// Not at all, or as a side of the sharing, which every index begins with.
+    No,
+    /// By an index for each side. A value is in few rows, which are looked up in the table. Of
+    /// several such columns the first decides, so the best comes first.
+    FewRows,
+    /// By an index for each side that holds what else may be asked, for a value is in many rows.
+    ManyRows,
+    /// By looking at a part of each value, in lower case: the indexes for many rows hold it.
+    Part,
+}
+
+const fn column(name: &'static str, domain: Domain, index: Index) -> Column {
+    Column { name, may_be_empty: false, index, domain }
+}
+
+impl Column {
+    const fn or_nothing(self) -> Column {
+        Column { may_be_empty: true, ..self }
+    }
 }
 
 /// The columns in order.
 pub static COLUMNS: [Column; 8] = [
-    Column { name: "id", domain: Domain::Uuid },
-    Column { name: "backup_id", domain: Domain::Uuid },
-    Column { name: "from_project_id", domain: Domain::Project },
-    Column { name: "to_project_id", domain: Domain::Project },
-    Column { name: "name", domain: Domain::OptionalText },
-    Column { name: "status", domain: Domain::Status },
-    Column { name: "volume_id", domain: Domain::Uuid },
-    Column { name: "availability_zone", domain: Domain::OptionalText },
+    column("id", Domain::Uuid, Index::No),
+    column("backup_id", Domain::Uuid, Index::FewRows),
+    column("from_project_id", Domain::Project, Index::No),
+    column("to_project_id", Domain::Project, Index::No),
+    column("name", Domain::Text, Index::Part).or_nothing(),
+    column("status", Domain::Status, Index::ManyRows),
+    column("volume_id", Domain::Uuid, Index::FewRows),
+    column("availability_zone", Domain::Text, Index::ManyRows).or_nothing(),
 ];
 
 /// The values of a row, one for each of [`COLUMNS`], each checked.
@@ -45,40 +62,26 @@ impl Column {
     /// The column, what it takes, and what was there instead.
     pub fn parse(&self, value: &str) -> Result<String, String> {
         let stored = match self.domain {
+            _ if self.may_be_empty && value.is_empty() => Some(String::new()),
+            Domain::Boolean => parse_boolean(value).map(|value| value.to_string()),
             Domain::Uuid => Uuid::parse(value).map(|uuid| uuid.as_str().to_owned()),
             Domain::Project => ProjectId::parse(value).map(|id| id.as_str().to_owned()),
+            // Any of them: which ones a request may name is configured.
             Domain::Status => StatusWord::parse(value).map(|word| word.as_str().to_owned()),
-            Domain::OptionalText if value.is_empty() => Some(String::new()),
-            Domain::OptionalText => Text::parse(value.into()).map(|text| text.as_str().to_owned()),
+            Domain::Text => Text::parse(value.into()).map(|text| text.as_str().to_owned()),
         };
         stored.ok_or_else(|| {
             let got = match value {
                 "" => "nothing".to_owned(),
-                // The message shall stay one line.
+                // The message has to stay one line.
                 _ => quote(value.replace(char::is_control, "\u{FFFD}").as_bytes()),
             };
-            format!("{}: expected {}, got {got}", self.name, self.domain)
-        })
-    }
-
-    /// What the column takes.
-    pub fn expected(&self) -> impl fmt::Display {
-        self.domain
-    }
-
-    /// Whether a row may have nothing here.
-    pub fn may_be_empty(&self) -> bool {
-        matches!(self.domain, Domain::OptionalText)
-    }
-}
-
-impl fmt::Display for Domain {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Domain::Uuid => "a UUID",
-            Domain::Project => "1 to 64 of 0-9 A-Z a-z _ -",
-            Domain::Status => "a lower-case word",
-            Domain::OptionalText => "at most 255 characters, none of them a control character",
+            let nothing = if self.may_be_empty { "nothing or " } else { "" };
+            let expected = match self.domain {
+                Domain::Status => "a lower-case word".into(),
+                domain => domain.expected(&FilterRules::default()),
+            };
+            format!("{}: expected {nothing}{expected}, got {got}", self.name)
         })
     }
 }
@@ -88,8 +91,15 @@ pub fn names() -> String {
     COLUMNS.each_ref().map(|column| column.name).join(", ")
 }
 
+/// The names of the columns that are found so, in order.
+pub fn found_by(index: Index) -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().filter(move |column| column.index == index).map(|column| column.name)
+}
+
 #[cfg(test)]
 mod tests {
+    use backup_sharing_count::filters::{FILTERS, Meaning};
+
     use super::*;
 
     fn column(name: &str) -> &'static Column {
@@ -107,10 +117,36 @@ mod tests {
 
     #[test]
     fn only_names_and_zones_may_be_empty() {
-        for column in &COLUMNS {
-            let optional = ["name", "availability_zone"].contains(&column.name);
-            assert_eq!(column.parse("").is_ok(), optional, "{}", column.name);
-            assert_eq!(column.may_be_empty(), optional, "{}", column.name);
+        for name in ["id", "from_project_id", "status", "volume_id"] {
+            assert!(column(name).parse("").is_err(), "{name}");
+        }
+        for name in ["name", "availability_zone"] {
+            assert_eq!(column(name).parse(""), Ok(String::new()));
+        }
+    }
+
+    #[test]
+    fn each_filter_asks_about_a_column_and_finds_its_rows_by_an_index() {
+        for filter in &FILTERS {
+            let (name, column) = match filter.meaning {
+                Meaning::Side => continue,
+                Meaning::Equals(name) | Meaning::Contains(name) => {
+                    (name, COLUMNS.iter().find(|column| column.name == name))
+                }
+            };
+            let filter = filter.name;
+            let Some(column) = column else {
+                panic!(
+                    "count-store/src/columns.rs lacks the column {name}, which the filter {filter} \
+                     of src/filters/mod.rs asks about"
+                );
+            };
+            let is_side = ["from_project_id", "to_project_id"].contains(&name);
+            assert!(
+                is_side || column.index != Index::No,
+                "count-store/src/columns.rs gives the column {name} no index: the filter {filter} \
+                 would read all rows of a project"
+            );
         }
     }
 

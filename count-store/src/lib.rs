@@ -8,6 +8,7 @@
 //! | [`sqlite`] | the schema, and how the file is opened, to load and to read |
 //! | `load` | from a file of sharings to rows |
 //! | `serve` | from a request to a count |
+//! | `limits` | how many connections, how much, how long |
 //!
 //! What a request or a value means is not decided here: both come from the
 //! library that the filter is made of. It is a library for its tests and
@@ -18,6 +19,7 @@
 mod cli;
 pub mod columns;
 mod error;
+mod limits;
 mod load;
 mod say;
 mod serve;

@@ -1,5 +1,5 @@
-//! Lines on standard error. That nobody reads them is no reason to fail, where
-//! `eprintln` would panic, and none to wait.
+//! Lines on standard error. A closed or full pipe must neither fail the program, where
+//! `eprintln` would panic, nor hold it up.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So many lines may wait to be written; more are dropped.
+/// How many lines may wait to be written; more are dropped.
 const WAITING: usize = 1_000;
 
 static LINES: OnceLock<SyncSender<String>> = OnceLock::new();
@@ -17,7 +17,7 @@ static LINES: OnceLock<SyncSender<String>> = OnceLock::new();
 /// Lines that wait.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on nobody who says something waits for who reads it.
+/// From now on lines are written by a thread of their own.
 pub fn without_waiting() {
     let (send, lines) = mpsc::sync_channel(WAITING);
     if LINES.set(send).is_ok() {

@@ -3,20 +3,16 @@
 use backup_sharing_count::filters::Meaning;
 use backup_sharing_count::request::CountRequest;
 
+use crate::columns::{Index, found_by};
+
 /// A statement, and the values of `?1`, `?2`, … in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// One of 256 texts: a side, and any of seven filters.
+    /// One text for each side with each set of filters.
     pub text: String,
     /// All of them are text.
     pub parameters: Vec<String>,
 }
-
-/// The columns of which a value is in the fewest rows, the best first.
-///
-/// SQLite takes all filters for equally good if nobody ran ANALYZE, and averages
-/// mislead if somebody did: projects differ too much in size.
-const FEW_ROWS_EACH: [&str; 2] = ["backup_id", "volume_id"];
 
 /// The statement that answers a call with one row of one integer.
 ///
@@ -27,7 +23,9 @@ pub fn count(request: &CountRequest) -> Statement {
     let is_given = |column: &&'static str| {
         request.filters.given().any(|(filter, _)| filter.meaning == Meaning::Equals(column))
     };
-    let index = FEW_ROWS_EACH.into_iter().find(is_given);
+    // Without ANALYZE, SQLite takes all filters for equally good; with it, averages mislead, for
+    // projects differ too much in size.
+    let index = found_by(Index::FewRows).find(is_given);
     let mut text = format!("SELECT count(*) FROM backup_sharing WHERE {side} = ?1");
     let mut parameters = vec![request.project.as_str().to_owned()];
     for (filter, value) in request.filters.given() {

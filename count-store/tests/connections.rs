@@ -1,9 +1,7 @@
 //! What clients may do to their connections, and what becomes of them: none is waited for
 //! for ever. Limits of 1 to 10 s are waited for here, for as long as a slow machine may need.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 
@@ -34,7 +32,7 @@ fn until_closed(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn an_unfinished_head_and_a_resting_connection_are_closed() {
+fn unfinished_headers_and_an_idle_connection_are_closed() {
     let folder = Folder::with_rows(3);
     let server = folder.serve(&[]);
     let request = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -43,21 +41,21 @@ fn an_unfinished_head_and_a_resting_connection_are_closed() {
     let waiting =
         [&b""[..], head.as_bytes(), request.as_bytes(), format!("{request}{head}").as_bytes()]
             .map(|bytes| open(server.address, bytes));
-    // A head that comes in small pieces has no more time than one that does not come.
+    // Headers that come in small pieces have no more time than those that do not come.
     let mut slow = open(server.address, b"GET / HTTP/1.1\r\n");
     let slow = thread::spawn(move || {
         while slow.write_all(b"a: b\r\n").is_ok() {
             thread::sleep(Duration::from_millis(200));
         }
     });
-    let [silent, half, resting, again] = waiting.map(until_closed);
+    let [silent, half, idle, again] = waiting.map(until_closed);
     assert_eq!((silent.as_str(), half.as_str()), ("", ""));
-    assert_eq!(resting.matches("{\"count\":3}").count(), 1, "{resting}");
+    assert_eq!(idle.matches("{\"count\":3}").count(), 1, "{idle}");
     assert_eq!(again.matches("{\"count\":3}").count(), 1, "{again}");
     slow.join().unwrap();
     assert!(
         start.elapsed() >= Duration::from_secs(9),
-        "Envoy rests for 4 s: {:?}",
+        "Envoy is idle for 4 s: {:?}",
         start.elapsed()
     );
 }
@@ -107,7 +105,7 @@ fn when_all_connections_are_taken_a_new_one_is_answered_all_the_same() {
     assert!(before.starts_with("count-store: All ") && after.lines().count() == 1, "{stderr}");
 }
 
-/// Answers that are being counted come, and nobody else is waited for.
+/// Answers that are being counted come, and nothing else is waited for.
 fn answered_before_the_end(signal: &str) {
     let folder = Folder::with_rows(3);
     // The count waits for a lock; beside a log it would not.
@@ -115,8 +113,8 @@ fn answered_before_the_end(signal: &str) {
     lock.execute_batch("PRAGMA journal_mode = delete").unwrap();
     let server = folder.serve(&[]);
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let mut resting = Connection::open(server.address).unwrap();
-    assert_eq!(resting.request("GET", "/", &[]).unwrap().status, 404);
+    let mut idle = Connection::open(server.address).unwrap();
+    assert_eq!(idle.request("GET", "/", &[]).unwrap().status, 404);
     let mut busy = Connection::open(server.address).unwrap();
     let host: [(&str, &[u8]); 1] = [("host", b"a")];
     busy.send(&encode_request("GET", PATH, &host, b"")).unwrap();
@@ -126,12 +124,12 @@ fn answered_before_the_end(signal: &str) {
     server.signal(signal);
     let refused = || TcpStream::connect(server.address).is_err().then_some(());
     testkit::wait_for("the port to close", LONG, refused).unwrap();
-    // For longer than a head on its way is waited for.
+    // For longer than headers on their way are waited for.
     thread::sleep(Duration::from_millis(1_500));
     assert!(busy.stays_open(), "it is being answered still");
     lock.execute_batch("ROLLBACK").unwrap();
     assert_eq!(count_in(&busy.receive(false).unwrap()), 3);
-    assert!(resting.is_closed());
+    assert!(idle.is_closed());
     let (status, stderr) = server.end();
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
     drop(unfinished);

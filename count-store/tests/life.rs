@@ -1,8 +1,6 @@
 //! What happens around a count: loads that run, stop or die meanwhile, and locks.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 
@@ -138,7 +136,7 @@ fn a_file_that_is_written_over_is_counted_anew() {
 fn only_counts_wait_for_a_lock() {
     let folder = Folder::with_rows(3);
     let lock = Connection::open(folder.database()).unwrap();
-    // With a log, readers wait for nobody.
+    // With a log, readers wait for no load.
     lock.execute_batch("PRAGMA journal_mode = delete").unwrap();
     let server = folder.serve(&[]);
     assert_eq!(server.count(), 3);

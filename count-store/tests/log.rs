@@ -1,9 +1,7 @@
 //! What a load leaves in the folder: files that whoever may read them can serve, with an
 //! empty log, whatever went wrong.
 
-// clippy.toml lets tests do so; it does not know that helpers of tests are tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects)]
+#![cfg(test)]
 
 mod common;
 
@@ -12,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use common::{Folder, HEADER, Server, csv, line, said};
+use common::{Folder, Server, csv, header, line, said};
 
 /// The bytes of the file beside the database whose name ends so, if there is one.
 fn size(folder: &Folder, end: &str) -> Option<u64> {
@@ -77,7 +75,7 @@ fn is_root(folder: &Folder) -> bool {
     fs::metadata(folder.path("")).unwrap().uid() == 0
 }
 
-/// The command that serves as somebody who may only read in the folder.
+/// The command that serves as a user who may only read in the folder.
 fn serving_as_reader(folder: &Folder) -> Command {
     fs::set_permissions(folder.database(), Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(folder.path(""), Permissions::from_mode(0o555)).unwrap();
@@ -164,7 +162,7 @@ fn without_its_log_a_database_is_served_by_its_owner_and_others_say_what_to_do()
     assert_eq!(size(&folder, "-shm"), None);
 
     let_write(&folder);
-    folder.fill(HEADER);
+    folder.fill(&header());
     assert_eq!(Server::start(serving_as_reader(&folder)).count(), 3);
     let_write(&folder);
     delete_log();

@@ -1,7 +1,7 @@
-//! The eight filters: one table, and what a query makes of it.
+//! The filters: one table, and what a query makes of it (docs/contract.md#query).
 //!
-//! A new filter is a row in [`FILTERS`]. Only this folder knows how a query is
-//! split and judged; what the filters mean to a database is the count store's business.
+//! A new filter is a row of `filters!` (CONTRIBUTING, "Add a filter"). Only this folder knows
+//! how a query is split and judged; what the filters mean to a database is said in the count store.
 
 mod query;
 
@@ -50,33 +50,37 @@ pub enum Meaning {
     Contains(&'static str),
 }
 
-const fn row(name: &'static str, domain: Domain, meaning: Meaning) -> Filter {
-    let alias = None;
-    Filter { name, alias, domain, meaning }
+macro_rules! filters {
+    ($($name:literal $(or $alias:literal)?: $domain:ident, $meaning:ident $(($column:literal))?;)*) => {
+        /// The filters in the order of the documentation (docs/api-facts.md#meaning-of-the-filters).
+        pub static FILTERS: [Filter; [$($name),*].len()] = [$(Filter {
+            name: $name,
+            alias: filters!(alias $($alias)?),
+            domain: Domain::$domain,
+            meaning: Meaning::$meaning $(($column))?,
+        }),*];
+
+        /// Their names, for the answer to a request with another.
+        const NAMES: &str = match concat!($(", ", $name),*).split_at_checked(2) {
+            Some((_, names)) => names,
+            None => "",
+        };
+    };
+    (alias) => { None };
+    (alias $alias:literal) => { Some($alias) };
 }
 
-/// The filters in the order of the documentation. Their meaning follows the
-/// page's Chinese edition, which is the more exact one.
-pub static FILTERS: [Filter; 8] = [
-    row("share_to_me", Domain::Boolean, Meaning::Side),
-    row("volume_id", Domain::Uuid, Meaning::Equals("volume_id")),
-    row("name", Domain::Text, Meaning::Contains("name")),
-    row("status", Domain::Status, Meaning::Equals("status")),
-    row("backup_id", Domain::Uuid, Meaning::Equals("backup_id")),
-    row("from_project_id", Domain::Project, Meaning::Equals("from_project_id")),
-    row("to_project_id", Domain::Project, Meaning::Equals("to_project_id")),
-    Filter {
-        // Misspelt in every edition of the page; every client sends the alias.
-        name: "avalilability_zone",
-        alias: Some("availability_zone"),
-        domain: Domain::Text,
-        meaning: Meaning::Equals("availability_zone"),
-    },
-];
-
-/// Their names, for somebody who gave another; a test compares them.
-const NAMES: &str = "share_to_me, volume_id, name, status, backup_id, from_project_id, \
-                     to_project_id, avalilability_zone";
+filters! {
+    "share_to_me": Boolean, Side;
+    "volume_id": Uuid, Equals("volume_id");
+    "name": Text, Contains("name");
+    "status": Status, Equals("status");
+    "backup_id": Uuid, Equals("backup_id");
+    "from_project_id": Project, Equals("from_project_id");
+    "to_project_id": Project, Equals("to_project_id");
+    // docs/api-facts.md#the-zones-two-spellings
+    "avalilability_zone" or "availability_zone": Text, Equals("availability_zone");
+}
 
 /// How strictly a query is read (`filters` of the plugin configuration).
 #[derive(Clone, Debug)]
@@ -90,7 +94,7 @@ pub struct FilterRules {
 impl Default for FilterRules {
     /// The documented rules.
     fn default() -> FilterRules {
-        // VBS documents six; cinder, its ancestor, adds error_deleting.
+        // docs/api-facts.md#values
         const STATUSES: [&str; 7] = [
             "available",
             "creating",
@@ -148,7 +152,7 @@ impl Domain {
         }
     }
 
-    /// What to tell somebody whose value is not in the domain.
+    /// What a client is told whose value is not in the domain.
     pub fn expected(self, rules: &FilterRules) -> Cow<'static, str> {
         match self {
             Domain::Boolean => Cow::Borrowed("true or false"),

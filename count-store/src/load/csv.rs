@@ -71,31 +71,37 @@ fn fields(record: &ByteRecord) -> Result<Vec<&str>, String> {
     Ok(fields)
 }
 
-/// Where in a record each of [`COLUMNS`] stands.
-fn places(header: &[&str]) -> Result<[usize; COLUMNS.len()], String> {
+/// Where in a record each of [`COLUMNS`] stands, if it does.
+fn places(header: &[&str]) -> Result<[Option<usize>; COLUMNS.len()], String> {
     let is_known = |name: &str| COLUMNS.iter().any(|column| column.name == name);
     if let Some(unknown) = header.iter().find(|name| !is_known(name)) {
         return Err(format!("expected the columns {}, got {}", names(), quote(unknown.as_bytes())));
     }
-    let mut places = [0; COLUMNS.len()];
+    let mut places = [None; COLUMNS.len()];
     for (place, column) in places.iter_mut().zip(&COLUMNS) {
         let mut found = header.iter().enumerate().filter(|(_, name)| **name == column.name);
         *place = match (found.next(), found.next()) {
-            (Some((place, _)), None) => place,
-            (None, _) => return Err(format!("the column {} is missing", column.name)),
+            (None, _) if !column.may_be_empty => {
+                return Err(format!("the column {} is missing", column.name));
+            }
             (Some(_), Some(_)) => return Err(format!("the column {} is there twice", column.name)),
+            (found, _) => found.map(|(place, _)| place),
         };
     }
     Ok(places)
 }
 
-fn row(record: &[&str], columns: usize, places: &[usize; COLUMNS.len()]) -> Result<Row, String> {
+fn row(
+    record: &[&str],
+    columns: usize,
+    places: &[Option<usize>; COLUMNS.len()],
+) -> Result<Row, String> {
     if record.len() != columns {
         return Err(format!("expected {columns} values, got {}", record.len()));
     }
     let mut row = Row::default();
-    for ((value, column), &place) in row.iter_mut().zip(&COLUMNS).zip(places) {
-        *value = column.parse(record.get(place).unwrap_or(&""))?;
+    for ((value, column), place) in row.iter_mut().zip(&COLUMNS).zip(places) {
+        *value = column.parse(place.and_then(|place| record.get(place)).unwrap_or(&""))?;
     }
     Ok(row)
 }

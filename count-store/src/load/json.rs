@@ -7,7 +7,8 @@ use std::fmt;
 use std::io::Read;
 
 use backup_sharing_count::filters::quote;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::rows::Rows;
 use super::{Place, Refusal};
@@ -79,71 +80,43 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let mut values: [Option<String>; COLUMNS.len()] = Default::default();
-        while let Some(place) = object.next_key_seed(Name)? {
-            let Some((column, value)) = COLUMNS.iter().zip(&mut values).nth(place) else {
-                continue;
+        while let Some(name) = object.next_key::<String>()? {
+            let mut columns = COLUMNS.iter().zip(&mut values);
+            let Some((column, slot)) = columns.find(|(column, _)| column.name == name) else {
+                let (names, name) = (names(), quote(name.as_bytes()));
+                return Err(A::Error::custom(format!("expected the members {names}, got {name}")));
             };
-            if value.replace(object.next_value_seed(Value(column))?).is_some() {
+            let value = column.parse(&object.next_value::<Value>()?.text(column)?);
+            if slot.replace(value.map_err(A::Error::custom)?).is_some() {
                 return Err(A::Error::custom(format!("{} is given twice", column.name)));
             }
         }
         let mut row = Row::default();
         for ((column, value), slot) in COLUMNS.iter().zip(values).zip(&mut row) {
-            *slot = value.ok_or_else(|| A::Error::custom(format!("{} is missing", column.name)))?;
+            *slot = match value {
+                None if !column.may_be_empty => {
+                    return Err(A::Error::custom(format!("{} is missing", column.name)));
+                }
+                value => value.unwrap_or_default(),
+            };
         }
         self.0.add(&row).map_err(A::Error::custom)
     }
 }
 
-/// A member's name; its value is the place in [`COLUMNS`].
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<usize, D::Error> {
-        from.deserialize_str(self)
-    }
+/// A member's value; `null` is how JSON leaves one out.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Text(Option<String>),
+    Other(IgnoredAny),
 }
 
-impl Visitor<'_> for Name {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("the name of a column")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
-        COLUMNS.iter().position(|column| column.name == name).ok_or_else(|| {
-            let name = quote(name.as_bytes());
-            E::custom(format!("expected the members {}, got {name}", names()))
-        })
-    }
-}
-
-struct Value(&'static Column);
-
-impl<'de> DeserializeSeed<'de> for Value {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Value {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} to be {}", self.0.name, self.0.expected())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<String, E> {
-        self.0.parse(value).map_err(E::custom)
-    }
-
-    /// `null` is how JSON leaves a value out.
-    fn visit_unit<E: Error>(self) -> Result<String, E> {
-        self.visit_str("")
+impl Value {
+    fn text<E: Error>(self, column: &Column) -> Result<String, E> {
+        match self {
+            Value::Text(text) => Ok(text.unwrap_or_default()),
+            Value::Other(_) => Err(E::custom(format!("{}: expected a string", column.name))),
+        }
     }
 }

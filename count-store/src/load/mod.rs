@@ -90,7 +90,7 @@ async fn until_stopped(arguments: cli::Load) -> Result<()> {
 
 fn load_all(arguments: &cli::Load, stop: &Stop) -> Result<()> {
     let start = Instant::now();
-    // Before the database: a mistyped name shall not leave an empty one behind.
+    // Before the database: a mistyped name must not leave an empty one behind.
     let mut source = Source::open(&arguments.sharings)?;
     let database = &arguments.database;
     let mut connection = sqlite::open_to_load(database)?;
@@ -128,7 +128,7 @@ fn load_all(arguments: &cli::Load, stop: &Stop) -> Result<()> {
 
     let unit = if rows == 1 { "row" } else { "rows" };
     let seconds = start.elapsed().as_secs_f64();
-    // The rows are in; that nobody reads about it is no failure.
+    // The rows are loaded; a closed standard output is no failure.
     let _ = writeln!(io::stdout(), "loaded {rows} {unit} in {seconds:.2} s");
     Ok(())
 }

@@ -49,8 +49,7 @@ impl<'t> Rows<'t> {
     }
 }
 
-/// Whether the id is there already, and not what an index of somebody else wants to be
-/// there once.
+/// Whether the id is there already. An operator's own index may demand other values to be unique.
 pub fn is_id_twice(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     matches!(code, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY))

@@ -43,7 +43,7 @@ impl Source {
             false => File::open(&path),
         };
         let mut file = file.map_err(Error::while_doing(format!("open {}", name(&path))))?;
-        // A file on standard input may have been read in part by somebody else.
+        // Another program may have read a part of a file on standard input.
         let again = match file.metadata() {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(Error::new(format!("{} is a folder, not a file.", name(&path))));

@@ -16,67 +16,13 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::counts::Counts;
 use super::http::Service;
+use crate::limits::{
+    AGAIN, GRACE, HEADER_BYTES, HEADERS, IDLE, LAST_HEADERS, MOST, OTHER_FILES, PRESS, ROOM, SPARE,
+    SPARE_HEADERS, WRITE,
+};
 use crate::say::say;
 
-/// For a request's head, from the connection's beginning or the answer before it. So
-/// long may a connection rest too.
-const HEAD: Duration = Duration::from_secs(10);
-
-/// For a client to take more of what it is sent.
-const WRITE: Duration = Duration::from_secs(10);
-
-/// Connections at once, if the process may open as many files. Each takes 64 KiB at most.
-const MOST: usize = 4_000;
-
-/// The most of a head that is kept; Envoy sends 60 KiB at most, if not told otherwise.
-const HEAD_BYTES: usize = 65_536;
-
-/// Connections beyond all others, so that `/healthz` and a few counts are answered still.
-const SPARE: usize = 32;
-
-/// As [`HEAD`], on a spare connection.
-const SPARE_HEAD: Duration = Duration::from_millis(500);
-
-/// Connections that have waited so long for a head, or the rest of one, make room when
-/// all are taken.
-const REST: Duration = Duration::from_millis(500);
-
-/// How often they are told to.
-const PRESS: Duration = Duration::from_millis(100);
-
-/// How long a new connection waits for the room they make.
-const ROOM: Duration = Duration::from_millis(5);
-
-/// Standard streams, the listener, the runtime's own, and some to be safe.
-const OTHER_FILES: usize = 24;
-
-/// For a head that was on its way when the signal came.
-const LAST_HEAD: Duration = Duration::from_secs(1);
-
-/// For all answers in flight when the signal came. Process managers that kill wait for
-/// 10 s or more.
-const GRACE: Duration = Duration::from_secs(7);
-
-/// How often the same trouble is told.
-const AGAIN: Duration = Duration::from_secs(60);
-
-/// What a person should know of these limits.
-pub fn limits() -> String {
-    format!(
-        "A client has {} s to send a request's head, may let its connection rest as long, and has \
-         {} s to take what it is sent. There are as many connections as the limit of open files \
-         allows (`ulimit -n`), {MOST} at most. When all are taken, those that have rested for {} s \
-         are closed; if that is not enough, a client that connects has {} s to ask and gets one \
-         answer. On SIGTERM or SIGINT, requests in flight are answered, for {} s at most.",
-        HEAD.as_secs(),
-        WRITE.as_secs(),
-        REST.as_secs_f64(),
-        SPARE_HEAD.as_secs_f64(),
-        GRACE.as_secs()
-    )
-}
-
-/// Who may connect, and since when one has been told that nobody may.
+/// The connections there may be, and when it was last said that all are taken.
 pub struct Connections {
     service: Arc<Service>,
     most: usize,
@@ -139,7 +85,7 @@ impl Connections {
             return Some(Place { is_spare: false, _permit });
         }
         self.tell(&format!(
-            "All {} connections are taken. Those that rest are closed, and if that is not enough, \
+            "All {} connections are taken. Idle ones are closed, and if that is not enough, \
              each new one gets one answer.",
             self.most
         ));
@@ -196,33 +142,33 @@ async fn serve(
     press: Arc<Notify>,
     mut ending: watch::Receiver<bool>,
 ) {
-    // Answers are small, and somebody waits for each of them.
+    // Answers are small, and a client waits for each of them.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
-    // Since when it waits for its client; nothing while a request is being answered.
-    let rests = Mutex::new(Some(Instant::now()));
-    let resting = || rests.lock().unwrap_or_else(PoisonError::into_inner);
+    // Since when it is idle; nothing while a request is being answered.
+    let idle_since = Mutex::new(Some(Instant::now()));
+    let idle = || idle_since.lock().unwrap_or_else(PoisonError::into_inner);
     let respond = service_fn(async |request: hyper::Request<_>| {
-        *resting() = None;
+        *idle() = None;
         let response = service.respond(&request.into_parts().0).await;
-        *resting() = Some(Instant::now());
+        *idle() = Some(Instant::now());
         Ok::<_, std::convert::Infallible>(response)
     });
     let connection = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(if place.is_spare { SPARE_HEAD } else { HEAD })
+        .header_read_timeout(if place.is_spare { SPARE_HEADERS } else { HEADERS })
         .keep_alive(!place.is_spare)
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), respond);
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
             biased; // what has come is answered
-            // If it failed, that is its client's affair.
+            // A failed connection is its client's to deal with.
             _ = connection.as_mut() => return,
             () = press.notified() => {
-                if resting().is_some_and(|since| since.elapsed() >= REST) {
+                if idle().is_some_and(|since| since.elapsed() >= IDLE) {
                     return;
                 }
             }
@@ -230,8 +176,8 @@ async fn serve(
         }
     }
     connection.as_mut().graceful_shutdown();
-    let is_over = timeout(LAST_HEAD, connection.as_mut()).await.is_ok();
-    if !is_over && resting().is_none() {
+    let is_over = timeout(LAST_HEADERS, connection.as_mut()).await.is_ok();
+    if !is_over && idle().is_none() {
         let _ = connection.await;
     }
 }

@@ -27,7 +27,7 @@ use crate::{sql, sqlite};
 const WAIT: Duration = Duration::from_secs(5);
 
 /// In steps of SQLite's virtual machine: what takes no more is done on the thread that
-/// serves, what takes twice as many is not. So many take about 20 µs, which is what the
+/// serves, what takes twice as many is not. They take about 20 µs, which is what the
 /// way to another thread and back takes.
 const QUICK: i32 = 2_500;
 
@@ -41,7 +41,7 @@ pub struct Counts {
 pub enum Failure {
     /// It may work a little later.
     Unavailable(String),
-    /// It will not work until somebody repairs something.
+    /// It will not work until the database is repaired.
     Broken(String),
 }
 
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_count_that_nobody_waits_for_any_more_is_in_nobodys_way() {
+    async fn a_count_whose_client_is_gone_delays_no_other() {
         let (_folder, counts) = counts();
         let (end, wait) = mpsc::channel::<()>();
         let has_ended = Arc::new(AtomicBool::new(false));

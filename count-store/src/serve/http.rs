@@ -24,12 +24,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// The response to a request, of which only the head is read.
-    pub async fn respond(&self, head: &Parts) -> Response<Full<Bytes>> {
+    /// The response to a request, of which only the request line and headers are read.
+    pub async fn respond(&self, parts: &Parts) -> Response<Full<Bytes>> {
         // Every path but one goes to the library, which tells the call from the rest.
-        response(match head.uri.path() {
-            "/healthz" => self.health(&head.method).await,
-            _ => self.answer(head).await.unwrap_or_else(|fault| fault),
+        response(match parts.uri.path() {
+            "/healthz" => self.health(&parts.method).await,
+            _ => self.answer(parts).await.unwrap_or_else(|fault| fault),
         })
     }
 
@@ -47,12 +47,12 @@ impl Service {
         }
     }
 
-    async fn answer(&self, head: &Parts) -> Result<Reply, Reply> {
-        let path = head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
-        let headers = headers(head, path);
+    async fn answer(&self, parts: &Parts) -> Result<Reply, Reply> {
+        let path = parts.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes();
+        let headers = headers(parts, path);
         let not_found = || Reply::fault(status::NOT_FOUND, "store_path");
         let target = self.validator.locate(path).ok_or_else(not_found)?;
-        // Who may not ask is not told what a valid question looks like.
+        // A caller without access does not learn what a valid query looks like.
         if let Target::Count { project_id, .. } = &target {
             self.tokens.admit(project_id, &headers)?;
         }
@@ -70,10 +70,10 @@ impl Service {
     }
 }
 
-/// A request's head as the library reads it, pseudo-headers and all.
-fn headers<'a>(head: &'a Parts, path: &'a [u8]) -> Vec<Header<'a>> {
-    let pseudo: [Header; 2] = [(b":method", head.method.as_str().as_bytes()), (b":path", path)];
-    let fields = head.headers.iter();
+/// The headers as the library reads them, with pseudo-headers.
+fn headers<'a>(parts: &'a Parts, path: &'a [u8]) -> Vec<Header<'a>> {
+    let pseudo: [Header; 2] = [(b":method", parts.method.as_str().as_bytes()), (b":path", path)];
+    let fields = parts.headers.iter();
     let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     pseudo.into_iter().chain(fields).collect()
 }

@@ -27,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::signals::Signals;
 use crate::{say, sqlite};
 use connections::Connections;
-pub use connections::limits;
 use counts::Counts;
 use tokens::Tokens;
 
@@ -36,15 +35,18 @@ pub fn run(arguments: cli::Serve) -> Result<()> {
     say::without_waiting();
     let tokens = Tokens::gather(&arguments)?;
     sqlite::check(&arguments.database)?;
+    let mut rules = FilterRules::default();
+    if !arguments.status.is_empty() {
+        rules.statuses = arguments.status;
+    }
     let service = http::Service {
-        validator: Validator::new(FilterRules::default())
-            .map_err(Error::while_doing("prepare the route"))?,
+        validator: Validator::new(rules).map_err(Error::while_doing("prepare the route"))?,
         tokens,
         counts: Counts::new(arguments.database)?,
     };
     let runtime = Runtime::new().map_err(Error::while_doing("start the threads"))?;
     let outcome = runtime.block_on(serve(&arguments.listen, Connections::new(service)));
-    // Only a count that nobody waits for any more could still be running.
+    // Only a count whose client is gone could still be running.
     runtime.shutdown_background();
     outcome
 }
@@ -55,7 +57,7 @@ async fn serve(address: &str, mut connections: Connections) -> Result<()> {
     let listening = format!("listen at {address}");
     let listener = bind(address).await.map_err(Error::while_doing(&listening))?;
     let address = listener.local_addr().map_err(Error::while_doing(&listening))?;
-    // Who starts us may not care to read it: neither an error nor a wait matters.
+    // Nothing may read it: neither an error nor a wait matters.
     task::spawn_blocking(move || writeln!(io::stdout(), "listening on {address}"));
     let service = connections.service();
     let forget = async move {
@@ -73,7 +75,7 @@ async fn serve(address: &str, mut connections: Connections) -> Result<()> {
     Ok(())
 }
 
-/// Without a host: at every address of this machine, of both kinds if it has both.
+/// Without a host: at every local address, IPv6 and IPv4 if there are both.
 async fn bind(address: &str) -> io::Result<TcpListener> {
     match address.strip_prefix(':') {
         None => TcpListener::bind(address).await,

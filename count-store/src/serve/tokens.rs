@@ -11,9 +11,9 @@ use backup_sharing_count::status;
 use crate::cli::{Serve, Token};
 use crate::error::{Error, Result};
 
-/// Where a client gets a token, in the form of keystonemiddleware. There is no
-/// such service behind a reference store, so its name is one that never resolves.
-const CHALLENGE: &str = "Keystone uri=\"https://keystone.example/v3\"";
+/// A 401 has a challenge (RFC 9110 §11.6.1). No registered scheme takes a token in a header of
+/// its own, so this one is called like the header.
+const CHALLENGE: &str = "X-Auth-Token realm=\"count-store\"";
 
 /// The environment's tokens, out of sight of `ps`.
 const VARIABLE: &str = "COUNT_STORE_TOKENS";
@@ -44,7 +44,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// What is wrong is named by its number, for a secret shall not be printed.
+    /// What is wrong is named by its number, for a secret must not be printed.
     fn read<'a>(
         &mut self,
         place: &str,

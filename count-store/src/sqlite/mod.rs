@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use backup_sharing_count::filters::FILTERS;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::{
     self, SQLITE_READONLY, SQLITE_READONLY_CANTINIT, SQLITE_READONLY_DIRECTORY,
@@ -25,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::say::say;
 pub use schema::schema;
 pub(crate) use schema::{Failure, Ids, close, open};
-use schema::{Table, indexes};
+use schema::{Table, expected_indexes, indexes};
 
 /// How long a count waits for another program's lock.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -37,9 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it does so if it was told to stop.
 const HURRIED: Duration = Duration::from_secs(1);
 
-/// A call has 256 statement texts (see [`Statement`](crate::sql::Statement));
-/// none of them need ever be prepared twice.
-const STATEMENTS: usize = 512;
+/// More than there are statement texts (see [`Statement`](crate::sql::Statement)): none of
+/// them need ever be prepared twice.
+const STATEMENTS: usize = 2 << FILTERS.len();
 
 /// What a connection that counts keeps in memory, in KiB: all that the largest
 /// projects have in one index (10^5 entries of 80 bytes). Not mmap_size, with which
@@ -52,7 +53,7 @@ pub(crate) fn open_to_load(file: &Path) -> Result<Connection> {
     let open = || {
         let connection = Connection::open(file)?;
         connection.busy_timeout(PATIENCE)?;
-        // Nobody can serve what has no table yet, and a new file is written once
+        // A file without a table is not being served, and a new file is written once
         // without a log, twice with one.
         if Table::of(&connection)?.is_some() {
             keep_log(&connection)?;
@@ -117,14 +118,14 @@ pub(crate) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", CACHE.saturating_neg())?;
-    // Otherwise, in a database that somebody ran ANALYZE in, statements are
+    // Otherwise, in a database with the figures of ANALYZE, statements are
     // compiled anew for each value.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
-/// Who may not write to the log's index cannot read at some moments of a load. SQLite waits
-/// for none of them.
+/// A user who may not write to the log's index cannot read at some moments of a load. SQLite
+/// waits for none of them.
 pub(crate) fn is_being_written(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
     matches!(code, Some(SQLITE_READONLY_CANTINIT | SQLITE_READONLY_RECOVERY))
@@ -157,11 +158,9 @@ pub(crate) fn check(file: &Path) -> Result<()> {
         Err(error) => return Err(unread(error.to_string())),
     }
     let read = || {
-        let expected = Connection::open_in_memory()?;
-        expected.execute_batch(&schema())?;
-        let (connection, expected) = (patiently(|| open_to_read(file))?, indexes(&expected)?);
+        let connection = patiently(|| open_to_read(file))?;
         let found = indexes(&connection)?;
-        let is_fast = expected.iter().all(|index| found.contains(index));
+        let is_fast = expected_indexes()?.iter().all(|index| found.contains(index));
         Ok((Table::of(&connection)?, is_fast))
     };
     let (table, is_fast) =
@@ -188,12 +187,12 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What an SQLite error about `file` means to the person who reads it.
+/// What an SQLite error about `file` means, for an operator.
 pub(crate) fn sentence(error: &rusqlite::Error, file: &Path) -> String {
     let extended = error.sqlite_error().map(|error| error.extended_code);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy) => "another program is using it".to_owned(),
-        // Only who may write can take back what a load that was killed had written.
+        // Only a user who may write can take back what a load that was killed had written.
         _ if extended == Some(SQLITE_READONLY_ROLLBACK) => {
             "a load was interrupted; load again, even a file without rows".to_owned()
         }

@@ -9,31 +9,44 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use backup_sharing_count::filters::FilterRules;
+use backup_sharing_count::request::Validator;
+use count_store::columns::{COLUMNS, Column, names};
+use count_store::sql::{self, Statement};
+use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
 use testkit::http::{self, Response};
 use testkit::wait_for;
 
-pub const HEADER: &str =
-    "id,backup_id,from_project_id,to_project_id,name,status,volume_id,availability_zone\n";
-
-/// Ten times the longest that the server waits for anybody.
+/// Ten times the longest that the server waits for a client.
 pub const LONG: Duration = Duration::from_secs(100);
 
 /// The path that counts what `p1` shares.
 pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
-/// The columns, as sentences name them.
-pub const COLUMNS: &str = "id, backup_id, from_project_id, to_project_id, name, status, volume_id, \
-                       availability_zone";
-
 /// All rows of a database, as CSV.
 pub fn rows(folder: &Folder) -> Vec<String> {
     let database = Connection::open(folder.database()).unwrap();
-    let query = format!("SELECT {} FROM backup_sharing", COLUMNS.replace(", ", "||','||"));
+    let query = format!("SELECT {} FROM backup_sharing", names().replace(", ", "||','||"));
     let mut query = database.prepare(&query).unwrap();
     let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
     rows.map(|row| row.unwrap() + "\n").collect()
+}
+
+/// Adds a row, of which `value` tells each column.
+pub fn insert(database: &Connection, value: impl Fn(&str) -> String) {
+    let values = COLUMNS.each_ref().map(|column| value(column.name));
+    let places = values.each_ref().map(|_| "?").join(", ");
+    let insert = format!("INSERT INTO backup_sharing VALUES ({places})");
+    database.prepare_cached(&insert).unwrap().execute(params_from_iter(values)).unwrap();
+}
+
+/// The statement for a call that is valid.
+pub fn statement(target: &str) -> Statement {
+    let validator = Validator::new(FilterRules::default()).unwrap();
+    let located = validator.locate(target.as_bytes()).unwrap();
+    let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
+    sql::count(&request.map_err(|reply| reply.body).unwrap())
 }
 
 /// The program, ready for arguments.
@@ -46,15 +59,42 @@ pub fn uuid(number: u32) -> String {
     format!("00000000-0000-4000-8000-{number:012x}")
 }
 
+/// The value of a column in the `number`th backup that `p1` shares to `p2`.
+fn value(column: &Column, number: u32) -> String {
+    match column.name {
+        "from_project_id" => "p1".to_owned(),
+        "to_project_id" => "p2".to_owned(),
+        "name" => format!("backup {number}"),
+        "status" => "available".to_owned(),
+        "availability_zone" => "eu-de-01".to_owned(),
+        _ if column.may_be_empty => String::new(),
+        _ => uuid(number),
+    }
+}
+
 /// A CSV line of a backup that `p1` shares to `p2`.
 pub fn line(number: u32) -> String {
-    let uuid = uuid(number);
-    format!("{uuid},{uuid},p1,p2,backup {number},available,{uuid},eu-de-01\n")
+    COLUMNS.each_ref().map(|column| value(column, number)).join(",") + "\n"
+}
+
+/// The same as a JSON object, in three lines.
+pub fn object(number: u32) -> String {
+    let members = COLUMNS.each_ref().map(|column| {
+        let is_next = ["to_project_id", "volume_id"].contains(&column.name);
+        let line = if is_next { "\n" } else { "" };
+        format!("{line}\"{}\": \"{}\"", column.name, value(column, number))
+    });
+    format!("{{{}}}", members.join(", "))
+}
+
+/// The line that a CSV file begins with.
+pub fn header() -> String {
+    names().replace(", ", ",") + "\n"
 }
 
 /// The whole CSV file of rows `from..to`.
 pub fn csv(from: u32, to: u32) -> String {
-    (from..to).fold(HEADER.to_owned(), |csv, number| csv + &line(number))
+    (from..to).fold(header(), |csv, number| csv + &line(number))
 }
 
 /// A folder with a database in it, or not yet.

@@ -1,4 +1,4 @@
-//! Whether `accept` takes `application/json` (contract §2.1), by way of the crate `mediatype`.
+//! Whether `accept` takes `application/json` (docs/contract.md#accept), by way of the crate `mediatype`.
 //!
 //! That crate reads media types (RFC 6838), the contract speaks of media ranges (RFC 9110 §12.5.1).
 //! Where they differ:

@@ -72,21 +72,20 @@ impl Json {
     }
 
     fn has_huge_number(&self) -> bool {
-        match self {
-            Json::Number(written) => written.parse().is_ok_and(f64::is_infinite),
-            Json::Array(values) => values.iter().any(Json::has_huge_number),
-            Json::Object(members) => members.iter().any(|(_, value)| value.has_huge_number()),
-            _ => false,
-        }
+        self.has_number(&|written| written.parse().is_ok_and(f64::is_infinite))
     }
 
     /// Whether it has a number of more digits than a double keeps, which readers round differently
     /// (RFC 8259 §6).
     pub fn has_long_number(&self) -> bool {
+        self.has_number(&|written| written.bytes().filter(u8::is_ascii_digit).count() > 15)
+    }
+
+    fn has_number(&self, is_such: &impl Fn(&str) -> bool) -> bool {
         match self {
-            Json::Number(written) => written.bytes().filter(u8::is_ascii_digit).count() > 15,
-            Json::Array(values) => values.iter().any(Json::has_long_number),
-            Json::Object(members) => members.iter().any(|(_, value)| value.has_long_number()),
+            Json::Number(written) => is_such(written),
+            Json::Array(values) => values.iter().any(|value| value.has_number(is_such)),
+            Json::Object(members) => members.iter().any(|(_, value)| value.has_number(is_such)),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Each module holds one reading of the contract that shares no code and no library with the
 //! filter's, and a `check` that panics where the two differ. Property tests (`tests/properties`)
-//! and fuzz targets (`tools/oracles/fuzz/`) call it with inputs that nobody thought of.
+//! and fuzz targets (`tools/oracles/fuzz/`) call it with inputs that no person wrote.
 //!
 //! | module | input | filter | second reading |
 //! |---|---|---|---|
@@ -12,15 +12,21 @@
 //! | [`configuration`] | a plugin configuration | `config` | jiter, `prost-types`, `fluent-uri`, `http` |
 //! | [`store_answer`] | a store's answer | `store` | jiter, `chrono` |
 //! | [`retries`] | how callouts ended, and when | `waiting` | a table |
-//! | [`machine`] | a request and how its callouts ended | `edge` | all of the above |
+//! | [`exchange`] | a request and how its callouts ended | `edge` | all of the above |
+//! | [`meaning`] | calls to a store with known rows | `count-store` | a plain loop |
+//!
+//! [`filters`] is the table of filters that [`query`] and [`meaning`] judge by.
 //!
 //! Where the contract leaves something open, an oracle says so and asks only for an answer.
 
 pub mod accept;
 pub mod configuration;
+pub mod exchange;
+pub mod filters;
 pub mod http;
 pub mod json;
-pub mod machine;
+pub mod meaning;
+pub mod outcome;
 pub mod path;
 pub mod percent;
 pub mod query;

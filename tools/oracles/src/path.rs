@@ -1,4 +1,4 @@
-//! Which paths the filter takes (contract §2), by rewriting them as text, one step at a time.
+//! Which paths the filter takes (docs/contract.md#requests), by rewriting them as text, one step at a time.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -20,7 +20,7 @@ pub enum Reading {
     Disguised,
     /// It has more spellings than need be told apart: the filter may refuse it.
     Open,
-    /// Somebody else's.
+    /// Another path.
     Elsewhere,
 }
 

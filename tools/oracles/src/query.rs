@@ -1,36 +1,11 @@
-//! What a query asks for (contract §2.2), cut at its separators and decoded by hand.
+//! What a query asks for (docs/contract.md#query), cut at its separators and decoded by hand.
 
-use backup_sharing_count::filters::{self, FilterRules, Filters};
+use backup_sharing_count::filters::{FilterRules, Filters, parse};
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::values::StatusWord;
 
+use crate::filters::{DOCUMENTED, FILTERS, Filter, LENIENT, Rules};
 use crate::{percent, reply};
-
-/// How strictly a query is read (contract §5, `filters`).
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Whether a name that is no filter is an error.
-    pub reject_unknown: bool,
-    /// The values `status` takes.
-    pub statuses: &'static [&'static str],
-}
-
-/// The documented rules.
-pub const DOCUMENTED: Rules = Rules {
-    reject_unknown: true,
-    statuses: &[
-        "available",
-        "creating",
-        "deleting",
-        "error",
-        "error_deleting",
-        "error_restoring",
-        "restoring",
-    ],
-};
-
-/// Other rules.
-pub const LENIENT: Rules = Rules { reject_unknown: false, statuses: &["ok", "gone-2"] };
 
 /// What a query is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,24 +21,11 @@ pub enum Reading {
     },
 }
 
-/// The filters in the order of the documentation.
-const NAMES: [&str; 8] = [
-    "share_to_me",
-    "volume_id",
-    "name",
-    "status",
-    "backup_id",
-    "from_project_id",
-    "to_project_id",
-    "avalilability_zone",
-];
-
 /// Asserts that the filter reads `query` as the contract does, under either rules.
 pub fn check(query: &[u8]) {
     for rules in [DOCUMENTED, LENIENT] {
         let statuses = rules.statuses.iter().filter_map(|word| StatusWord::parse(word)).collect();
-        let found =
-            filters::parse(query, &FilterRules { reject_unknown: rules.reject_unknown, statuses });
+        let found = parse(query, &FilterRules { reject_unknown: rules.reject_unknown, statuses });
         check_reading(query, &read(query, &rules), found);
     }
 }
@@ -108,7 +70,7 @@ fn start(text: &str, characters: usize) -> String {
 
 /// Reads a query, left to right.
 pub fn read(query: &[u8], rules: &Rules) -> Reading {
-    let mut given: [Option<String>; NAMES.len()] = Default::default();
+    let mut given: [Option<String>; FILTERS.len()] = Default::default();
     for raw in query.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()) {
         let equals = raw.iter().position(|&byte| byte == b'=').unwrap_or(raw.len());
         let (raw_name, raw_value) = (&raw[..equals], raw.get(equals + 1..).unwrap_or_default());
@@ -120,26 +82,27 @@ pub fn read(query: &[u8], rules: &Rules) -> Reading {
             return wrong(&String::from_utf8_lossy(raw_name), raw_name);
         }
         let (name, value) = (decode(raw_name), decode(raw_value));
-        let name = if name == "availability_zone" { "avalilability_zone" } else { &name };
-        let Some(place) = NAMES.iter().position(|known| *known == name) else {
+        let is_called = |filter: &Filter| filter.name == name || filter.aliases.contains(&&*name);
+        let Some(place) = FILTERS.iter().position(is_called) else {
             if rules.reject_unknown || !is_well_formed(raw_value) {
-                return wrong(name, raw_value);
+                return wrong(&name, raw_value);
             }
             continue;
         };
+        let filter = &FILTERS[place];
         // A message may name either spelling; they share this end.
-        let said = name.strip_prefix("avalil").map_or(name, |_| "ability_zone");
+        let said = if filter.aliases.is_empty() { filter.name } else { "ability_zone" };
         if given[place].is_some() {
             return wrong(said, b"");
         }
         let normal = Some(value.as_str()).filter(|_| is_well_formed(raw_value));
-        match normal.and_then(|value| domain(name, value, rules)) {
+        match normal.and_then(|value| filter.domain.read(value, rules)) {
             Some(value) => given[place] = Some(value),
             None => return wrong(said, value.as_bytes()),
         }
     }
-    let given = NAMES.into_iter().zip(given);
-    Reading::Filters(given.filter_map(|(name, value)| Some((name, value?))).collect())
+    let given = FILTERS.iter().zip(given);
+    Reading::Filters(given.filter_map(|(filter, value)| Some((filter.name, value?))).collect())
 }
 
 /// Whether two hex digits follow every `%`, and what is encoded is UTF-8.
@@ -154,35 +117,4 @@ fn is_well_formed(raw: &[u8]) -> bool {
 fn decode(raw: &[u8]) -> String {
     let spaced: Vec<u8> = raw.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     String::from_utf8_lossy(&percent::decode(&spaced)).into_owned()
-}
-
-/// The value as the store receives it, if it is in the filter's domain.
-fn domain(name: &str, value: &str, rules: &Rules) -> Option<String> {
-    let lower = value.to_ascii_lowercase();
-    match name {
-        "share_to_me" => match lower.as_str() {
-            "1" | "t" | "true" | "on" | "y" | "yes" => Some("true".to_owned()),
-            "0" | "f" | "false" | "off" | "n" | "no" => Some("false".to_owned()),
-            _ => None,
-        },
-        "volume_id" | "backup_id" => is_uuid(value).then_some(lower),
-        "status" => rules.statuses.contains(&lower.as_str()).then_some(lower),
-        "from_project_id" | "to_project_id" => is_project(value).then(|| value.to_owned()),
-        _ => {
-            let controls = value.chars().any(|c| matches!(c, '\0'..='\x1F' | '\x7F'..='\u{9F}'));
-            let fits = (1..=255).contains(&value.chars().count()) && !controls;
-            fits.then(|| value.to_owned())
-        }
-    }
-}
-
-fn is_uuid(value: &str) -> bool {
-    let groups: Vec<usize> = value.split('-').map(str::len).collect();
-    groups == [8, 4, 4, 4, 12] && value.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
-}
-
-/// Whether `value` is 1 to 64 of `0-9 A-Z a-z _ -`.
-pub fn is_project(value: &str) -> bool {
-    let characters = value.trim_matches(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c));
-    (1..=64).contains(&value.len()) && characters.is_empty()
 }

@@ -1,4 +1,4 @@
-//! What holds for every answer (contract §3).
+//! What holds for every answer (docs/contract.md#answers).
 
 use backup_sharing_count::reply::Reply;
 
@@ -16,21 +16,47 @@ pub enum Body {
     },
 }
 
-/// The statuses of the documented table, each with its OpenStack fault name.
-const FAULTS: [(u16, &str); 13] = [
-    (400, "badRequest"),
-    (401, "unauthorized"),
-    (403, "forbidden"),
-    (404, "itemNotFound"),
-    (405, "badMethod"),
-    (406, "computeFault"),
-    (407, "computeFault"),
-    (409, "conflictingRequest"),
-    (500, "computeFault"),
-    (501, "notImplemented"),
-    (502, "computeFault"),
-    (503, "serviceUnavailable"),
-    (504, "computeFault"),
+/// A status of the documented table.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The HTTP status code.
+    pub code: u16,
+    /// Its OpenStack fault name.
+    pub fault: &'static str,
+    /// What the client gets where a store answers with it.
+    pub store: StoreSays,
+}
+
+/// What the client gets for a status of the store's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreSays {
+    /// 502: no store may answer so.
+    Nothing,
+    /// The same, with the store's own message.
+    Words,
+    /// The same, with our message.
+    Status,
+}
+
+const fn status(code: u16, fault: &'static str, store: StoreSays) -> Status {
+    Status { code, fault, store }
+}
+
+/// The documented table but for 200, written down a second time.
+pub static STATUSES: [Status; 13] = [
+    status(400, "badRequest", StoreSays::Words),
+    status(401, "unauthorized", StoreSays::Words),
+    status(403, "forbidden", StoreSays::Words),
+    status(404, "itemNotFound", StoreSays::Words),
+    status(405, "badMethod", StoreSays::Nothing),
+    status(406, "computeFault", StoreSays::Nothing),
+    status(407, "computeFault", StoreSays::Words),
+    status(409, "conflictingRequest", StoreSays::Words),
+    status(500, "computeFault", StoreSays::Status),
+    status(501, "notImplemented", StoreSays::Status),
+    status(502, "computeFault", StoreSays::Status),
+    status(503, "serviceUnavailable", StoreSays::Status),
+    status(504, "computeFault", StoreSays::Status),
 ];
 
 /// Asserts what holds for every answer, and reads its body.
@@ -53,8 +79,9 @@ pub fn read(reply: &Reply) -> Body {
         assert_eq!((name.as_str(), &*reply.body), ("count", &*format!("{{\"count\":{count}}}")));
         return Body::Count(count);
     }
-    let documented = FAULTS.iter().find(|(code, _)| *code == reply.status);
-    let (code, fault) = documented.unwrap_or_else(|| panic!("undocumented: {}", reply.status));
+    let documented = STATUSES.iter().find(|status| status.code == reply.status);
+    let Status { code, fault, .. } =
+        documented.unwrap_or_else(|| panic!("undocumented: {}", reply.status));
     let Some([(name, inside)]) = body.members() else {
         panic!("not one fault: {:?}", reply.body);
     };
@@ -73,5 +100,22 @@ pub fn message(reply: &Reply) -> String {
     match read(reply) {
         Body::Fault { message } => message,
         Body::Count(count) => panic!("expected a fault, got the count {count}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backup_sharing_count::status::ALL;
+
+    #[test]
+    fn the_statuses_are_those_of_the_product() {
+        let here = super::STATUSES.each_ref().map(|status| status.code);
+        for code in ALL.iter().map(|status| status.code) {
+            assert!(here.contains(&code), "tools/oracles/src/reply.rs lacks the status {code}");
+        }
+        for code in here {
+            let is_there = ALL.iter().any(|status| status.code == code);
+            assert!(is_there, "src/status.rs lacks the status {code}");
+        }
     }
 }

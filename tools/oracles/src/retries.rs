@@ -1,4 +1,4 @@
-//! How often a callout is sent again, and what the client gets in the end (contract §3 and §4.1).
+//! How often a callout is sent again, and what the client gets in the end (docs/contract.md#retries).
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -9,40 +9,8 @@ use backup_sharing_count::store::{NotSent, Outcome};
 use backup_sharing_count::waiting::Waiting;
 
 use crate::http::values;
-use crate::machine::{End, EnvoysWord, Event, Setup};
+use crate::outcome::{ENVOY_RESPONSES, End, Event};
 use crate::{reply, store_answer};
-
-macro_rules! failed {
-    ($reason:literal) => {
-        concat!(
-            "upstream connect error or disconnect/reset before headers. reset reason: ",
-            $reason
-        )
-    };
-}
-
-const fn word(name: &'static str, status: &'static str, text: &'static str) -> EnvoysWord {
-    EnvoysWord { name, status, text }
-}
-
-/// What Envoy answers in a store's place.
-pub const ENVOYS_WORDS: [EnvoysWord; 9] = [
-    word("late", "504", "upstream request timeout"),
-    word("no_host", "503", "no healthy upstream"),
-    word("no_http", "502", failed!("protocol error")),
-    word("overflow", "503", failed!("overflow")),
-    word("connect_failure", "503", failed!("remote connection failure")),
-    word("reset", "503", failed!("connection termination")),
-    word("reset", "503", failed!("remote reset")),
-    word("connect_timeout", "503", failed!("connection timeout")),
-    word(
-        "tls",
-        "503",
-        failed!(
-            "remote connection failure, transport failure reason: TLS_error:|wrong version number:TLS_error_end"
-        ),
-    ),
-];
 
 /// Time as the test tells it.
 #[derive(Debug, Default)]
@@ -65,28 +33,27 @@ impl Clock {
 
 /// Asserts that the filter repeats a callout as often as the contract does, and then answers as it does.
 /// The first callout was sent when the clock began.
-pub fn check(events: &[Event], first: Waiting, setup: &Setup, clock: &Clock) {
+pub fn check(events: &[Event], first: Waiting, timeout: Duration, retries: usize, clock: &Clock) {
     let mut events = events.iter();
     let (mut waiting, mut repeated, mut repeated_503) = (first, 0, false);
     let mut lateness = Duration::ZERO;
     loop {
         // "with what is left of it", in milliseconds, for Envoy knows no less.
-        let left = setup.timeout.saturating_sub(clock.since());
+        let left = timeout.saturating_sub(clock.since());
         let millis = left.as_micros().div_ceil(1000).max(1);
         assert_eq!(waiting.timeout().as_millis(), millis);
         let late = Event {
             late: Duration::ZERO,
             after: waiting.timeout(),
-            end: End::Envoy(ENVOYS_WORDS[0]),
+            end: End::Envoy(ENVOY_RESPONSES[0]),
         };
         let event = events.next().unwrap_or(&late);
         clock.pass(event.after.min(waiting.timeout()));
         let before = waiting.clone();
-        let (status, details, may_repeat) = judge(event, setup, clock);
+        let (status, details, may_repeat) = judge(event, timeout, clock);
         let is_503 = may_repeat == Repeat::Once;
-        let repeats =
-            may_repeat != Repeat::Not && !(is_503 && repeated_503) && repeated < setup.retries;
-        let enough = |time: Duration| setup.timeout.saturating_sub(time) * 4 >= setup.timeout;
+        let repeats = may_repeat != Repeat::Not && !(is_503 && repeated_503) && repeated < retries;
+        let enough = |time: Duration| timeout.saturating_sub(time) * 4 >= timeout;
         let pause = if repeated == 0 { Duration::ZERO } else { Duration::from_millis(10) };
         let step = resume(waiting, &event.end, clock);
         let step = match step {
@@ -117,7 +84,7 @@ pub fn check(events: &[Event], first: Waiting, setup: &Setup, clock: &Clock) {
             Step::Reply(reply) => {
                 let late = !enough(clock.since()) || !enough(clock.since() + pause);
                 assert!(!repeats || late, "{event:?} is repeated");
-                let allowed = setup.timeout + lateness + Duration::from_millis(1 + repeated as u64);
+                let allowed = timeout + lateness + Duration::from_millis(1 + repeated as u64);
                 assert!(clock.since() <= allowed + pause, "a client waits for {:?}", clock.since());
                 return check_reply(&reply, event, status, details, &before, clock);
             }
@@ -134,14 +101,12 @@ enum Repeat {
 }
 
 /// Status and details where they do not depend on a store's answer, and whether it may be repeated.
-fn judge(event: &Event, setup: &Setup, clock: &Clock) -> (u16, &'static str, Repeat) {
+fn judge(event: &Event, timeout: Duration, clock: &Clock) -> (u16, &'static str, Repeat) {
     match &event.end {
         End::NotSent(NotSent::NoHost) => (503, "store_unavailable:no_host", Repeat::Not),
         End::NotSent(NotSent::UnknownCluster) => (500, "store_unknown_cluster", Repeat::Not),
-        // Envoy's timer may run out a little early (docs/decisions, broken answers).
-        End::Broken if clock.since() * 16 >= setup.timeout * 15 => {
-            (504, "store_timeout", Repeat::Not)
-        }
+        // Envoy's timer may run out a little early (docs/decisions/2026-11-23-broken-answers.md).
+        End::Broken if clock.since() * 16 >= timeout * 15 => (504, "store_timeout", Repeat::Not),
         End::Broken => (502, "store_broken", Repeat::Freely),
         End::Envoy(word) => match word.name {
             "late" => (504, "store_timeout", Repeat::Not),

@@ -1,4 +1,4 @@
-//! What the client gets for what the store answered (contract §3), by way of jiter.
+//! What the client gets for what the store answered (docs/contract.md#store-outcomes), by way of jiter.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use chrono::NaiveDateTime;
 
 use crate::http::{Answer, printable, values};
 use crate::json::{Document, Json};
-use crate::reply::{self, Body};
+use crate::reply::{self, Body, STATUSES, StoreSays};
 
 /// "over 64 KiB"
 const LARGEST: usize = 65_536;
@@ -44,6 +44,7 @@ fn conclude(edge: &Edge, answer: &Answer, body: &[u8]) -> Reply {
 pub fn check_reply(answer: &Answer, reply: &Reply, with_body: &dyn Fn(&[u8]) -> Reply) {
     let body = reply::read(reply);
     let status = str::from_utf8(&answer.status).unwrap_or_default();
+    let says = says(status);
     let document = match answer.body.len() {
         0..=LARGEST => Document::read(&answer.body),
         _ => Document::Malformed,
@@ -58,20 +59,18 @@ pub fn check_reply(answer: &Answer, reply: &Reply, with_body: &dyn Fn(&[u8]) -> 
             Ok(None) => 502,
             Err(Unclear) => return assert!([200, 502].contains(&reply.status)),
         },
-        "400" | "401" | "403" | "404" | "407" | "409" | "500" | "501" | "502" | "503" | "504" => {
-            status.parse().expect("three digits")
-        }
         "408" => 504,
         "429" => 503,
-        _ => 502,
+        _ if says == StoreSays::Nothing => 502,
+        _ => status.parse().expect("three digits"),
     };
     check_details(answer, status, &reply.details);
     let shown = answer.status.escape_ascii();
     assert_eq!(reply.status, expected, "the store answered {shown} with {document:?}");
     let Body::Fault { message } = body else { panic!("expected a fault, got {body:?}") };
     let own = reply::message(&with_body(b""));
-    match status {
-        "400" | "401" | "403" | "404" | "407" | "409" => {
+    match says {
+        StoreSays::Words => {
             let said = messages(&document);
             let fits = match &said[..] {
                 [] => message == own,
@@ -82,10 +81,15 @@ pub fn check_reply(answer: &Answer, reply: &Reply, with_body: &dyn Fn(&[u8]) -> 
             };
             assert!(fits || document == Document::Unclear, "{message:?} of {document:?}");
         }
-        "200" => {}
+        _ if status == "200" => {}
         _ => assert_eq!(message, own, "our own message"),
     }
     check_headers(answer, status, reply);
+}
+
+fn says(status: &str) -> StoreSays {
+    let row = STATUSES.iter().find(|row| row.code.to_string() == status);
+    row.map_or(StoreSays::Nothing, |row| row.store)
 }
 
 /// The name, and the status that the store sent where the client's does not tell it.
@@ -94,16 +98,16 @@ fn check_details(answer: &Answer, status: &str, details: &str) {
     let code = status.parse::<u16>().ok().filter(|_| three);
     let expected = match status {
         "200" if answer.body.len() > LARGEST => "store_invalid:too_large".to_owned(),
-        "400" | "401" | "403" | "404" | "407" | "409" => "store_fault".to_owned(),
-        "500" | "501" | "502" => "store_error".to_owned(),
         "408" | "504" => format!("store_timeout:{status}"),
         "429" | "503" => format!("store_unavailable:{status}"),
+        _ if says(status) == StoreSays::Words => "store_fault".to_owned(),
+        _ if says(status) == StoreSays::Status => "store_error".to_owned(),
         _ => match code {
             Some(code) => format!("store_invalid:{code}"),
             None => "store_invalid".to_owned(),
         },
     };
-    assert_eq!(details, expected);
+    assert_eq!(details, expected, "the store answered {status}");
 }
 
 /// The reading is [`Document::Unclear`].

@@ -1,9 +1,9 @@
 //! What each fuzz target makes of its bytes, one function each. Seeds under `tools/oracles/fuzz/seeds/` are in
 //! these notations too.
 
+use crate::exchange::Exchange;
 use crate::http::Answer;
-use crate::machine::Exchange;
-use crate::{accept, configuration, machine, path, query, store_answer};
+use crate::{accept, configuration, exchange, path, query, store_answer};
 
 /// A target's name, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -16,7 +16,7 @@ pub const ALL: [Target; 7] = [
     ("configuration", configuration::check),
     ("fields", lines_of_fields),
     ("store_answer", answer),
-    ("machine", exchange),
+    ("exchange", exchange),
 ];
 
 /// Each line is an `accept` field.
@@ -68,5 +68,5 @@ pub fn answer(text: &[u8]) {
 
 /// See [`Exchange::read`].
 pub fn exchange(text: &[u8]) {
-    machine::check(&Exchange::read(text));
+    exchange::check(&Exchange::read(text));
 }

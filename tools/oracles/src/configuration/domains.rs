@@ -1,13 +1,9 @@
-//! The domain of each value (contract §5), by way of the crates that know its format.
+//! The domain of each value (docs/contract.md#configuration), by way of the crates that know its format.
 
 use std::time::Duration;
 
 use fluent_uri::UriRef;
 use http::HeaderName;
-use http::header::{
-    ACCEPT, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
 
 use crate::percent;
 
@@ -32,7 +28,7 @@ pub fn authority(text: &str) -> Option<String> {
     let reference = format!("//{text}");
     let authority = UriRef::parse(reference.as_str()).ok()?.authority()?;
     let whole = authority.as_str() == text && !authority.has_userinfo();
-    // RFC 3986 allows `a:` and `[v7.x]`; the one says nothing, the other nobody has.
+    // RFC 3986 allows `a:` and `[v7.x]`; the one says nothing, the other is not in use.
     let port = match authority.port() {
         Some(port) => !port.is_empty() && authority.port_to_u16().is_ok(),
         None => true,
@@ -85,21 +81,11 @@ pub fn retries(number: f64) -> Option<u32> {
 pub fn forwarded_header(text: &str) -> Option<String> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
     // RFC 9110 §7.6.1, RFC 2616 §13.5.1 for those it no longer lists, and RFC 7540 §3.2.1.
-    let hop_by_hop = [
-        CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HeaderName::from_static("http2-settings"),
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ];
+    let hop_by_hop = "connection http2-settings keep-alive proxy-authenticate proxy-authorization \
+                      proxy-connection te trailer transfer-encoding upgrade";
     let name_text = name.as_str();
-    let refused = [HOST, ACCEPT].contains(&name)
-        || hop_by_hop.contains(&name)
+    let refused = ["host", "accept"].contains(&name_text)
+        || hop_by_hop.split(' ').any(|refused| refused == name_text)
         || name_text.starts_with("content-")
         || name_text.starts_with("x-envoy-");
     (!refused).then(|| name_text.to_owned())

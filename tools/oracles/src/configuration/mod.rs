@@ -1,4 +1,4 @@
-//! Which plugin configurations are taken (contract §5), and what they mean.
+//! Which plugin configurations are taken (docs/contract.md#configuration), and what they mean.
 //!
 //! `domains` judges single values, `protobuf` writes a configuration as the `Struct` that Envoy
 //! may hand over instead of JSON.
@@ -158,7 +158,8 @@ impl Reader {
         if statuses.as_ref().is_some_and(Vec::is_empty) {
             self.wrong.push("filters.statuses".to_owned());
         }
-        let documented = || crate::query::DOCUMENTED.statuses.iter().map(|word| (*word).to_owned());
+        let documented =
+            || crate::filters::DOCUMENTED.statuses.iter().map(|word| (*word).to_owned());
         (unknown != Some("ignore"), statuses.unwrap_or_else(|| documented().collect()))
     }
 

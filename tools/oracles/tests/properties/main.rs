@@ -4,7 +4,7 @@
 
 mod accept;
 mod configuration;
-mod machine;
+mod exchange;
 mod mutate;
 mod path;
 mod query;
@@ -13,7 +13,7 @@ mod store_answer;
 
 use proptest::test_runner::Config;
 
-/// So many cases. A failure prints the input it shrank to; it becomes a named case in
+/// How many cases each property has. A failure prints the input it shrank to; it becomes a named case in
 /// `tests/cases.toml`, not a seed in a file of numbers.
 fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }

@@ -1,5 +1,6 @@
 //! Queries.
 
+use oracles::filters::{Domain, FILTERS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -36,40 +37,38 @@ const PIECES: &[&str] = &[
     "%F0%9F%98%80",
 ];
 
-const PARAMETERS: &[&str] = &[
-    "share_to_me=true",
-    "share_to_me=Yes",
-    "share_to_me=0",
-    "share_to_me=maybe",
-    "volume_id=8332443e-9866-41d8-8a58-a898cf5db030",
-    "backup_id=8332443E-9866-41D8-8A58-A898CF5DB030",
-    "name=prod",
-    "name=a+b%20c",
-    "name=%C3%A9%26%2B",
-    "status=available",
-    "status=Error_Deleting",
-    "status=ok",
-    "status=gone-2",
-    "status=gone",
-    "from_project_id=p_1",
-    "to_project_id=P-2",
-    "to_project_id=a.b",
-    "availability_zone=eu-de-01",
-    "avalilability_zone=AZ1",
-    "limit=1",
-    "x",
-    "name",
-    "=",
-    "%6eame=a",
-    "Name=a",
-];
+/// What is no filter, or none with one value.
+const OTHERS: &[&str] =
+    &["limit=1", "x", "name", "=", "%6eame=a", "Name=a", "name=a", "availability_zone=a"];
+
+/// Values, of which some are in the domain.
+fn values(domain: Domain) -> &'static [&'static str] {
+    match domain {
+        Domain::Boolean => &["true", "Yes", "0", "maybe"],
+        Domain::Uuid => &[
+            "8332443e-9866-41d8-8a58-a898cf5db030",
+            "8332443E-9866-41D8-8A58-A898CF5DB030",
+            "8332443e986641d88a58a898cf5db030",
+        ],
+        Domain::Text => &["prod", "a+b%20c", "%C3%A9%26%2B", "AZ1", "%09"],
+        Domain::Status => &["available", "Error_Deleting", "ok", "gone-2", "gone"],
+        Domain::Project => &["p_1", "P-2", "a.b"],
+    }
+}
 
 fn parameter() -> impl Strategy<Value = String> {
-    let name = select(&["name", "availability_zone", "from_project_id", "status", "long"][..]);
-    let length = prop_oneof![0..3_usize, 62..67_usize, 253..258_usize];
-    let long = (name, select(&["a", "é", "%C3%A9", "+", "Z-"][..]), length)
-        .prop_map(|(name, letter, length)| format!("{name}={}", letter.repeat(length)));
-    prop_oneof![4 => select(PARAMETERS).prop_map(str::to_owned), 1 => long]
+    let of_a_filter = select(&FILTERS[..]).prop_flat_map(|filter| {
+        let names = [&[filter.name], filter.aliases].concat();
+        let length = prop_oneof![0..3_usize, 62..67_usize, 253..258_usize];
+        let long = (select(&["a", "é", "%C3%A9", "+", "Z-"][..]), length)
+            .prop_map(|(letter, length)| letter.repeat(length));
+        let value = prop_oneof![
+            4 => select(values(filter.domain)).prop_map(str::to_owned),
+            1 => long,
+        ];
+        (select(names), value).prop_map(|(name, value)| format!("{name}={value}"))
+    });
+    prop_oneof![4 => of_a_filter, 1 => select(OTHERS).prop_map(str::to_owned)]
 }
 
 /// A query.

@@ -1,4 +1,4 @@
-//! `cargo demo`: the whole thing on this machine, from the sources to a counted request.
+//! `cargo demo`: from the sources to a counted request.
 //!
 //! | module | holds |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | [`show`] | asking them, and saying where each answer came from |
 //! | [`signals`] | Ctrl-C |
 
-/// Prints a line. Where nobody reads it, that is the end, in which all that runs is stopped: `println` would panic.
+/// Prints a line. A closed standard output ends the demo, and all that runs is stopped: `println` would panic.
 macro_rules! out {
     ($($line:tt)*) => { $crate::demo::print(format_args!($($line)*))? };
 }
@@ -144,7 +144,7 @@ fn serve(options: &Options, module: &Path, folder: &TempDir, signals: &Signals) 
 fn start(options: &Options, module: &Path, folder: &Path) -> Result<Running> {
     let database = folder.join("sharings.sqlite");
     count_store::load(&database, &workspace::root().join("demo/sharings.csv"), Progress::Shown)?;
-    // From the choice of the ports until somebody listens there: Envoys would share a port.
+    // From the choice of the ports until they are listened on: Envoys would share a port.
     let _turn = lock(&home().join("lock"))?;
     let Ports { listener, store, admin, is_unexpected } = Ports::choose(options)?;
     if is_unexpected {

@@ -1,6 +1,6 @@
 //! The requests the demo shows. The counts are those of `demo/sharings.csv`.
 
-/// Who answers a request.
+/// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The filter, without asking.

@@ -1,4 +1,4 @@
-//! Asks the samples and prints each as a line to paste, its answer, and who gave it.
+//! Asks the samples and prints each as a line to paste, its answer, and where that came from.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn name(source: Source) -> &'static str {
     }
 }
 
-/// Reads the access log's line for the request that so many others were asked before.
+/// Reads the access log's line for the request that `before` others were asked before.
 fn answered_by(envoy: &Envoy, before: usize) -> Result<(Source, String)> {
     let details = wait_for("Envoy's access log", Duration::from_secs(5), || {
         let log = envoy.log();

@@ -25,7 +25,7 @@ pub struct Options {
     /// Makes the same inputs of the same program and corpus again [default: others each time]
     #[arg(long)]
     seed: Option<u32>,
-    /// Targets, as their files in tools/oracles/fuzz/targets are called; all of them if none is named
+    /// Targets, as their files in tools/oracles/fuzz/src/bin are called; all of them if none is named
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 }
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The targets named, or all that there are.
 fn targets(named: &[String]) -> Result<Vec<String>> {
-    let folder = workspace::root().join("tools/oracles/fuzz/targets");
+    let folder = workspace::root().join("tools/oracles/fuzz/src/bin");
     let files =
         fs::read_dir(&folder).map_err(Error::while_doing("read the folder of fuzz targets"))?;
     let names = files.filter_map(|file| file.ok()?.path().file_stem()?.to_str().map(str::to_owned));

@@ -1,4 +1,4 @@
-//! The filter as a whole: a request, and how its callouts ended (contract §2 to §4).
+//! The filter as a whole: a request, and how its callouts ended (docs/contract.md#requests, docs/contract.md#store-outcomes).
 //!
 //! The table of retries is [`retries`](crate::retries).
 
@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::store::{Callout, NotSent};
+use backup_sharing_count::store::Callout;
 
-use crate::http::{self, Answer, Field, borrowed, printable, values};
+use crate::filters::{DOCUMENTED, LENIENT, Rules, is_project};
+use crate::http::{self, Field, borrowed, printable, values};
+use crate::outcome::Event;
 use crate::path::Reading as Path;
-use crate::query::{self, Reading as Query, Rules};
+use crate::query::{self, Reading as Query};
 use crate::retries::{self, Clock};
 use crate::{accept, path, percent, reply};
 
@@ -27,41 +29,6 @@ pub struct Exchange {
     pub headers: Vec<Field>,
     /// How one callout after the other ended. Of those for which there is none, the timeout runs out.
     pub events: Vec<Event>,
-}
-
-/// How a callout ended.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// How late a pause before it was over.
-    pub late: Duration,
-    /// This long after it was sent, or when its timeout ran out.
-    pub after: Duration,
-    /// How.
-    pub end: End,
-}
-
-/// How a callout ended.
-#[derive(Clone, Debug)]
-pub enum End {
-    /// With a store's answer.
-    Answered(Answer),
-    /// With Envoy's answer in the store's place.
-    Envoy(EnvoysWord),
-    /// After the head.
-    Broken,
-    /// It was not sent.
-    NotSent(NotSent),
-}
-
-/// What Envoy says of a callout, with the status and the text of Envoy 1.36 to 1.40.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EnvoysWord {
-    /// How it is called in a seed.
-    pub name: &'static str,
-    /// `:status`
-    pub status: &'static str,
-    /// The body.
-    pub text: &'static str,
 }
 
 /// A configuration, and what follows from it.
@@ -85,60 +52,40 @@ pub struct Setup {
     pub retries: usize,
 }
 
+const DEFAULT: Setup = Setup {
+    json: r#"{"store":{"cluster":"store"}}"#,
+    counts: true,
+    rules: DOCUMENTED,
+    authority: "store",
+    prefix: "",
+    timeout: Duration::from_secs(1),
+    forwarded: &crate::configuration::FORWARDED,
+    retries: 2,
+};
+
 /// The configurations that exchanges run under.
 pub const SETUPS: [Setup; 5] = [
-    Setup {
-        json: r#"{"store":{"cluster":"store"}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
-        timeout: Duration::from_secs(1),
-        forwarded: &crate::configuration::FORWARDED,
-        retries: 2,
-    },
+    DEFAULT,
     Setup {
         json: r#"{"store":{"cluster":"store","authority":"legacy.example:8080","path_prefix":"/api/v2",
                  "timeout":"0.016s","retries":3,"forward_headers":["X-Tenant","b3"]},
                  "filters":{"unknown":"ignore","statuses":["ok","gone-2"]}}"#,
         counts: true,
-        rules: query::LENIENT,
+        rules: LENIENT,
         authority: "legacy.example:8080",
         prefix: "/api/v2",
         timeout: Duration::from_millis(16),
         forwarded: &["x-tenant", "b3"],
         retries: 3,
     },
-    Setup {
-        json: r#"{"mode":"validate"}"#,
-        counts: false,
-        rules: query::DOCUMENTED,
-        authority: "",
-        prefix: "",
-        timeout: Duration::ZERO,
-        forwarded: &[],
-        retries: 0,
-    },
+    Setup { json: r#"{"mode":"validate"}"#, counts: false, ..DEFAULT },
     Setup {
         json: r#"{"store":{"cluster":"store","timeout":"0.1s","retries":3}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
         timeout: Duration::from_millis(100),
-        forwarded: &crate::configuration::FORWARDED,
         retries: 3,
+        ..DEFAULT
     },
-    Setup {
-        json: r#"{"store":{"cluster":"store","retries":0}}"#,
-        counts: true,
-        rules: query::DOCUMENTED,
-        authority: "store",
-        prefix: "",
-        timeout: Duration::from_secs(1),
-        forwarded: &crate::configuration::FORWARDED,
-        retries: 0,
-    },
+    Setup { json: r#"{"store":{"cluster":"store","retries":0}}"#, retries: 0, ..DEFAULT },
 ];
 
 impl Exchange {
@@ -180,32 +127,10 @@ impl Exchange {
     }
 }
 
-impl Event {
-    fn read(text: &[u8]) -> Event {
-        let (times, rest) = http::line(text);
-        let times = str::from_utf8(times).unwrap_or_default().split(' ');
-        let mut times = times.map(|millis| Duration::from_millis(millis.parse().unwrap_or(0)));
-        let (late, after) = (times.next().unwrap_or_default(), times.next().unwrap_or_default());
-        let end = match str::from_utf8(http::line(rest).0).unwrap_or_default() {
-            "no host" => End::NotSent(NotSent::NoHost),
-            "no cluster" => End::NotSent(NotSent::UnknownCluster),
-            "broken" => End::Broken,
-            line => {
-                let named = |word: &&EnvoysWord| line.strip_prefix("envoy ") == Some(word.name);
-                match retries::ENVOYS_WORDS.iter().find(named) {
-                    Some(word) => End::Envoy(*word),
-                    None => End::Answered(Answer::read(rest)),
-                }
-            }
-        };
-        Event { late, after, end }
-    }
-}
-
 /// What the contract makes of a request.
 #[derive(Debug)]
 enum Expected {
-    /// It is somebody else's, or valid in mode `validate`.
+    /// It is for another path, or valid in mode `validate`.
     Pass,
     /// It is answered at the edge.
     Fault { status: u16, details: &'static str, names: String },
@@ -238,7 +163,7 @@ pub fn check(exchange: &Exchange) {
         (Expected::Ask { path, forwarded }, Step::Callout(waiting)) => {
             check_callout(waiting.callout(), setup, &path, &forwarded);
             check_again(&edge, exchange, setup, &path);
-            retries::check(&exchange.events, waiting, setup, &clock);
+            retries::check(&exchange.events, waiting, setup.timeout, setup.retries, &clock);
         }
         (Expected::Open, Step::Reply(reply)) => check_edge_reply(&reply),
         (Expected::Open, _) => {}
@@ -265,12 +190,12 @@ fn expected(exchange: &Exchange, setup: &Setup) -> Expected {
         Some(false) => return fault(406, "edge_accept", ""),
         None => return Expected::Open,
     }
-    // What is no number announces who knows what.
+    // What is no number may announce a body.
     let mut lengths = values(&exchange.headers, "content-length");
     if lengths.any(|length| length.is_empty() || length.iter().any(|&digit| digit != b'0')) {
         return fault(400, "edge_body", "content-length");
     }
-    if !query::is_project(&project) {
+    if !is_project(&project) {
         return fault(400, "edge_project", "project_id");
     }
     let filters = match query::read(&query, &setup.rules) {

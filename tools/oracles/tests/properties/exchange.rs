@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use backup_sharing_count::store::NotSent;
+use oracles::exchange::{Exchange, check};
 use oracles::http::Answer;
-use oracles::machine::{End, Event, Exchange, check};
-use oracles::retries::ENVOYS_WORDS;
+use oracles::outcome::ENVOY_RESPONSES;
+use oracles::outcome::{End, Event};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -57,7 +58,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![
         3 => store_answer::answers().prop_map(End::Answered),
         2 => Just(End::Answered(Answer { status: b"503".to_vec(), headers: vec![], body: vec![] })),
-        4 => select(&ENVOYS_WORDS[..]).prop_map(End::Envoy),
+        4 => select(&ENVOY_RESPONSES[..]).prop_map(End::Envoy),
         3 => Just(End::Broken),
         1 => Just(End::NotSent(NotSent::NoHost)),
         1 => Just(End::NotSent(NotSent::UnknownCluster)),
