@@ -139,7 +139,7 @@ fn judge(all: &Tally, turned_away: u64, options: &Options) -> Vec<String> {
     failures
 }
 
-/// The slowest of so many, one after the other.
+/// The slowest of this many, one after the other.
 fn pace(address: SocketAddr, times: usize) -> Result<Pace> {
     let mut pace = Pace { count: Duration::ZERO, rejection: Duration::ZERO };
     for _ in 0..times {

@@ -66,11 +66,12 @@ pub fn run(options: &Options) -> Result<Findings> {
         for (experiment, word) in &seen_by[..options.pick(1, seen_by.len())] {
             eprintln!("   {what}: {experiment}");
             let said = complaint(experiment, &path)?;
-            let planted =
-                Seen { planted: what, experiment, said: brief(&said), seen: said.contains(word) };
-            if !planted.seen {
+            let sentence = said.lines().find(|line| line.contains(word));
+            if sentence.is_none() {
                 failures.push(format!("`{experiment}` did not see {what}: {said:?}"));
             }
+            let said = brief(sentence.unwrap_or(&said));
+            let planted = Seen { planted: what, experiment, said, seen: sentence.is_some() };
             seen.push(planted);
         }
     }
@@ -88,9 +89,9 @@ fn complaint(experiment: &str, module: &Path) -> Result<String> {
     Ok(if output.status.success() { String::new() } else { complaint.trim().to_owned() })
 }
 
-/// The first line, cut, fit for a table.
+/// Cut, fit for a table.
 fn brief(said: &str) -> String {
-    let line = said.lines().next().unwrap_or_default().replace('|', "\\|");
+    let line = said.replace('\n', " ").replace('|', "\\|");
     match line.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -15,7 +15,7 @@ const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 const STATUS_200: &[(&[u8], &[u8])] = &[(b":status", b"200"), (b"server", b"count-store")];
 
-/// Every so many requests, a new filter takes the old one's place.
+/// After this many requests, a new filter takes the old one's place.
 const REPLACED_EVERY: u64 = 10_000;
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Figures {
     ends: BTreeMap<&'static str, u64>,
     replaced: u64,
     warm_up: u64,
-    /// Linear memory in bytes, after so many requests and after all.
+    /// Linear memory in bytes, after `warm_up` requests and after all.
     memory_after_warm_up: usize,
     memory: usize,
 }

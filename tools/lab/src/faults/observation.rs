@@ -92,7 +92,7 @@ impl Observation {
     /// What the page shows, and what should not have been seen, a sentence each. Latencies are not judged in the
     /// quick form.
     pub fn judge(mut self, options: &Options) -> (Figures, Vec<String>) {
-        self.failures.extend(self.all.complaints());
+        self.failures.splice(..0, self.all.complaints());
         let open = self.figures.open_after;
         self.expect(open == 0, format!("{open} streams were still open after the load"));
         let rejections = self.during.latencies(Kind::Rejection);

@@ -62,8 +62,8 @@ pub fn scripted(setup: Setup) -> Result<Vec<Observation>> {
         LIMITS,
         vec![
             ("store slower than the timeout", expected::store().after(TIMEOUT * 2)),
-            ("store resets before the head", Behaviour::ResetBeforeHeaders),
-            ("store resets after the head", Behaviour::ResetAfterHeaders),
+            ("store resets before the headers", Behaviour::ResetBeforeHeaders),
+            ("store resets after the headers", Behaviour::ResetAfterHeaders),
             ("store closes within the body", Behaviour::Truncate),
             ("store sends 4 MiB", Behaviour::Flood { bytes: 4 << 20 }),
             ("store sends without end", without_end()),
@@ -110,7 +110,7 @@ fn liar() -> Behaviour {
 fn lies(request: &Request) -> Vec<Behaviour> {
     let truth = expected::count(&request.target_text()).unwrap_or_default();
     let told = format!("{{\"count\":{truth}}}");
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let headers = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     let length = told.len();
     let mut lies: Vec<Behaviour> = [
         "{\"count\":1.5}".to_owned(),
@@ -134,19 +134,20 @@ fn lies(request: &Request) -> Vec<Behaviour> {
         Behaviour::json(418, told.clone()),
         Behaviour::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".into()),
         // Framing: too short, contradictory, not a number.
-        Behaviour::Garbage(format!("{head}content-length: 2\r\n\r\n{told}").into()),
+        Behaviour::Garbage(format!("{headers}content-length: 2\r\n\r\n{told}").into()),
         Behaviour::Garbage(
-            format!("{head}content-length: {length}\r\ncontent-length: 2\r\n\r\n{told}").into(),
+            format!("{headers}content-length: {length}\r\ncontent-length: 2\r\n\r\n{told}").into(),
         ),
         Behaviour::Garbage(
-            format!("{head}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{told}").into(),
+            format!("{headers}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{told}")
+                .into(),
         ),
-        Behaviour::Garbage(format!("{head}content-length: many\r\n\r\n{told}").into()),
+        Behaviour::Garbage(format!("{headers}content-length: many\r\n\r\n{told}").into()),
         // A true answer and, unasked, one for whoever comes next.
         Behaviour::Garbage(
             format!(
-                "{head}content-length: {length}\r\n\r\n{told}\
-                 {head}content-length: 14\r\n\r\n{{\"count\":4242}}"
+                "{headers}content-length: {length}\r\n\r\n{told}\
+                 {headers}content-length: 14\r\n\r\n{{\"count\":4242}}"
             )
             .into(),
         ),

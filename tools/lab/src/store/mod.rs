@@ -10,7 +10,7 @@
 //! | [`chart`] | what they showed |
 
 mod calls;
-mod chart;
+pub mod chart;
 mod counts;
 mod sharings;
 mod table;
@@ -126,9 +126,8 @@ fn findings(
         many,
         loads: tables.iter().map(|table| table.load).collect(),
     };
-    let charts = vec![(chart::FILE, chart::draw(&figures.counts)?)];
     let failures = targets::missed(&counts, overhead.as_ref());
-    Ok(Findings { charts, ..Findings::new(figures, failures)? })
+    Findings::new(figures, failures)
 }
 
 /// Of the tables that are named, or of all.
@@ -205,6 +204,6 @@ mod tests {
         assert_eq!(missed, Vec::<String>::new());
         assert_eq!(pairs(&counts).len(), 16, "8 counts of each of 2 projects are in both");
         let findings = findings(&tables, 1, Duration::ZERO, None).unwrap();
-        assert!(findings.charts[0].1.contains("no filter, 1,000"));
+        assert!(chart::draw(&findings.figures).unwrap().contains("no filter, 1,000"));
     }
 }
