@@ -1,14 +1,11 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
-#[path = "../../bench/src/command_line.rs"]
-#[allow(dead_code, reason = "bench reads it; here it is only checked")]
-mod bench;
 mod demo;
 mod dist;
 mod fuzz;
-#[path = "../../reliability/src/command_line.rs"]
-#[allow(dead_code, reason = "reliability reads it; here it is only checked")]
-mod reliability;
+#[path = "../../lab/src/command_line.rs"]
+#[allow(dead_code, reason = "lab reads it; here it is only checked")]
+mod lab;
 mod tools;
 
 use std::io::{self, Write};
@@ -21,20 +18,18 @@ use testkit::Result;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    Bench(bench::CommandLine),
     Demo(demo::Options),
     Dist(dist::Options),
     Fuzz(fuzz::Options),
-    Reliability(reliability::CommandLine),
+    Lab(lab::CommandLine),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Bench(_) => tools::run("bench"),
         Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
-        Task::Reliability(_) => tools::run("reliability"),
+        Task::Lab(_) => tools::run("lab"),
     };
     code(done.map(|()| ExitCode::SUCCESS))
 }

@@ -3,13 +3,12 @@
 //! Nothing is checked or corrected on the way out. On the way in, a response is complete or it is
 //! an error: a body cut short does not look like a short body.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::{Error, PATIENCE, Result};
 
-pub mod frames;
 mod message;
 pub(crate) mod wire;
 
@@ -79,6 +78,27 @@ impl Connection {
         stream
             .shutdown(std::net::Shutdown::Write)
             .map_err(|error| self.sentence("finish sending", &error))
+    }
+
+    /// Sends a request and reads one response, interim ones too. Its error says by its kind what became of it.
+    pub fn exchange(&mut self, request: &[u8]) -> io::Result<Response> {
+        self.stream.source().write_all(request)?;
+        Response::read(&mut self.stream, false)
+    }
+
+    /// How many bytes have come on this connection.
+    pub fn received(&self) -> u64 {
+        self.stream.received()
+    }
+
+    /// How many of them belong to no response yet.
+    pub fn unread(&self) -> usize {
+        self.stream.ahead()
+    }
+
+    /// The socket, for its options, or a look at what has come.
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.source()
     }
 
     /// Reads the next response, interim ones (1xx) too. `method_is_head` because only the one who

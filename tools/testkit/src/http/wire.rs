@@ -25,6 +25,7 @@ pub(crate) enum Framing {
 pub(crate) struct Wire<S> {
     source: S,
     ahead: Vec<u8>,
+    received: u64,
 }
 
 /// All fields called `name`, whatever the case.
@@ -74,11 +75,21 @@ fn cut(what: impl Into<String>) -> io::Error {
 
 impl<S> Wire<S> {
     pub(crate) fn new(source: S) -> Self {
-        Self { source, ahead: Vec::new() }
+        Self { source, ahead: Vec::new(), received: 0 }
     }
 
     pub(crate) fn source(&self) -> &S {
         &self.source
+    }
+
+    /// How many bytes have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How many of them are not read yet.
+    pub(crate) fn ahead(&self) -> usize {
+        self.ahead.len()
     }
 }
 
@@ -93,6 +104,7 @@ impl<S: Read> Wire<S> {
             }
         };
         self.ahead.extend_from_slice(&piece[..read]);
+        self.received += read as u64;
         Ok(read > 0)
     }
 

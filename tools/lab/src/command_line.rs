@@ -1,0 +1,69 @@
+//! What `cargo xtask lab` takes. xtask includes this file, so that help and a wrong argument are answered before
+//! anything is built: clap is all it may use.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+
+/// The names of the experiments, in the order of the pages.
+pub const NAMES: [&str; 12] = [
+    "vm",
+    "fuzzing",
+    "clients",
+    "faults",
+    "overload",
+    "versions",
+    "soak",
+    "planted",
+    "edge",
+    "instructions",
+    "envoy",
+    "store",
+];
+
+/// Run experiments: what the filter bears, and what it and the count store cost
+///
+/// In full they keep what they measured in tools/lab/results and write docs/reliability.md and docs/performance.md. All of
+/// them take hours. Anything shorter is printed and not kept.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask lab")]
+pub struct CommandLine {
+    /// Only these experiments
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(NAMES))]
+    pub names: Vec<String>,
+    /// Run nothing: write the pages again from the results that are kept
+    #[arg(long)]
+    pub render: bool,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// How much of an experiment is run: all of it by default.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// The short form, as `cargo test` runs it: to see that it works, not to see figures
+    #[arg(long)]
+    pub quick: bool,
+    /// Rounds of each measurement
+    #[arg(long)]
+    pub rounds: Option<usize>,
+    /// Seconds for each contender in each round
+    #[arg(long)]
+    pub seconds: Option<f64>,
+    /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone, or this table of `store`, as
+    /// `10^5`; may be repeated
+    #[arg(long = "case", value_name = "NAME")]
+    pub cases: Vec<String>,
+    /// Only this contender of the same, or this build; may be repeated
+    #[arg(long = "contender", value_name = "NAME")]
+    pub contenders: Vec<String>,
+    /// Another build of the filter, beside the one that is handed out; may be repeated
+    #[arg(long = "build", value_name = "NAME=MODULE", value_parser = build)]
+    pub builds: Vec<(String, PathBuf)>,
+}
+
+fn build(argument: &str) -> Result<(String, PathBuf), &'static str> {
+    let (name, module) = argument.split_once('=').ok_or("expected NAME=MODULE")?;
+    Ok((name.to_owned(), PathBuf::from(module)))
+}

@@ -1,0 +1,34 @@
+//! The list of the experiments.
+
+use crate::{
+    Experiment, clients, edge, envoy, faults, fuzzing, instructions, overload, planted, soak,
+    store, versions, vm,
+};
+
+/// All of them, in the order of the pages.
+pub static EXPERIMENTS: &[Experiment] = &[
+    Experiment { name: "vm", run: vm::run },
+    Experiment { name: "fuzzing", run: fuzzing::run },
+    Experiment { name: "clients", run: clients::run },
+    Experiment { name: "faults", run: faults::run },
+    Experiment { name: "overload", run: overload::run },
+    Experiment { name: "versions", run: versions::run },
+    Experiment { name: "soak", run: soak::run },
+    Experiment { name: "planted", run: planted::run },
+    Experiment { name: "edge", run: edge::run },
+    Experiment { name: "instructions", run: instructions::run },
+    Experiment { name: "envoy", run: envoy::run },
+    Experiment { name: "store", run: store::run },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command_line::NAMES;
+
+    #[test]
+    fn the_command_line_knows_all_of_them() {
+        let names: Vec<_> = EXPERIMENTS.iter().map(|experiment| experiment.name).collect();
+        assert_eq!(names, NAMES);
+    }
+}

@@ -1,0 +1,146 @@
+//! Envoy gets another plugin configuration again and again, under load.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use testkit::{edge, http, wait_for};
+
+use super::Setup;
+use super::observation::{Observation, only_counts};
+use super::service::{LISTENER, Service, patience};
+use crate::load::{Running, expected};
+use crate::millis;
+
+/// Seconds in which a replaced listener's connections are closed.
+const DRAIN: u64 = 1;
+
+const SUCCESS: &str = "listener_manager.lds.update_success";
+const REJECTED: &str = "listener_manager.lds.update_rejected";
+const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
+
+/// What came of the updates.
+#[derive(Debug, Serialize)]
+pub struct Updates {
+    /// `--drain-strategy`.
+    strategy: &'static str,
+    published: u64,
+    taken: u64,
+    /// From the file to the first answer that only this configuration gives: the slowest, in milliseconds.
+    slowest: f64,
+    connections_closed: u64,
+    /// Closed by Envoy with a request in them.
+    cut: u64,
+    vms_before: u64,
+    vms_after: u64,
+    /// Whether an update with an invalid configuration was refused, and the one before stayed.
+    invalid_refused: bool,
+}
+
+/// With one of Envoy's drain strategies.
+pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
+    let published: u64 = setup.options.pick(3, 20);
+    let fault = format!("Envoy's configuration replaced {published} times, {strategy} drain");
+    eprintln!("   {fault}");
+    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let store = expected::scripted(expected::store())?;
+    let upstream = expected::scripted(expected::upstream())?;
+    publish(folder.path(), 0)?;
+    let envoy = setup.envoy().arg("--drain-time-s").arg(DRAIN.to_string());
+    let envoy = envoy.arg("--drain-strategy").arg(strategy);
+    let config = edge::listening_to(folder.path(), store.address(), upstream.address());
+    let service = setup.around(envoy.start(config)?, upstream)?;
+    let stat = |name| service.edge.envoy.stat(name);
+    let (accepted, vms_before) = (stat(SUCCESS)?, stat(VMS)?);
+
+    let loads = service.load()?;
+    let mut seen = Observation::begin(&fault, &loads.run_for(service.calm()));
+    let slowest = replace(&service, &loads, folder.path(), published, &mut seen)?;
+    seen.failures.extend(only_counts("meanwhile", &seen.during, setup.options));
+    // Until the last replaced listener is gone.
+    seen.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
+
+    let taken = stat(SUCCESS)? - accepted;
+    let invalid_refused = refuse(&service, folder.path(), published)?;
+    seen.all.merge(&loads.run_for(service.calm()));
+    seen.all.merge(&loads.stop());
+    seen.figures.open_after = service.open_after()?;
+    let cut = seen.excuse_closes(&service)?;
+    // The last replaced listener takes its own with it when it goes.
+    let as_before = || stat(VMS).ok().filter(|&after| after == vms_before);
+    let vms_after = wait_for("the VMs to go", patience(setup.options), as_before);
+    let vms_after = vms_after.or_else(|_| stat(VMS))?;
+    seen.expect(taken == published, format!("Envoy took {taken} of {published} updates"));
+    seen.expect(invalid_refused, "an invalid update was taken, or changed the service");
+    seen.expect(vms_after == vms_before, format!("{vms_before} VMs became {vms_after}"));
+    let refused = seen.all.refused;
+    seen.expect(refused == 0, format!("{refused} connections refused"));
+    let (slowest, connections_closed) = (millis(slowest), seen.all.closed);
+    seen.figures.updates = Some(Updates {
+        strategy,
+        published,
+        taken,
+        slowest,
+        connections_closed,
+        cut,
+        vms_before,
+        vms_after,
+        invalid_refused,
+    });
+    service.edge.envoy.stop()?;
+    Ok(seen)
+}
+
+/// Publishes one configuration after the other, and waits until each is served.
+fn replace(
+    service: &Service,
+    loads: &Running,
+    folder: &Path,
+    updates: u64,
+    seen: &mut Observation,
+) -> Result<Duration> {
+    let mut slowest = Duration::ZERO;
+    for number in 1..=updates {
+        let start = Instant::now();
+        publish(folder, number)?;
+        wait_for(&format!("update {number}"), patience(service.options), || {
+            serves(service, number).then_some(())
+        })?;
+        slowest = slowest.max(start.elapsed());
+        seen.meanwhile(&loads.run_for(service.calm() / 2));
+    }
+    Ok(slowest)
+}
+
+/// Whether an update that the filter refuses changes nothing.
+fn refuse(service: &Service, folder: &Path, last: u64) -> Result<bool> {
+    let rejected = service.edge.envoy.stat(REJECTED)?;
+    edge::publish(folder, LISTENER, r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?;
+    let refused = wait_for("the update to be refused", patience(service.options), || {
+        (service.edge.envoy.stat(REJECTED).ok()? > rejected).then_some(())
+    });
+    Ok(refused.is_ok() && serves(service, last))
+}
+
+/// Whether a new connection meets the configuration of this number, and no other.
+fn serves(service: &Service, number: u64) -> bool {
+    let path = format!("/v2/p1/os-vendor-backup-sharing/count?status={}", word(number));
+    http::request(service.address, "GET", path, &[]).is_ok_and(|answer| answer.status == 200)
+}
+
+/// A status that only one configuration knows. Letters, as the filter wants statuses.
+fn word(number: u64) -> String {
+    let letter = |digit: u8| char::from(b'a' + digit - b'0');
+    format!("only_{}", number.to_string().bytes().map(letter).collect::<String>())
+}
+
+fn publish(folder: &Path, number: u64) -> Result<()> {
+    let configuration = format!(
+        r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}},
+            "filters": {{"statuses": ["available", "error", "{}"]}}}}"#,
+        100 + number,
+        word(number)
+    );
+    Ok(edge::publish(folder, LISTENER, &configuration)?)
+}

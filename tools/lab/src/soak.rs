@@ -1,0 +1,125 @@
+//! Two million mixed requests, hang-ups included, and the memory of the Envoy that serves them;
+//! then as many through an Envoy without the filter, whose growth is not ours.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::json;
+use testkit::count_store::CountStore;
+use testkit::edge::{Edge, clusters, envoy_config};
+use testkit::envoy::Envoy;
+use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
+
+use crate::load::{Judged, Kind, Load, Tally, expected};
+use crate::{Findings, Options, anywhere, chart, machine};
+
+const WORKERS: u32 = 2;
+const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}}"#;
+const CONNECTIONS: usize = 16;
+
+/// What Envoy may grow by once a tenth of the requests has been served, in MiB: 2 for each worker.
+const ALLOWED_GROWTH: f64 = 2.0 * WORKERS as f64;
+
+/// Between two looks at Envoy's memory.
+const SAMPLED_EVERY: Duration = Duration::from_millis(250);
+
+/// What a soak showed: a column of the page.
+#[derive(Debug, Serialize)]
+struct Figures {
+    requests: u64,
+    counts: u64,
+    hang_ups: u64,
+    requests_per_second: f64,
+    /// The most resident memory in the first tenth, and afterwards.
+    first_mib: f64,
+    rest_mib: f64,
+    growth_mib: f64,
+    /// Not without the filter: nobody refuses anything there.
+    #[serde(flatten)]
+    judged: Option<Judged>,
+}
+
+/// Runs it.
+pub fn run(options: &Options) -> Result<Findings> {
+    let requests = options.pick(20_000, 2_000_000);
+    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let store = CountStore::start(&expected::database(folder.path())?, anywhere())?;
+    let upstream = expected::scripted(expected::upstream())?;
+    let start = |config: Bootstrap| Envoy::options().concurrency(WORKERS).start(config);
+
+    let config = [("edge", CONFIGURATION)];
+    let config = envoy_config(&config, store.address(), upstream.address())?;
+    let edge = Edge::around(start(config)?, ["edge"])?;
+    let (tally, mut with, memory) = soak(&edge.envoy, edge.listeners["edge"], requests)?;
+    with.judged = Some(tally.judged());
+    let mut failures = tally.complaints();
+    failures.extend(edge.check_vms().err().map(|error| error.to_string()));
+    edge.envoy.stop()?;
+    // A short run is still warming up.
+    if !options.quick && with.growth_mib > ALLOWED_GROWTH {
+        let grown = with.growth_mib;
+        failures.push(format!("Envoy grew by {grown} MiB; {ALLOWED_GROWTH} were allowed"));
+    }
+
+    // Without the filter counts go to the store by the router.
+    let mut counts = to_cluster("", "store");
+    let path = json!({"regex": "/v2/[^/]+/os-vendor-backup-sharing/count"});
+    counts["match"] = json!({"safe_regex": path});
+    let listener = Listener::new("control").route(counts).route(to_cluster("", "upstream"));
+    let envoy = start(Bootstrap::new([listener], clusters(store.address(), upstream.address())))?;
+    let (_, without, memory_without) = soak(&envoy, envoy.listener_address("control")?, requests)?;
+    envoy.stop()?;
+
+    let figures = json!({
+        "workers": WORKERS,
+        "connections": CONNECTIONS,
+        "allowed_growth_mib": ALLOWED_GROWTH,
+        "with": with,
+        "without": without,
+    });
+    let chart = chart::lines(
+        "requests, thousands",
+        "resident memory, MiB",
+        &[("with the filter", &memory), ("without", &memory_without)],
+    )?;
+    Ok(Findings { charts: vec![("soak-memory.svg", chart)], ..Findings::new(figures, failures)? })
+}
+
+/// Thousands of requests served, and Envoy's resident memory in MiB.
+type Samples = Vec<(f64, f64)>;
+
+fn soak(envoy: &Envoy, address: SocketAddr, requests: u64) -> Result<(Tally, Figures, Samples)> {
+    let load = Load { requests: Some(requests), connections: CONNECTIONS, ..Load::new(address) };
+    let start = Instant::now();
+    let running = load.start()?;
+    let (mut tally, mut samples) = (Tally::default(), Vec::new());
+    let (mut first_mib, mut rest_mib) = (0.0, 0.0);
+    loop {
+        let busy = running.is_busy();
+        tally.merge(&running.take());
+        let served = tally.requests();
+        let mib = machine::resident(envoy.pid())? as f64 / f64::from(1 << 20);
+        samples.push((served as f64 / 1e3, mib));
+        let most = if served <= requests / 10 { &mut first_mib } else { &mut rest_mib };
+        *most = mib.max(*most);
+        if !busy {
+            break;
+        }
+        thread::sleep(SAMPLED_EVERY);
+    }
+    let per_second = tally.requests() as f64 / start.elapsed().as_secs_f64();
+    let figures = Figures {
+        requests: tally.requests(),
+        counts: tally.sent(Kind::Count),
+        hang_ups: tally.sent(Kind::HangUp),
+        requests_per_second: per_second.round(),
+        first_mib,
+        rest_mib,
+        growth_mib: f64::max(rest_mib - first_mib, 0.0),
+        judged: None,
+    };
+    Ok((tally, figures, samples))
+}
