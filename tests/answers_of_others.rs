@@ -4,8 +4,12 @@
 #![cfg(test)]
 
 use backup_sharing_count::details;
-use testkit::http::{Connection, Response, request};
-use testkit::production::Production;
+use serde_json::{Value, json};
+use testkit::edge::capabilities;
+use testkit::envoy::config::{Cluster, direct_response, typed};
+use testkit::envoy::filters;
+use testkit::envoy_yaml::ShippedEnvoy;
+use testkit::http::{Connection, Response};
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::workspace;
 
@@ -16,16 +20,14 @@ const OTHER: &str = "/v2/p1/volumes";
 const BEFORE: &str = "          http_filters:\n";
 const BEHIND: &str = "          - name: envoy.filters.http.router\n";
 
-fn production(place: &str, filter: &str) -> Production {
-    let with = match place {
-        BEFORE => format!("{place}{filter}"),
-        _ => format!("{filter}{place}"),
-    };
-    Production::start(&[(place, &with)]).unwrap()
+/// The place with the filter.
+fn at(place: &str, filter: &Value) -> String {
+    let filter = format!("          - {filter}\n");
+    if place == BEFORE { format!("{place}{filter}") } else { format!("{filter}{place}") }
 }
 
-fn get(production: &Production, path: &str) -> Response {
-    request(production.listener, "GET", path, &[]).unwrap()
+fn shipped(place: &str, filter: &Value) -> ShippedEnvoy {
+    ShippedEnvoy::start(&[(place, &at(place, filter))]).unwrap()
 }
 
 #[track_caller]
@@ -35,84 +37,47 @@ fn says(response: &Response, status: u16, content_type: &str, body: &str) {
 }
 
 /// A filter that answers every request that reaches it.
-fn refuses(filter: &str, status: u16, content_type: &str, body: &str) {
-    let before = production(BEFORE, filter);
+fn refuses(filter: &Value, status: u16, content_type: &str, body: &str) {
+    let before = shipped(BEFORE, filter);
     for path in [COUNT, OTHER] {
-        says(&get(&before, path), status, content_type, body);
+        says(&before.get(path).unwrap(), status, content_type, body);
     }
     assert_eq!(before.store.take_requests().len(), 0, "it stands before the call");
     assert_eq!(before.backend.take_requests().len(), 0);
     before.envoy.stop().unwrap();
 
-    let behind = production(BEHIND, filter);
-    says(&get(&behind, OTHER), status, content_type, body);
-    says(&get(&behind, COUNT), 200, "application/json", r#"{"count":2}"#);
+    let behind = shipped(BEHIND, filter);
+    says(&behind.get(OTHER).unwrap(), status, content_type, body);
+    says(&behind.get(COUNT).unwrap(), 200, "application/json", r#"{"count":2}"#);
     behind.envoy.stop().unwrap();
 }
 
 #[test]
-fn rbac() {
-    let filter = r#"          - name: envoy.filters.http.rbac
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
-              rules: {action: ALLOW, policies: {}}
-"#;
-    refuses(filter, 403, "text/plain", "RBAC: access denied");
-}
-
-#[test]
-fn lua() {
-    let filter = r#"          - name: envoy.filters.http.lua
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-              default_source_code:
-                inline_string: |
-                  function envoy_on_request(handle)
-                    handle:respond({[":status"] = "503", ["content-type"] = "text/html"}, "<p>Closed until \"noon\".\n")
-                  end
-"#;
-    refuses(filter, 503, "text/html", "<p>Closed until \"noon\".\n");
-}
-
-#[test]
-fn jwt_authn() {
-    let filter = r#"          - name: envoy.filters.http.jwt_authn
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
-              providers:
-                tokens: {local_jwks: {inline_string: '{"keys":[{"kty":"oct","alg":"HS256","k":"c2VjcmV0"}]}'}}
-              rules:
-              - {match: {prefix: /}, requires: {provider_name: tokens}}
-"#;
-    refuses(filter, 401, "text/plain", "Jwt is missing");
+fn what_rbac_lua_and_jwt_authn_answer() {
+    let closed = "function envoy_on_request(handle)
+        local headers = {[':status'] = '503', ['content-type'] = 'text/html'}
+        handle:respond(headers, '<p>Closed until \"noon\".\\n')
+    end";
+    refuses(&filters::rbac(), 403, "text/plain", "RBAC: access denied");
+    refuses(&filters::lua(closed), 503, "text/html", "<p>Closed until \"noon\".\n");
+    refuses(&filters::jwt_authn(), 401, "text/plain", "Jwt is missing");
 }
 
 /// The answer of the service reaches the client as it does where `envoy.yaml` has no words of its own: in
 /// 1.37.0 with another content type, for that release's ext_authz drops the service's.
 #[test]
-fn ext_authz() {
-    let filter = r#"          - name: envoy.filters.http.ext_authz
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-              http_service: {server_uri: {uri: http://authz, cluster: authz, timeout: 1s}}
-"#;
+fn what_the_service_of_ext_authz_answers() {
+    let filter = filters::ext_authz("authz");
     let authz = ScriptedStore::start().unwrap();
-    let cluster = format!(
-        "  clusters:
-  - name: authz
-    load_assignment:
-      cluster_name: authz
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]
-",
-        authz.address().port()
-    );
+    let cluster = Cluster::new("authz", authz.address()).json();
+    let cluster = format!("  clusters:\n  - {cluster}\n");
     let clusters = ("  clusters:\n", cluster.as_str());
-    let before = format!("{BEFORE}{filter}");
+    let before = at(BEFORE, &filter);
     let yaml = std::fs::read_to_string(workspace::root().join("envoy.yaml")).unwrap();
     let words = &yaml[yaml.find("          local_reply_config:\n").unwrap()
         ..yaml.find("          route_config:\n").unwrap()];
     let wordless = [(BEFORE, before.as_str()), clusters, (words, ""), ("[*request_id]", "[]")];
-    let wordless = Production::start(&wordless).unwrap();
+    let wordless = ShippedEnvoy::start(&wordless).unwrap();
 
     let problem = r#"{"title": "No token"}"#;
     let answers = [
@@ -120,18 +85,16 @@ fn ext_authz() {
         (401, "application/problem+json", "Keystone uri=\"https://a\"", problem),
     ];
     for place in [BEFORE, BEHIND] {
-        let behind = format!("{filter}{place}");
-        let with = if place == BEFORE { &before } else { &behind };
-        let production = Production::start(&[(place, with), clusters]).unwrap();
+        let shipped = ShippedEnvoy::start(&[(place, &at(place, &filter)), clusters]).unwrap();
         for (status, content_type, challenge, body) in answers {
             let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
             let headers =
                 vec![header("content-type", content_type), header("www-authenticate", challenge)];
             authz.set(Behaviour::Answer { status, headers, body: body.into() });
-            let plain = get(&wordless, OTHER);
+            let plain = wordless.get(OTHER).unwrap();
             let asked: &[&str] = if place == BEFORE { &[COUNT, OTHER] } else { &[OTHER] };
             for path in asked {
-                let response = get(&production, path);
+                let response = shipped.get(path).unwrap();
                 assert_eq!((response.status, response.text().as_str()), (status, body), "{path}");
                 for name in ["content-type", "www-authenticate"] {
                     let values = plain.header_values(name);
@@ -140,103 +103,91 @@ fn ext_authz() {
             }
         }
         authz.set(Behaviour::status(200));
-        assert_eq!(get(&production, COUNT).text(), r#"{"count":2}"#);
-        assert_eq!(get(&production, OTHER).text(), r#"{"theirs":true}"#);
-        production.envoy.stop().unwrap();
+        assert_eq!(shipped.get(COUNT).unwrap().text(), r#"{"count":2}"#);
+        assert_eq!(shipped.get(OTHER).unwrap().text(), r#"{"theirs":true}"#);
+        shipped.envoy.stop().unwrap();
     }
 }
 
 #[test]
 fn a_routes_direct_response() {
     const ROUTES: &str = "              - match: {prefix: /v2/}\n";
-    let closed = format!(
-        "              - match: {{path: {OTHER}}}
-                direct_response: {{status: 403, body: {{inline_string: Your project is suspended.}}}}
-{ROUTES}"
-    );
-    let production = Production::start(&[(ROUTES, &closed)]).unwrap();
-    says(&get(&production, OTHER), 403, "text/plain", "Your project is suspended.");
-    production.envoy.stop().unwrap();
+    let closed = direct_response(OTHER, 403, "Your project is suspended.");
+    let closed = format!("              - {closed}\n{ROUTES}");
+    let shipped = ShippedEnvoy::start(&[(ROUTES, &closed)]).unwrap();
+    says(&shipped.get(OTHER).unwrap(), 403, "text/plain", "Your project is suspended.");
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
 fn envoys_own_errors_keep_their_words_beside_other_filters() {
     // Both buffer, which makes a body too large: 413 on the way in, and 500 on the way out.
-    let filters = r#"          - name: envoy.filters.http.buffer
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer
-              max_request_bytes: 10
-          - name: envoy.filters.http.lua
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-              default_source_code:
-                inline_string: |
-                  function envoy_on_response(handle)
-                    if handle:headers():get(":status") == "200" then handle:body() end
-                  end
-"#;
-    let production = production(BEFORE, filters);
-    let mut connection = Connection::open(production.listener).unwrap();
+    let lua = filters::lua(
+        "function envoy_on_response(handle)
+        if handle:headers():get(':status') == '200' then handle:body() end
+    end",
+    );
+    let both = format!("{}          - {lua}\n", at(BEFORE, &filters::buffer(10)));
+    let shipped = ShippedEnvoy::start(&[(BEFORE, &both)]).unwrap();
+    let mut connection = Connection::open(shipped.listener).unwrap();
     let large: [(&str, &[u8]); 1] = [("content-length", b"20")];
     let response = connection.request_with_body("POST", OTHER, &large, &[b'a'; 20]).unwrap();
     let message = "The request body is too large.";
     let body = format!(r#"{{"computeFault":{{"code":413,"message":"{message}"}}}}"#);
     says(&response, 413, "application/json", &body);
 
-    production.backend.set(Behaviour::json(200, vec![b'1'; 200_000]));
+    shipped.backend.set(Behaviour::json(200, vec![b'1'; 200_000]));
     let message = "The request could not be served.";
     let body = format!(r#"{{"computeFault":{{"code":500,"message":"{message}"}}}}"#);
-    says(&get(&production, OTHER), 500, "application/json", &body);
-    production.envoy.stop().unwrap();
+    says(&shipped.get(OTHER).unwrap(), 500, "application/json", &body);
+    shipped.envoy.stop().unwrap();
 }
 
 /// Filters may answer without details. Envoy itself does so where it lacks a filter's configuration.
 #[test]
 fn an_answer_without_details_passes() {
-    let filter = r#"          - name: missing
-            config_discovery:
-              config_source: {initial_fetch_timeout: 0.1s, api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: nobody}}]}}
-              type_urls: [type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC]
-"#;
-    let nobody = r#"  clusters:
-  - name: nobody
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-"#;
-    let before = format!("{BEFORE}{filter}");
+    let service = json!([{"envoy_grpc": {"cluster_name": "nobody"}}]);
+    let filter = json!({"name": "missing", "config_discovery": {
+        "config_source": {"initial_fetch_timeout": "0.1s", "api_config_source": {
+            "api_type": "GRPC", "transport_api_version": "V3", "grpc_services": service,
+        }},
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"],
+    }});
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let http2 = json!({"explicit_http_config": {"http2_protocol_options": {}}});
+    let nobody = Cluster::empty("nobody")
+        .with("typed_extension_protocol_options", json!({OPTIONS: typed(OPTIONS, http2)}));
+    let nobody = format!("  clusters:\n  - {}\n", nobody.json());
+    let before = at(BEFORE, &filter);
     let node = "node: {id: edge, cluster: edge}\nstatic_resources:\n";
     let changes =
-        [(BEFORE, before.as_str()), ("  clusters:\n", nobody), ("static_resources:\n", node)];
-    let production = Production::start(&changes).unwrap();
-    let response = get(&production, COUNT);
+        [(BEFORE, before.as_str()), ("  clusters:\n", &nobody), ("static_resources:\n", node)];
+    let shipped = ShippedEnvoy::start(&changes).unwrap();
+    let response = shipped.get(COUNT).unwrap();
     assert_eq!((response.status, response.text().as_str()), (500, ""));
-    assert_eq!(production.access_log(1).unwrap()[0]["answered_by"], "");
-    production.envoy.stop().unwrap();
+    assert_eq!(shipped.access_log(1).unwrap()[0]["answered_by"], "");
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
 fn a_failed_vm_answers_in_the_apis_words() {
     // A filter that may not answer fails as soon as it has to.
     let callbacks = include_str!("../src/glue/exports.txt").lines();
-    let may: Vec<String> = callbacks
-        .chain(["proxy_get_buffer_bytes", "proxy_get_header_map_pairs", "proxy_log"])
-        .map(|call| format!("{call}: {{}}"))
-        .collect();
+    let may =
+        callbacks.chain(["proxy_get_buffer_bytes", "proxy_get_header_map_pairs", "proxy_log"]);
     let restricted = format!(
-        "capability_restriction_config: {{allowed_capabilities: {{{}}}}}\n                failure_policy: FAIL_RELOAD",
-        may.join(", ")
+        "capability_restriction_config: {}\n                failure_policy: FAIL_RELOAD",
+        capabilities(may)
     );
-    let production =
-        Production::start(&[("failure_policy: FAIL_RELOAD", restricted.as_str())]).unwrap();
-    let response = get(&production, &format!("{COUNT}?x=1"));
+    let shipped =
+        ShippedEnvoy::start(&[("failure_policy: FAIL_RELOAD", restricted.as_str())]).unwrap();
+    let response = shipped.get(&format!("{COUNT}?x=1")).unwrap();
     let message = "The service is unavailable. Try again later.";
     let body = format!(r#"{{"serviceUnavailable":{{"code":503,"message":"{message}"}}}}"#);
     says(&response, 503, "application/json", &body);
-    let log = production.access_log(1).unwrap();
+    let log = shipped.access_log(1).unwrap();
     assert_eq!(log[0]["answered_by"], "wasm_fail_stream");
-    production.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 }
 
 /// What the first mapper of `envoy.yaml` says of a response's details.

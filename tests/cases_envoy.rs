@@ -11,8 +11,13 @@ fn every_case_holds() {
 }
 
 #[test]
-fn every_case_holds_where_other_paths_are_left_out() {
-    check(envoy::run_routed(Envoy::options()));
+fn every_case_holds_behind_the_bypass_route() {
+    check(envoy::run_with_bypass_route(Envoy::options()));
+}
+
+#[test]
+fn every_case_holds_over_http2() {
+    check(envoy::run_over_http2(Envoy::options()));
 }
 
 fn check(outcome: testkit::Result<envoy::Outcome>) {

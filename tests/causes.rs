@@ -8,80 +8,57 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use backup_sharing_count::details;
+use serde_json::json;
 use socket2::{Domain, Socket, Type};
-use testkit::edge::{Edge, clusters, listener};
+use testkit::edge::{Fixture, listener};
 use testkit::envoy::Envoy;
-use testkit::http::{Connection, request};
+use testkit::envoy::config::{Cluster, extension, typed};
+use testkit::http::Connection;
 use testkit::ports::dead_address;
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::{PATIENCE, wait_for, workspace};
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
-/// What the access log says of each request.
-const ACCESS_LOG: &str = "          access_log:
-          - name: stdout
-            typed_config:
-              '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
-              log_format:
-                text_format_source: {inline_string: \"ACCESS %RESPONSE_CODE_DETAILS% [%FILTER_STATE(wasm.backup_sharing_count.envoy_says:PLAIN)%]\\n\"}
-";
-
 struct Bench {
-    edge: Edge,
-    store: ScriptedStore,
-    _upstream: ScriptedStore,
+    fixture: Fixture,
     /// How many lines of the access log were read.
     read: usize,
 }
 
-/// A cluster with one host.
-fn cluster(name: &str, address: SocketAddr, more: &str) -> String {
-    let (ip, port) = (address.ip(), address.port());
-    format!(
-        "  - name: {name}
-    connect_timeout: 0.5s
-{more}    load_assignment:
-      cluster_name: {name}
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: '{ip}', port_value: {port}}}}}}}}}]}}]
-"
-    )
+/// A cluster that cannot always be reached, which shows soon.
+fn cluster(name: &str, address: SocketAddr) -> Cluster {
+    Cluster::new(name, address).with("connect_timeout", "0.5s".into())
 }
 
 impl Bench {
     /// A listener for each of these clusters, each in front of a cluster of its name; and more clusters.
-    fn start(names: &[&str], more: &str) -> Bench {
-        let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
-        let listeners: String = names
-            .iter()
-            .map(|name| {
-                // Of the store alone it is waited for.
-                let timeout = if *name == "store" { "1s" } else { "20s" };
-                let configuration =
-                    format!(r#"{{"store": {{"cluster": "{name}", "timeout": "{timeout}"}}}}"#);
-                let yaml = listener(name, &configuration).unwrap();
-                let place = "          route_config:\n";
-                yaml.replacen(place, &format!("{ACCESS_LOG}{place}"), 1)
-            })
-            .collect();
-        let clusters = clusters(store.address(), upstream.address());
-        let yaml = format!("static_resources:\n  listeners:\n{listeners}{clusters}{more}");
+    fn start(names: &[&str], more: impl IntoIterator<Item = Cluster>) -> Bench {
+        let line = "ACCESS %RESPONSE_CODE_DETAILS% [%FILTER_STATE(wasm.backup_sharing_count.envoy_says:PLAIN)%]\n";
+        let format = json!({"text_format_source": {"inline_string": line}});
+        let logger = "extensions.access_loggers.stream.v3.StdoutAccessLog";
+        let access_log = json!([extension("stdout", logger, json!({"log_format": format}))]);
+        let listeners = names.iter().map(|name| {
+            // Of the store alone it is waited for.
+            let timeout = if *name == "store" { "1s" } else { "20s" };
+            let store = json!({"cluster": name, "timeout": timeout});
+            let listener = listener(name, &json!({"store": store}).to_string()).unwrap();
+            listener.with("access_log", access_log.clone())
+        });
         let options = Envoy::options().arg("--file-flush-interval-msec").arg("20");
-        let envoy = options.concurrency(1).start(&yaml).unwrap();
-        let edge = Edge::around(envoy, names.iter().copied()).unwrap();
-        Bench { edge, store, _upstream: upstream, read: 0 }
+        Bench { fixture: Fixture::start_with(options, listeners, more).unwrap(), read: 0 }
     }
 
     /// The details of the answer, and what Envoy said in the store's place.
     fn ask(&mut self, listener: &str, method: &str, path: &str) -> (String, String) {
         let headers: [(&str, &[u8]); 1] = [("accept", b"application/json")];
-        request(self.edge.listeners[listener], method, path, &headers).unwrap();
+        self.fixture.request(listener, method, path, &headers).unwrap();
         self.next_line()
     }
 
     fn next_line(&mut self) -> (String, String) {
         let line = wait_for("the access log", PATIENCE, || {
-            let log = self.edge.envoy.log();
+            let log = self.fixture.edge.envoy.log();
             let line = log.lines().filter_map(|line| line.strip_prefix("ACCESS ")).nth(self.read);
             line.map(str::to_owned)
         });
@@ -125,26 +102,29 @@ fn each_cause_is_in_the_access_log() {
     // Not HTTP over TLS: the handshake fails at once.
     plain.set(Behaviour::status(200));
     let backlog = Backlog::new();
-    const TLS: &str = "    transport_socket:
-      name: tls
-      typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}
-";
-    const NO_ROOM: &str = "    circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 0, max_requests: 0}]}
-";
-    const SICK: &str = "    common_lb_config: {healthy_panic_threshold: {value: 0}}
-    health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]
-";
+    let tls = json!({
+        "name": "tls",
+        "typed_config": typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", json!({})),
+    });
+    let no_room = json!({
+        "thresholds": [{"max_connections": 1, "max_pending_requests": 0, "max_requests": 0}],
+    });
+    let check = json!([{
+        "timeout": "1s", "interval": "1s", "unhealthy_threshold": 1, "healthy_threshold": 1,
+        "tcp_health_check": {},
+    }]);
     let more = [
-        cluster("dead", dead.address(), ""),
-        cluster("backlog", backlog.address, ""),
-        cluster("tls", plain.address(), TLS),
-        cluster("breaker", plain.address(), NO_ROOM),
-        cluster("sick", dead.address(), SICK),
-        cluster("named", plain.address(), "    type: STRICT_DNS\n")
-            .replace("127.0.0.1", "no.such.host.invalid"),
+        cluster("dead", dead.address()),
+        cluster("backlog", backlog.address),
+        cluster("tls", plain.address()).with("transport_socket", tls),
+        cluster("breaker", plain.address()).with("circuit_breakers", no_room),
+        cluster("sick", dead.address())
+            .with("common_lb_config", json!({"healthy_panic_threshold": {"value": 0}}))
+            .with("health_checks", check),
+        Cluster::named("named", "no.such.host.invalid", 80).with("type", "STRICT_DNS".into()),
     ];
     let names = ["store", "empty", "dead", "backlog", "tls", "breaker", "sick", "named", "nowhere"];
-    let mut bench = Bench::start(&names, &more.concat());
+    let mut bench = Bench::start(&names, more);
     let mut seen = BTreeSet::new();
     const FAILED: &str =
         "upstream connect error or disconnect/reset before headers. reset reason: ";
@@ -164,9 +144,9 @@ fn each_cause_is_in_the_access_log() {
         ("content-length", b"1", "edge_body"),
         ("x-auth-token", b"\xff", "edge_header"),
     ] {
-        let mut client = Connection::open(bench.edge.listeners["store"]).unwrap();
-        let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{name}: ");
-        client.send(&[head.as_bytes(), value, b"\r\n\r\n"].concat()).unwrap();
+        let mut client = Connection::open(bench.fixture.edge.listeners["store"]).unwrap();
+        let request = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{name}: ");
+        client.send(&[request.as_bytes(), value, b"\r\n\r\n"].concat()).unwrap();
         client.receive(false).unwrap();
         assert_eq!(bench.next_line().0, details);
         seen.insert(details.to_owned());
@@ -187,12 +167,12 @@ fn each_cause_is_in_the_access_log() {
         (Behaviour::Truncate, "store_broken", ""),
         (Behaviour::status(429), "store_unavailable:429", ""),
         (Behaviour::status(503), "store_unavailable:503", ""),
-        (Behaviour::ResetBeforeHead, "store_unavailable:reset", "connection termination"),
+        (Behaviour::ResetBeforeHeaders, "store_unavailable:reset", "connection termination"),
         (Behaviour::Hang, "store_timeout", ""),
         (Behaviour::status(408), "store_timeout:408", ""),
         (Behaviour::status(504), "store_timeout:504", ""),
     ] {
-        bench.store.set(behaviour);
+        bench.fixture.store.set(behaviour);
         let says = if says.is_empty() { String::new() } else { [FAILED, says].concat() };
         assert_eq!(bench.ask("store", "GET", PATH), (details.to_owned(), says));
         seen.insert(details.to_owned());
@@ -237,8 +217,7 @@ fn each_cause_is_in_the_access_log() {
     ];
     let missing: Vec<String> = expected.filter(|name| !seen.contains(name)).collect();
     assert_eq!(missing, unseen);
-    bench.edge.check_vms().unwrap();
-    bench.edge.envoy.stop().unwrap();
+    bench.fixture.stop().unwrap();
 }
 
 #[test]
@@ -255,11 +234,10 @@ fn the_readme_tells_each_name_and_each_cause() {
 
 #[test]
 fn an_unknown_cluster_is_logged_once_a_minute_by_all_workers() {
-    let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
-    let configurations = [("nowhere", r#"{"store": {"cluster": "nowhere"}}"#)];
+    let listener = listener("nowhere", r#"{"store": {"cluster": "nowhere"}}"#).unwrap();
     let options = Envoy::options().concurrency(4);
-    let edge = Edge::start_with(options, configurations, &store, &upstream).unwrap();
-    let ask = || request(edge.listeners["nowhere"], "GET", PATH, &[]).unwrap().status;
+    let fixture = Fixture::start_with(options, [listener], []).unwrap();
+    let ask = || fixture.get("nowhere", PATH).unwrap().0;
     // One first: two workers that write for the first time at the same moment may both do so.
     assert_eq!(ask(), 500);
     std::thread::scope(|scope| {
@@ -267,47 +245,48 @@ fn an_unknown_cluster_is_logged_once_a_minute_by_all_workers() {
             scope.spawn(|| (0..50).for_each(|_| assert_eq!(ask(), 500)));
         }
     });
-    let log = edge.envoy.log();
+    let log = fixture.edge.envoy.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("has no cluster")).collect();
     assert!(matches!(lines[..], [line] if line.contains("[error]")), "{lines:?}");
-    edge.envoy.stop().unwrap();
+    fixture.stop().unwrap();
 }
 
 #[test]
 fn at_the_debug_level_each_decision_is_a_line_without_a_secret() {
-    let bench =
-        Bench::start(&["store", "dead"], &cluster("dead", dead_address().unwrap().address(), ""));
-    let address = bench.edge.listeners["store"];
-    let headers: [(&str, &[u8]); 1] = [("x-auth-token", b"secret")];
-    let ask = |path: &str| request(address, "GET", path, &headers).unwrap();
+    let dead = dead_address().unwrap();
+    let bench = Bench::start(&["store", "dead"], [cluster("dead", dead.address())]);
+    let ask = |listener: &str, method: &str, path: &str| {
+        bench.fixture.request(listener, method, path, &[("x-auth-token", b"secret")]).unwrap();
+    };
     const SETTLING: &str = "is answered 405 edge_method";
     let all_lines = |bench: &Bench| -> Vec<String> {
-        let log = bench.edge.envoy.log();
+        let log = bench.fixture.edge.envoy.log();
         let ours = log.lines().filter_map(|line| line.split_once(" request "));
         ours.map(|(_, line)| line.split_once(' ').unwrap().1.to_owned()).collect()
     };
     let lines = |bench: &Bench| -> Vec<String> {
         all_lines(bench).into_iter().filter(|line| line != SETTLING).collect()
     };
-    bench.store.set(Behaviour::json(200, r#"{"count":2}"#));
-    ask(PATH);
-    let set_level =
-        |level: &str| bench.edge.envoy.admin_post(&format!("/logging?wasm={level}")).unwrap();
+    bench.fixture.store.set(Behaviour::json(200, r#"{"count":2}"#));
+    ask("store", "GET", PATH);
+    let set_level = |level: &str| {
+        bench.fixture.edge.envoy.admin_post(&format!("/logging?wasm={level}")).unwrap()
+    };
     set_level("debug");
     // The filter looks once a second while requests come.
     wait_for("the first line", PATIENCE, || {
-        request(address, "PUT", PATH, &headers).unwrap();
+        ask("store", "PUT", PATH);
         all_lines(&bench).contains(&SETTLING.to_owned()).then_some(())
     })
     .unwrap();
-    ask(&format!("{PATH}?name=secret"));
-    ask(&format!("{PATH}?secret=secret"));
-    request(bench.edge.listeners["dead"], "GET", PATH, &headers).unwrap();
+    ask("store", "GET", &format!("{PATH}?name=secret"));
+    ask("store", "GET", &format!("{PATH}?secret=secret"));
+    ask("dead", "GET", PATH);
     set_level("info");
-    ask(PATH);
+    ask("store", "GET", PATH);
     // Envoy writes the last line of a log when its worker has time.
     wait_for("the log", PATIENCE, || (lines(&bench).len() >= 8).then_some(())).unwrap();
-    assert!(!bench.edge.envoy.log().contains("secret"));
+    assert!(!bench.fixture.edge.envoy.log().contains("secret"));
     let asks = |name: &str, retry: usize| format!("asks {name:?}, retry {retry}, timeout ");
     for (line, expected) in lines(&bench).iter().zip([
         asks("store", 0),
@@ -322,6 +301,5 @@ fn at_the_debug_level_each_decision_is_a_line_without_a_secret() {
         assert!(line.starts_with(&expected), "{line:?}, {expected:?}");
     }
     assert_eq!(lines(&bench).len(), 8);
-    bench.edge.check_vms().unwrap();
-    bench.edge.envoy.stop().unwrap();
+    bench.fixture.stop().unwrap();
 }

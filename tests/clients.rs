@@ -4,119 +4,80 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
-use testkit::PATIENCE;
-use testkit::http::frames::{
-    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS,
-    frame,
-};
-use testkit::http::{Connection, Response, request};
-use testkit::production::Production;
+use testkit::envoy_yaml::ShippedEnvoy;
+use testkit::http::{Response, request};
+use testkit::http2;
 use testkit::store::Behaviour;
 
 const COUNT: &str = "/v2/p1/os-vendor-backup-sharing/count";
 const COUNTED: &str = r#"{"count":2}"#;
 const NOT_GET: &str = r#"{"badMethod":{"code":405,"message":"Only GET counts backup sharings."}}"#;
 
-/// What a stream of HTTP/2 came to.
-#[derive(Debug, PartialEq, Eq)]
-enum Stream {
-    Answered(String),
-    Reset,
-}
-
-/// One request over HTTP/2 by prior knowledge, with no body (RFC 9113). Its fields are spelled out
-/// (RFC 7541, section 6.2.2), and the answer's are not read.
-fn http2(address: SocketAddr, method: &str, path: &str, fields: &[(String, String)]) -> Stream {
-    let pseudo = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "a")];
-    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let block = frames::fields(pseudo.into_iter().chain(fields));
-    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
-    let pieces: Vec<&[u8]> = block.chunks(16_000).collect();
-    for (number, piece) in pieces.iter().enumerate() {
-        let kind = if number == 0 { HEADERS } else { CONTINUATION };
-        let first = if number == 0 { END_STREAM } else { 0 };
-        let last = if number + 1 == pieces.len() { END_HEADERS } else { 0 };
-        bytes.extend(frame(kind, first | last, 1, piece));
-    }
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.write_all(&bytes).unwrap();
-
-    let mut body = Vec::new();
-    loop {
-        let mut head = [0; 9];
-        socket.read_exact(&mut head).unwrap();
-        let [a, b, c, kind, flags, _, _, _, stream] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        socket.read_exact(&mut payload).unwrap();
-        match (stream, kind) {
-            (1, RST_STREAM) => return Stream::Reset,
-            (1, DATA) => body.extend(payload),
-            _ => {}
-        }
-        if stream == 1 && matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
-            return Stream::Answered(String::from_utf8(body).unwrap());
-        }
-    }
+/// What a stream of HTTP/2 is answered; `None` if it is reset.
+fn http2(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &[u8])],
+) -> Option<String> {
+    let request = http2::request(method, path.as_bytes(), fields).unwrap();
+    let mut connection = http2::Connection::open(address).unwrap();
+    let stream = connection.send(request, b"").unwrap();
+    connection.receive(stream).unwrap().map(|answer| answer.text())
 }
 
 #[test]
 fn headers_too_large_or_too_many_are_431_or_a_reset_stream() {
-    let production = Production::start(&[]).unwrap();
-    let many: Vec<(String, String)> =
-        (0..101).map(|n| (format!("x-{n}"), "1".to_owned())).collect();
-    let large = vec![("x-large".to_owned(), "a".repeat(62_000))];
-    let few = vec![("x-one".to_owned(), "1".to_owned())];
-    let counted = Stream::Answered(COUNTED.to_owned());
-    for (fields, status, stream) in
-        [(few, 200, counted), (many, 431, Stream::Reset), (large, 431, Stream::Reset)]
-    {
-        let http1: Vec<(&str, &[u8])> =
-            fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let response = request(production.listener, "GET", COUNT, &http1).unwrap();
+    let shipped = ShippedEnvoy::start(&[]).unwrap();
+    let names: Vec<String> = (0..101).map(|n| format!("x-{n}")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b"1"[..])).collect();
+    let large = "a".repeat(62_000);
+    for (fields, status, answer) in [
+        (&many[..1], 200, Some(COUNTED)),
+        (&many, 431, None),
+        (&[("x-large", large.as_bytes())], 431, None),
+    ] {
+        let response = request(shipped.listener, "GET", COUNT, fields).unwrap();
         assert_eq!(response.status, status);
-        assert_eq!(http2(production.listener, "GET", COUNT, &fields), stream);
+        assert_eq!(http2(shipped.listener, "GET", COUNT, fields).as_deref(), answer);
     }
-    production.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
 fn an_unknown_method_is_405_over_each_protocol() {
-    let production = Production::start(&[]).unwrap();
-    let response = request(production.listener, "FETCH", COUNT, &[]).unwrap();
+    let shipped = ShippedEnvoy::start(&[]).unwrap();
+    let response = request(shipped.listener, "FETCH", COUNT, &[]).unwrap();
     assert_eq!((response.status, response.text().as_str()), (405, NOT_GET));
-    let not_get = Stream::Answered(NOT_GET.to_owned());
-    assert_eq!(http2(production.listener, "FETCH", COUNT, &[]), not_get);
-    assert!(production.envoy.log().contains("allow_custom_methods' is marked as work-in-progress"));
-    production.envoy.stop().unwrap();
+    assert_eq!(http2(shipped.listener, "FETCH", COUNT, &[]).as_deref(), Some(NOT_GET));
+    assert!(shipped.envoy.log().contains("allow_custom_methods' is marked as work-in-progress"));
+    shipped.envoy.stop().unwrap();
 
     // Without the line.
     let without = [("            allow_custom_methods: true\n", "")];
-    let production = Production::start(&without).unwrap();
-    let response = request(production.listener, "FETCH", COUNT, &[]).unwrap();
+    let shipped = ShippedEnvoy::start(&without).unwrap();
+    let response = request(shipped.listener, "FETCH", COUNT, &[]).unwrap();
     assert_eq!(response.status, 400);
     assert!(response.text().contains("not well-formed"), "{}", response.text());
-    assert_eq!(http2(production.listener, "FETCH", COUNT, &[]), not_get);
-    assert!(!production.envoy.log().contains("work-in-progress"));
-    production.envoy.stop().unwrap();
+    assert_eq!(http2(shipped.listener, "FETCH", COUNT, &[]).as_deref(), Some(NOT_GET));
+    assert!(!shipped.envoy.log().contains("work-in-progress"));
+    shipped.envoy.stop().unwrap();
 }
 
-fn http10(production: &Production, fields: &str) -> Response {
-    let mut connection = Connection::open(production.listener).unwrap();
-    connection.send(format!("GET {COUNT} HTTP/1.0\r\n{fields}\r\n").as_bytes()).unwrap();
-    connection.receive(false).unwrap()
+fn http10(shipped: &ShippedEnvoy, fields: &str) -> Response {
+    let request = format!("GET {COUNT} HTTP/1.0\r\n{fields}\r\n");
+    shipped.send(&request).unwrap().receive(false).unwrap()
 }
 
 #[test]
 fn http_1_0_is_426_unless_it_is_switched_on() {
-    let production = Production::start(&[]).unwrap();
+    let shipped = ShippedEnvoy::start(&[]).unwrap();
     let old = r#"{"computeFault":{"code":426,"message":"This HTTP version is not served here: use HTTP/1.1 or HTTP/2."}}"#;
-    let response = http10(&production, "host: a\r\n");
+    let response = http10(&shipped, "host: a\r\n");
     assert_eq!((response.status, response.text().as_str()), (426, old));
-    production.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 
     // As the comment says.
     let line = "            allow_custom_methods: true\n";
@@ -126,19 +87,19 @@ fn http_1_0_is_426_unless_it_is_switched_on() {
         assert!(yaml.contains(&format!("`{switch}`")), "envoy.yaml says nothing of {switch}");
     }
     let with = format!("{line}            {}\n            {}\n", switches[0], switches[1]);
-    let production = Production::start(&[(line, &with)]).unwrap();
+    let shipped = ShippedEnvoy::start(&[(line, &with)]).unwrap();
     for fields in ["", "host: a\r\n"] {
-        let response = http10(&production, fields);
+        let response = http10(&shipped, fields);
         assert_eq!((response.status, response.text().as_str()), (200, COUNTED), "{fields:?}");
     }
-    production.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
 fn an_answer_names_its_line_in_the_access_log() {
-    let production = Production::start(&[]).unwrap();
+    let shipped = ShippedEnvoy::start(&[]).unwrap();
     let theirs = ("x-request-id".to_owned(), "backend".to_owned());
-    production.backend.set(Behaviour::Answer { status: 404, headers: vec![theirs], body: vec![] });
+    shipped.backend.set(Behaviour::Answer { status: 404, headers: vec![theirs], body: vec![] });
     let asked = [
         (COUNT.to_owned(), 200),
         (format!("{COUNT}?x=1"), 400),
@@ -148,7 +109,7 @@ fn an_answer_names_its_line_in_the_access_log() {
     let mut ids = Vec::new();
     for (path, status) in &asked {
         for sent in [&[("x-request-id", &b"client"[..])][..], &[]] {
-            let response = request(production.listener, "GET", path, sent).unwrap();
+            let response = request(shipped.listener, "GET", path, sent).unwrap();
             assert_eq!(response.status, *status, "{path}");
             let id = response.header("x-request-id").unwrap().to_owned();
             assert_eq!(response.header_values("x-request-id").len(), 1, "{path}");
@@ -156,10 +117,10 @@ fn an_answer_names_its_line_in_the_access_log() {
             ids.push(id);
         }
     }
-    let log = production.access_log(ids.len()).unwrap();
+    let log = shipped.access_log(ids.len()).unwrap();
     let logged: Vec<_> = log.iter().map(|line| line["request_id"].as_str().unwrap()).collect();
     assert_eq!(logged, ids);
-    let store = production.store.take_requests();
+    let store = shipped.store.take_requests();
     let at_the_store: Vec<_> = store.iter().filter_map(|r| r.header("x-request-id")).collect();
     assert_eq!(at_the_store, [&ids[0], &ids[1]], "the store is told of it too");
 
@@ -170,11 +131,10 @@ fn an_answer_names_its_line_in_the_access_log() {
         "OPTIONS * HTTP/1.1\r\nhost: a\r\n",
         "GET / HTTP/1.0\r\nhost: a\r\n",
     ] {
-        let mut connection = Connection::open(production.listener).unwrap();
-        connection.send(format!("{refused}x-request-id: client\r\n\r\n").as_bytes()).unwrap();
-        let response = connection.receive(false).unwrap();
+        let refused = format!("{refused}x-request-id: client\r\n\r\n");
+        let response = shipped.send(&refused).unwrap().receive(false).unwrap();
         assert_eq!(response.header("x-request-id"), None, "{refused}");
         assert!(response.text().contains(&response.status.to_string()), "{refused}");
     }
-    production.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 }

@@ -12,8 +12,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
-use serde_json::Value;
-use testkit::edge::envoy_config;
+use serde_json::{Value, json};
+use testkit::edge::{envoy_config, filter, listener_with};
+use testkit::envoy::config::{Bootstrap, typed};
 use testkit::envoy::{Verdict, validate};
 use testkit::ports::dead_address;
 use testkit::workspace;
@@ -131,14 +132,14 @@ fn the_readmes_configuration_is_taken() {
     assert_eq!(config.store.unwrap().authority, "count-store");
 }
 
-fn yaml(listeners: &[(&str, &str)]) -> String {
+fn config(listeners: &[(&str, &str)]) -> Bootstrap {
     let nowhere = dead_address().unwrap().address();
     envoy_config(listeners, nowhere, nowhere).unwrap()
 }
 
 /// The line in which the filter refuses its configuration, if it does.
-fn refusal(yaml: &str) -> Option<String> {
-    match validate(yaml).unwrap() {
+fn refusal(config: Bootstrap) -> Option<String> {
+    match validate(config).unwrap() {
         Verdict::Accepted => None,
         Verdict::Refused(said) => {
             let line = said.lines().find(|line| line.contains("configuration refused: "));
@@ -159,7 +160,7 @@ fn envoy_takes_and_refuses_them() {
     let next = AtomicUsize::new(0);
     let refuse = || {
         while let Some(case) = sorts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = refusal(&yaml(&[("edge", &case.json())])).unwrap_or_default();
+            let verdict = refusal(config(&[("edge", &case.json())])).unwrap_or_default();
             let expected = case.refused.as_deref().unwrap();
             assert!(verdict.starts_with(expected), "{}: {verdict:?}", case.name);
         }
@@ -172,25 +173,21 @@ fn envoy_takes_and_refuses_them() {
     let taken: Vec<_> =
         taken.iter().enumerate().map(|(n, case)| (format!("edge{n}"), case.json())).collect();
     let all: Vec<_> = taken.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect();
-    assert_eq!(refusal(&yaml(&all)), None);
+    assert_eq!(refusal(config(&all)), None);
     println!("{} refused by Envoy, {} taken", sorts.len(), all.len());
 }
 
 #[test]
 fn a_struct_means_the_same_as_a_string() {
-    let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"],"retries":3}}"#;
-    let string = format!(
-        "'@type': type.googleapis.com/google.protobuf.StringValue
-                  value: {}",
-        Value::from(json)
-    );
-    let yaml = yaml(&[("edge", json)]);
-    assert!(yaml.contains(&string), "{yaml}");
-    let with = |value: &str| {
-        let object = "'@type': type.googleapis.com/google.protobuf.Struct";
-        yaml.replace(&string, &format!("{object}\n                  value: {value}"))
+    let refusal_of = |json: &str| {
+        let value: Value = serde_json::from_str(json).unwrap();
+        let object = typed("google.protobuf.Struct", json!({"value": value}));
+        let mut filter = filter(&workspace::filter_module().unwrap(), "edge", "");
+        filter["typed_config"]["config"]["configuration"] = object;
+        refusal(config(&[]).listener(listener_with("edge", filter)))
     };
-    assert_eq!(refusal(&with(json)), None);
+    let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"],"retries":3}}"#;
+    assert_eq!(refusal_of(json), None);
     for (member, expected) in [
         (
             r#""timeout":5"#,
@@ -201,7 +198,7 @@ fn a_struct_means_the_same_as_a_string() {
             "store.retries: invalid value: floating point `4.0`, expected an integer from 0 to 3",
         ),
     ] {
-        let refused = refusal(&with(&format!(r#"{{"store":{{"cluster":"c",{member}}}}}"#)));
+        let refused = refusal_of(&format!(r#"{{"store":{{"cluster":"c",{member}}}}}"#));
         assert!(refused.as_ref().is_some_and(|line| line.starts_with(expected)), "{refused:?}");
     }
 }

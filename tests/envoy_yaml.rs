@@ -3,13 +3,12 @@
 #![cfg(test)]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use testkit::count_store::{self, CountStore};
+use testkit::envoy_yaml::{ShippedEnvoy, start_before};
 use testkit::http::{Connection, Response, request};
-use testkit::production::{Production, start_before};
 use testkit::store::{Behaviour, ScriptedStore};
 use testkit::{PATIENCE, Progress, wait_for, workspace};
 
@@ -18,34 +17,8 @@ const COUNT: &str = "/v2/17fbda95add24720a4038ba4b1c705ed/os-vendor-backup-shari
 /// With times short enough to wait for.
 const SHORT: (&str, &str) = ("cluster: backend, timeout: 15s", "cluster: backend, timeout: 1s");
 
-struct Bench(Production);
-
-impl Deref for Bench {
-    type Target = Production;
-
-    fn deref(&self) -> &Production {
-        &self.0
-    }
-}
-
-impl Bench {
-    fn start() -> Bench {
-        Bench::with(&[SHORT])
-    }
-
-    fn with(change: &[(&str, &str)]) -> Bench {
-        Bench(Production::start(change).unwrap())
-    }
-
-    fn get(&self, path: &str) -> Response {
-        request(self.listener, "GET", path, &[]).unwrap()
-    }
-
-    fn raw(&self, bytes: &str) -> Connection {
-        let mut connection = Connection::open(self.listener).unwrap();
-        connection.send(bytes.as_bytes()).unwrap();
-        connection
-    }
+fn start() -> ShippedEnvoy {
+    ShippedEnvoy::start(&[SHORT]).unwrap()
 }
 
 #[track_caller]
@@ -78,16 +51,16 @@ fn a_request_is_counted_in_a_real_database() {
 
 #[test]
 fn envoys_own_errors_carry_the_contracts_body() {
-    let bench = Bench::start();
+    let shipped = start();
     let not_found = r#"{"itemNotFound":{"code":404,"message":"The resource could not be found."}}"#;
-    is(&bench.get("/"), 404, not_found);
+    is(&shipped.get("/").unwrap(), 404, not_found);
     let malformed = r#"{"badRequest":{"code":400,"message":"The request is not well-formed HTTP, or its path holds an escaped slash."}}"#;
-    is(&bench.get("/v2/p%2Fq/os-vendor-backup-sharing/count"), 400, malformed);
-    let control = request(bench.listener, "GET", COUNT, &[("x-auth-token", b"a\x01")]).unwrap();
+    is(&shipped.get("/v2/p%2Fq/os-vendor-backup-sharing/count").unwrap(), 400, malformed);
+    let control = request(shipped.listener, "GET", COUNT, &[("x-auth-token", b"a\x01")]).unwrap();
     is(&control, 400, malformed);
     let two_hosts = "GET /v2/x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n";
     is(
-        &bench.raw(two_hosts).receive(false).unwrap(),
+        &shipped.send(two_hosts).unwrap().receive(false).unwrap(),
         400,
         r#"{"badRequest":{"code":400,"message":"The request has more than one Host header."}}"#,
     );
@@ -96,24 +69,25 @@ fn envoys_own_errors_carry_the_contracts_body() {
         "GET /v2/x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
         "GET https://a/v2/x HTTP/1.1\r\nhost: a\r\n\r\n",
     ] {
-        is(&bench.raw(refused).receive(false).unwrap(), 403, not_served);
+        is(&shipped.send(refused).unwrap().receive(false).unwrap(), 403, not_served);
     }
     let coding = "GET /v2/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
     let not_implemented =
         r#"{"notImplemented":{"code":501,"message":"This transfer coding is not implemented."}}"#;
-    is(&bench.raw(coding).receive(false).unwrap(), 501, not_implemented);
+    is(&shipped.send(coding).unwrap().receive(false).unwrap(), 501, not_implemented);
     let too_large = r#"{"computeFault":{"code":431,"message":"The request line and headers are too large or too many."}}"#;
-    is(&bench.get(&format!("{COUNT}?name={}", "a".repeat(62_000))), 431, too_large);
+    let large = format!("{COUNT}?name={}", "a".repeat(62_000));
+    is(&shipped.get(&large).unwrap(), 431, too_large);
     let old = r#"{"computeFault":{"code":426,"message":"This HTTP version is not served here: use HTTP/1.1 or HTTP/2."}}"#;
-    is(&bench.raw("GET / HTTP/1.0\r\n\r\n").receive(false).unwrap(), 426, old);
+    is(&shipped.send("GET / HTTP/1.0\r\n\r\n").unwrap().receive(false).unwrap(), 426, old);
 
-    bench.backend.set(Behaviour::Hang);
+    shipped.backend.set(Behaviour::Hang);
     let late = r#"{"computeFault":{"code":504,"message":"The backend did not answer in time."}}"#;
-    is(&bench.get("/v2/x"), 504, late);
-    bench.backend.set(Behaviour::Garbage(b"nonsense\r\n\r\n".to_vec()));
+    is(&shipped.get("/v2/x").unwrap(), 504, late);
+    shipped.backend.set(Behaviour::Garbage(b"nonsense\r\n\r\n".to_vec()));
     let invalid = r#"{"computeFault":{"code":502,"message":"The backend gave no valid answer."}}"#;
-    is(&bench.get("/v2/x"), 502, invalid);
-    let Production { envoy, listener, backend, .. } = bench.0;
+    is(&shipped.get("/v2/x").unwrap(), 502, invalid);
+    let ShippedEnvoy { envoy, listener, backend, .. } = shipped;
     drop(backend);
     let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The service is unavailable. Try again later."}}"#;
     is(&request(listener, "GET", "/v2/x", &[]).unwrap(), 503, unavailable);
@@ -122,35 +96,37 @@ fn envoys_own_errors_carry_the_contracts_body() {
 
 #[test]
 fn a_slow_client_is_told_so() {
-    let bench = Bench::with(&[("request_headers_timeout: 5s", "request_headers_timeout: 0.3s")]);
-    let response = bench.raw("GET / HTTP/1.1\r\nhost:").receive(false).unwrap();
+    let shipped =
+        ShippedEnvoy::start(&[("request_headers_timeout: 5s", "request_headers_timeout: 0.3s")])
+            .unwrap();
+    let response = shipped.send("GET / HTTP/1.1\r\nhost:").unwrap().receive(false).unwrap();
     let late = r#"{"computeFault":{"code":408,"message":"The request did not arrive in time."}}"#;
     is(&response, 408, late);
 }
 
 #[test]
 fn the_filters_replies_and_the_backends_are_left_as_they_are() {
-    let bench = Bench::start();
-    let refused = bench.get(&format!("{COUNT}?share_to_me=maybe"));
+    let shipped = start();
+    let refused = shipped.get(&format!("{COUNT}?share_to_me=maybe")).unwrap();
     is(
         &refused,
         400,
         r#"{"badRequest":{"code":400,"message":"share_to_me: expected true or false, got \"maybe\""}}"#,
     );
-    let method = request(bench.listener, "PUT", COUNT, &[]).unwrap();
+    let method = request(shipped.listener, "PUT", COUNT, &[]).unwrap();
     is(&method, 405, r#"{"badMethod":{"code":405,"message":"Only GET counts backup sharings."}}"#);
-    let unknown = request(bench.listener, "FETCH", COUNT, &[]).unwrap();
+    let unknown = request(shipped.listener, "FETCH", COUNT, &[]).unwrap();
     assert_eq!((unknown.status, unknown.text()), (405, method.text()));
     is(
-        &bench.get(&format!("{COUNT};v=1")),
+        &shipped.get(&format!("{COUNT};v=1")).unwrap(),
         404,
         r#"{"itemNotFound":{"code":404,"message":"The resource could not be found."}}"#,
     );
-    is(&bench.get(COUNT), 200, r#"{"count":2}"#);
-    is(&bench.get("/v2/x"), 404, r#"{"theirs":true}"#);
+    is(&shipped.get(COUNT).unwrap(), 200, r#"{"count":2}"#);
+    is(&shipped.get("/v2/x").unwrap(), 404, r#"{"theirs":true}"#);
     for (status, name) in [(403, "forbidden"), (503, "serviceUnavailable")] {
-        bench.store.set(Behaviour::json(status, format!(r#"{{"{name}":{{"message":"Own."}}}}"#)));
-        let response = bench.get(COUNT);
+        shipped.store.set(Behaviour::json(status, format!(r#"{{"{name}":{{"message":"Own."}}}}"#)));
+        let response = shipped.get(COUNT).unwrap();
         assert_eq!(response.status, status);
         assert_ne!(response.text().contains("Own."), status == 503, "{}", response.text());
     }
@@ -166,15 +142,15 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
         "store_fault",
         "store_unavailable:503",
     ];
-    let log = bench.access_log(expected.len()).unwrap();
+    let log = shipped.access_log(expected.len()).unwrap();
     let answered: Vec<_> = log.iter().map(|entry| entry["answered_by"].as_str().unwrap()).collect();
     assert_eq!(answered, expected);
-    bench.0.envoy.stop().unwrap();
+    shipped.envoy.stop().unwrap();
 }
 
 #[test]
 fn a_store_that_fails_its_health_check_is_not_asked() {
-    let Production { envoy, listener, store, backend: _backend } = Bench::start().0;
+    let ShippedEnvoy { envoy, listener, store, backend: _backend } = start();
     let address = store.address();
     drop(store);
     let unavailable = r#"{"serviceUnavailable":{"code":503,"message":"The count store is unavailable. Try again later."}}"#;
@@ -193,25 +169,25 @@ fn a_store_that_fails_its_health_check_is_not_asked() {
 
 #[test]
 fn a_flooding_store_is_cut_off_and_fills_nobodys_memory() {
-    let bench = Bench::start();
-    bench.store.set(Behaviour::Flood { bytes: 4 << 20 });
+    let shipped = start();
+    shipped.store.set(Behaviour::Flood { bytes: 4 << 20 });
     // By default Envoy would hold all of it, and the filter would say that it cannot be used.
     let broken = r#"{"computeFault":{"code":502,"message":"The count store's answer broke off."}}"#;
-    is(&bench.get(COUNT), 502, broken);
-    bench.store.set(Behaviour::json(200, r#"{"count":3}"#));
-    assert_eq!(bench.get(COUNT).text(), r#"{"count":3}"#);
+    is(&shipped.get(COUNT).unwrap(), 502, broken);
+    shipped.store.set(Behaviour::json(200, r#"{"count":3}"#));
+    assert_eq!(shipped.get(COUNT).unwrap().text(), r#"{"count":3}"#);
 }
 
 #[test]
 fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
-    let bench = Bench::start();
+    let shipped = start();
     let next = format!("GET {COUNT} HTTP/1.1\r\nhost: a\r\n\r\n");
     for kept in [
         format!("GET {COUNT}?x=1 HTTP/1.1\r\nhost: a\r\n\r\n"),
         "GET /v2/p%2Fq HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
         format!("GET {COUNT} HTTP/1.1\r\n\r\n"),
     ] {
-        let mut connection = bench.raw(&format!("{kept}{next}"));
+        let mut connection = shipped.send(&format!("{kept}{next}")).unwrap();
         assert_eq!(connection.receive(false).unwrap().status, 400, "{kept}");
         is(&connection.receive(false).unwrap(), 200, r#"{"count":2}"#);
     }
@@ -224,8 +200,8 @@ fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
         ("transfer-encoding: chunked", "zz\r\n\r\n"),
     ] {
         for path in [COUNT, "/v2/x"] {
-            let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
-            let mut connection = bench.raw(&(head + body + &next));
+            let headers = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+            let mut connection = shipped.send(&(headers + body + &next)).unwrap();
             if let Ok(response) = connection.receive(false) {
                 let codes = [200, 400, 404, 501];
                 assert!(codes.contains(&response.status), "{framing}: {response:?}");
@@ -238,16 +214,16 @@ fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
 
 #[test]
 fn a_client_cannot_speak_to_envoy_or_to_the_store_behind_the_filters_back() {
-    let bench = Bench::start();
-    bench.store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(100)));
+    let shipped = start();
+    shipped.store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(100)));
     let headers: [(&str, &[u8]); 4] = [
         ("x-envoy-upstream-rq-timeout-ms", b"1"),
         ("x-envoy-retry-on", b"5xx"),
         ("x_auth_token", b"other"),
         ("x-auth-token", b"mine"),
     ];
-    is(&request(bench.listener, "GET", COUNT, &headers).unwrap(), 200, r#"{"count":2}"#);
-    let asked = &bench.store.take_requests()[0];
+    is(&request(shipped.listener, "GET", COUNT, &headers).unwrap(), 200, r#"{"count":2}"#);
+    let asked = &shipped.store.take_requests()[0];
     assert_eq!(asked.header_values("x-auth-token"), [b"mine"]);
     for name in ["x-envoy-upstream-rq-timeout-ms", "x-envoy-retry-on", "x_auth_token"] {
         assert_eq!(asked.header(name), None, "{name}");
@@ -256,25 +232,26 @@ fn a_client_cannot_speak_to_envoy_or_to_the_store_behind_the_filters_back() {
 
 #[test]
 fn past_the_connection_limit_there_is_no_connection() {
-    let bench = Bench::with(&[(
+    let shipped = ShippedEnvoy::start(&[(
         "max_active_downstream_connections: 8000",
         "max_active_downstream_connections: 5",
-    )]);
+    )])
+    .unwrap();
     let mut connections: Vec<Connection> =
-        (0..5).map(|_| Connection::open(bench.listener).unwrap()).collect();
+        (0..5).map(|_| Connection::open(shipped.listener).unwrap()).collect();
     for connection in &mut connections {
         assert_eq!(connection.request("GET", COUNT, &[]).unwrap().status, 200);
     }
-    let mut refused = Connection::open(bench.listener).unwrap();
+    let mut refused = Connection::open(shipped.listener).unwrap();
     assert!(refused.is_closed());
     assert_eq!(connections[0].request("GET", COUNT, &[]).unwrap().status, 200);
 }
 
-/// A limit of Envoy's, not of the filter's: docs/decisions/.
+/// A limit of Envoy's, not of the filter's: docs/decisions/2026-11-23-grpc-content-type.md.
 #[test]
 fn a_grpc_content_type_turns_a_reply_into_grpc() {
-    let bench = Bench::start();
+    let shipped = start();
     let grpc: [(&str, &[u8]); 1] = [("content-type", b"application/grpc")];
-    let response = request(bench.listener, "GET", format!("{COUNT}?x=1"), &grpc).unwrap();
+    let response = request(shipped.listener, "GET", format!("{COUNT}?x=1"), &grpc).unwrap();
     assert_eq!((response.status, response.header("grpc-status")), (200, Some("13")));
 }

@@ -20,7 +20,7 @@ fn host() -> Host {
     Host::start(&module, COUNT).unwrap()
 }
 
-fn head(method: &'static str, path: &'static str) -> [(&'static [u8], &'static [u8]); 2] {
+fn headers(method: &'static str, path: &'static str) -> [(&'static [u8], &'static [u8]); 2] {
     [(b":method", method.as_bytes()), (b":path", path.as_bytes())]
 }
 
@@ -158,11 +158,11 @@ impl Model {
             Configuration::Count => (COUNT, false),
             Configuration::Validate => (VALIDATE, true),
             Configuration::Bad => {
-                self.host.replace_filter(r#"{"mode": "guess"}"#).unwrap_err();
+                self.host.replace_root(r#"{"mode": "guess"}"#).unwrap_err();
                 return;
             }
         };
-        let old = self.host.replace_filter(json).unwrap();
+        let old = self.host.replace_root(json).unwrap();
         self.retired.push((self.root, old));
         self.root += 1;
         self.validates = validates;
@@ -180,7 +180,7 @@ impl Model {
             }
             its().for_each(|request| host.forget_callout(request.stream));
             requests.retain(|request| request.root != root);
-            host.delete_filter(context).unwrap();
+            host.delete_root(context).unwrap();
             false
         });
     }
@@ -190,12 +190,12 @@ impl Model {
         if request.gone || request.state != State::New {
             return;
         }
-        let head = match kind {
-            Kind::Pass => head("GET", "/v2/p1/backups"),
-            Kind::Reject => head("PUT", PATH),
-            Kind::Count => head("GET", PATH),
+        let headers = match kind {
+            Kind::Pass => headers("GET", "/v2/p1/backups"),
+            Kind::Reject => headers("PUT", PATH),
+            Kind::Count => headers("GET", PATH),
         };
-        let step = self.host.head(request.stream, &head).unwrap();
+        let step = self.host.headers(request.stream, &headers).unwrap();
         request.state = match (kind, &step.end) {
             (Kind::Pass, End::Continue) => State::Passed,
             (Kind::Reject, End::Reply(reply)) if reply.status == 405 => State::Answered,
@@ -301,83 +301,10 @@ proptest! {
         model.end_pauses();
         // Whatever happened, the next request is served.
         model.host.set_dispatch(DispatchResult::Sent);
-        model.host.replace_filter(COUNT).unwrap();
-        let asked = model.host.request(&head("GET", PATH)).unwrap();
+        model.host.replace_root(COUNT).unwrap();
+        let asked = model.host.request(&headers("GET", PATH)).unwrap();
         let step = model.host.callout_response(asked.stream, &ANSWER, br#"{"count":7}"#).unwrap();
         let End::Reply(reply) = step.end else { panic!("{step:?}") };
         prop_assert_eq!(reply.body, br#"{"count":7}"#);
     }
-}
-
-#[test]
-fn a_request_is_not_let_through_unchecked_before_there_is_a_configuration() {
-    let module = Module::load(&workspace::filter_module().unwrap()).unwrap();
-    let mut host = Host::start(&module, COUNT).unwrap();
-    host.poke("proxy_on_context_create", &[90, 0]).unwrap();
-    host.poke("proxy_on_context_create", &[91, 90]).unwrap();
-    let step = host.poke("proxy_on_request_headers", &[91, 2, 1]).unwrap().unwrap();
-    let calls = step.calls.iter().filter(|call| **call == "proxy_send_local_response");
-    assert_eq!(calls.count(), 1);
-}
-
-#[test]
-fn a_host_that_takes_no_reply_gets_a_reset_and_no_client_waits() {
-    let mut host = host();
-    host.refuse_replies(true);
-    assert_eq!(host.request(&head("PUT", PATH)).unwrap().end, End::Closed);
-    let asked = host.request(&head("GET", PATH)).unwrap();
-    let step = host.callout_response(asked.stream, &ANSWER, br#"{"count":2}"#).unwrap();
-    assert_eq!(step.end, End::Closed);
-}
-
-/// As Envoy has it: a callout ends, though its client may have left.
-#[test]
-fn callouts_that_end_leave_nothing_behind() {
-    const REPLACED: usize = 60;
-    let mut host = host();
-    let mut memory = 0;
-    for round in 0..REPLACED * 1_000 {
-        let refused = host.request(&head("PUT", PATH)).unwrap();
-        host.finish(refused.stream).unwrap();
-        let asked = host.request(&head("GET", PATH)).unwrap();
-        assert!(matches!(asked.end, End::Callout(_)));
-        let leaves_early = round % 2 == 0;
-        if leaves_early {
-            host.finish(asked.stream).unwrap();
-        }
-        let whole = if round % 3 == 0 { &[][..] } else { &ANSWER };
-        let mut retries = 0;
-        let mut end = host.callout_response(asked.stream, whole, br#"{"count":2}"#).unwrap().end;
-        loop {
-            end = match end {
-                End::Callout(_) => {
-                    retries += 1;
-                    // Every other client leaves while its callout is sent again.
-                    if round % 4 == 1 && retries == 2 {
-                        host.finish(asked.stream).unwrap();
-                    }
-                    host.callout_response(asked.stream, whole, b"").unwrap().end
-                }
-                End::Pause => {
-                    host.set_clock(Duration::from_millis(20 * round as u64 + 10));
-                    host.tick().unwrap().pop().unwrap().1
-                }
-                _ => break,
-            };
-        }
-        host.set_clock(Duration::from_millis(20 * (round as u64 + 1)));
-        assert_eq!(retries, if round % 3 == 0 && !leaves_early { 2 } else { 0 });
-        if !leaves_early && end != End::Finished {
-            host.finish(asked.stream).unwrap();
-        }
-        if round % 1_000 == 999 {
-            let old = host.replace_filter(COUNT).unwrap();
-            host.delete_filter(old).unwrap();
-        }
-        if round == 2_000 {
-            memory = host.memory_bytes();
-        }
-    }
-    println!("linear memory after 2,000 rounds {memory} bytes, after all {}", host.memory_bytes());
-    assert_eq!(host.memory_bytes(), memory);
 }

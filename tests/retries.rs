@@ -5,22 +5,20 @@
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::edge::{Edge, clusters, listener};
+use serde_json::json;
+use testkit::edge::{self, Edge, clusters, listener};
 use testkit::envoy::Envoy;
-use testkit::http::frames::{
-    self, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
-};
+use testkit::envoy::config::{Bootstrap, Cluster, Listener, direct_response, publish_cluster};
+use testkit::envoy_yaml::start_before;
 use testkit::http::{Connection, request};
-use testkit::production::start_before;
+use testkit::http2;
 use testkit::store::{Behaviour, ScriptedStore};
+use testkit::workspace::filter_module;
 use testkit::{PATIENCE, wait_for};
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
@@ -45,7 +43,7 @@ impl Pair {
         request(self.listener, "GET", PATH, &[]).unwrap().status
     }
 
-    /// Asks until the first store was asked so often.
+    /// Asks until the first store was asked this many times.
     fn ask_the_first(&self, times: usize) -> Vec<u16> {
         let mut answers = Vec::new();
         let mut asked = 0;
@@ -164,16 +162,12 @@ fn an_open_breaker_is_not_hammered() {
     const CLIENTS: u64 = 20;
     let (store, upstream) = (ScriptedStore::start().unwrap(), ScriptedStore::start().unwrap());
     store.set(Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(300)));
-    let configuration = r#"{"store": {"cluster": "store", "timeout": "20s"}}"#;
-    let clusters = clusters(store.address(), upstream.address()).replacen(
-        "connect_timeout: 1s",
-        "connect_timeout: 1s
-    circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 1}]}",
-        1,
-    );
-    let listener = listener("count", configuration).unwrap();
-    let yaml = format!("static_resources:\n  listeners:\n{listener}{clusters}");
-    let edge = Edge::around(Envoy::start(&yaml).unwrap(), ["count"]).unwrap();
+    let breaker = json!({"thresholds": [{"max_connections": 1, "max_pending_requests": 1}]});
+    let [cluster, _, upstream] = clusters(store.address(), upstream.address());
+    let clusters = [cluster.with("circuit_breakers", breaker), upstream];
+    let listener = listener("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#);
+    let config = Bootstrap::new([listener.unwrap()], clusters);
+    let edge = Edge::around(Envoy::start(config).unwrap(), ["count"]).unwrap();
     let address = edge.listeners["count"];
     let ask = || request(address, "GET", PATH, &[]).unwrap().status;
     let answers: Vec<u16> = thread::scope(|scope| {
@@ -189,27 +183,6 @@ fn an_open_breaker_is_not_hammered() {
     edge.envoy.stop().unwrap();
 }
 
-/// Puts the cluster of the store into a file that Envoy watches, or takes it out.
-fn publish(folder: &Path, store: Option<SocketAddr>) {
-    let resource = store.map(|at| {
-        format!(
-            "resources:
-- '@type': type.googleapis.com/envoy.config.cluster.v3.Cluster
-  name: store
-  connect_timeout: 1s
-  load_assignment:
-    cluster_name: store
-    endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: '{}', port_value: {}}}}}}}}}]}}]
-",
-            at.ip(),
-            at.port()
-        )
-    });
-    let (new, place) = (folder.join("new.yaml"), folder.join("clusters.yaml"));
-    fs::write(&new, resource.as_deref().unwrap_or("resources: []\n")).unwrap();
-    fs::rename(new, place).unwrap();
-}
-
 /// Envoy says of such a callout only that it broke off. The next one tells why.
 #[test]
 fn callouts_whose_cluster_is_removed_are_answered_with_the_cause() {
@@ -217,25 +190,13 @@ fn callouts_whose_cluster_is_removed_are_answered_with_the_cause() {
     let store = ScriptedStore::start().unwrap();
     store.set(Behaviour::Hang);
     let folder = tempfile::tempdir().unwrap();
-    publish(folder.path(), Some(store.address()));
-    let configuration = r#"{"store": {"cluster": "store", "timeout": "60s"}}"#;
-    let listener = listener("count", configuration).unwrap();
-    // A route to a cluster that is not there is a 503 of Envoy's, for requests that nobody sends here.
-    let listener = listener.replace("route: {cluster: upstream}", "direct_response: {status: 200}");
-    let folder_name = folder.path().display();
-    let yaml = format!(
-        "node: {{id: edge, cluster: edge}}
-dynamic_resources:
-  cds_config:
-    resource_api_version: V3
-    path_config_source:
-      path: {folder_name}/clusters.yaml
-      watched_directory: {{path: {folder_name}}}
-static_resources:
-  listeners:
-{listener}"
-    );
-    let edge = Edge::around(Envoy::start(&yaml).unwrap(), ["count"]).unwrap();
+    let cluster = Cluster::new("store", store.address());
+    publish_cluster(folder.path(), Some(&cluster)).unwrap();
+    let plugin = r#"{"store": {"cluster": "store", "timeout": "60s"}}"#;
+    let filter = edge::filter(&filter_module().unwrap(), "count", plugin);
+    let listener = Listener::new("count").filter(filter).route(direct_response("", 200, ""));
+    let config = Bootstrap::new([listener], []).clusters_from(folder.path());
+    let edge = Edge::around(Envoy::start(config).unwrap(), ["count"]).unwrap();
     let address = edge.listeners["count"];
     let mut clients: Vec<Connection> = (0..CLIENTS)
         .map(|_| {
@@ -245,7 +206,7 @@ static_resources:
         })
         .collect();
     store.wait_for_requests(CLIENTS).unwrap();
-    publish(folder.path(), None);
+    publish_cluster(folder.path(), None).unwrap();
     for client in &mut clients {
         let answer = client.receive(false).unwrap();
         assert_eq!(answer.status, 500, "{}", answer.text());
@@ -260,7 +221,7 @@ static_resources:
 /// root context, which no SDK tells that its request has gone.
 #[test]
 fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
-    const STREAMS: u8 = 20;
+    const STREAMS: usize = 20;
     let store = ScriptedStore::start().unwrap();
     let (envoy, listener) = start(&[store.address()], "20s");
     let asked = Mutex::new(BTreeMap::<Vec<u8>, usize>::new());
@@ -269,27 +230,21 @@ fn a_stream_that_is_reset_as_its_last_callout_is_answered_does_no_harm() {
         let times = asked.entry(request.target.clone()).or_default();
         *times += 1;
         match times {
-            1 | 2 => Behaviour::ResetBeforeHead,
+            1 | 2 => Behaviour::ResetBeforeHeaders,
             _ => Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(200)),
         }
     }));
     for round in 0..5 {
-        let mut client = TcpStream::connect(listener).unwrap();
-        client.write_all(PREFACE).unwrap();
-        client.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
-        let streams = (0..STREAMS).map(|number| 2 * number + 1);
-        for stream in streams.clone() {
-            let path = format!("{PATH}?name={round}-{stream}");
-            let head =
-                [(":method", "GET"), (":path", &path), (":scheme", "http"), (":authority", "a")];
-            let fields = frames::fields(head);
-            client.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &fields)).unwrap();
-        }
-        store.wait_for_requests(3 * usize::from(STREAMS)).unwrap();
+        let mut client = http2::Connection::open(listener).unwrap();
+        let streams: Vec<_> = (0..STREAMS)
+            .map(|stream| {
+                let path = format!("{PATH}?name={round}-{stream}");
+                client.send(http2::request("GET", path.as_bytes(), &[]).unwrap(), b"").unwrap()
+            })
+            .collect();
+        store.wait_for_requests(3 * STREAMS).unwrap();
         envoy.pause().unwrap();
-        for stream in streams {
-            client.write_all(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])).unwrap();
-        }
+        streams.into_iter().for_each(http2::Stream::reset);
         thread::sleep(Duration::from_millis(300));
         envoy.resume().unwrap();
         thread::sleep(Duration::from_millis(50));

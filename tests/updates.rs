@@ -35,7 +35,7 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
     // Every other request is reset, so at each moment some pause, and wait for their third callout.
     let asked = AtomicUsize::new(0);
     store.set(Behaviour::by_request(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 2 {
-        0 => Behaviour::ResetBeforeHead,
+        0 => Behaviour::ResetBeforeHeaders,
         _ => Behaviour::json(200, r#"{"count":2}"#).after(Duration::from_millis(300)),
     }));
     let folder = tempfile::tempdir().unwrap();
@@ -60,11 +60,11 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
             seen
         };
         let hasty = || {
-            let head = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
+            let bytes = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
             let mut asked = 0;
             while running() {
                 let mut client = Connection::open(address).unwrap();
-                client.send(head.as_bytes()).unwrap();
+                client.send(bytes.as_bytes()).unwrap();
                 thread::sleep(Duration::from_millis(5));
                 asked += 1;
             }

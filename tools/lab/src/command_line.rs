@@ -51,7 +51,8 @@ pub struct Options {
     /// Seconds for each contender in each round
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated
+    /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone, or this table of `store`, as
+    /// `10^5`; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
     /// Only this contender of the same, or this build; may be repeated

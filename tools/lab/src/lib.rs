@@ -11,12 +11,17 @@
 //! | [`run`] | runs them, keeps what they found, says what failed |
 //! | [`pages`], [`chart`] | how results are shown |
 //! | [`machine`] | the processor, and what a process uses |
+//! | [`cores`], [`oha`], [`statistics`] | what runs on which core, load for figures, medians |
 //! | [`load`] | requests in great number, each answer judged |
 //! | [`vm`], [`fuzzing`] | the module in the wasm host; its parts against a second reading of the contract |
 //! | [`clients`] | the documented API against programs that nobody here wrote |
 //! | [`faults`], [`overload`] | what clients get while a store or Envoy is in trouble, or asked too much |
 //! | [`versions`], [`soak`] | releases of Envoy; two million requests and the memory they take |
 //! | [`planted`] | whether these see a fault |
+//! | [`edge`] | the filter beside Envoy alone and Envoy's Lua filter |
+//! | [`instructions`] | the same, in instructions instead of time |
+//! | [`envoy`] | workers, start-up time and memory, with and without the module |
+//! | [`store`] | the count store beside SQLite alone |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
@@ -24,22 +29,29 @@
 pub mod chart;
 mod clients;
 pub mod command_line;
+mod cores;
+mod edge;
+mod envoy;
 pub mod experiments;
 mod faults;
 mod fuzzing;
+mod instructions;
 mod load;
 pub mod machine;
+mod oha;
 mod overload;
 pub mod pages;
 mod planted;
 pub mod run;
 mod soak;
+mod statistics;
+mod store;
 mod versions;
 mod vm;
 
 use std::net::SocketAddr;
 
-use testkit::production::{Places, envoy_yaml};
+use testkit::envoy_yaml::{self, Places};
 use testkit::workspace;
 
 pub use command_line::Options;
@@ -82,8 +94,9 @@ impl Options {
 
     /// Whether this is the whole experiment, whose results are kept.
     pub fn are_full(&self) -> bool {
-        let Options { quick, rounds, seconds, cases, contenders, builds: _ } = self;
-        !quick && rounds.is_none() && seconds.is_none() && cases.is_empty() && contenders.is_empty()
+        let Options { quick, rounds, seconds, cases, contenders, builds } = self;
+        let are_named = !(cases.is_empty() && contenders.is_empty() && builds.is_empty());
+        !quick && rounds.is_none() && seconds.is_none() && !are_named
     }
 }
 
@@ -101,5 +114,5 @@ fn anywhere() -> SocketAddr {
 fn shipped(stores: &[SocketAddr], backend: SocketAddr) -> anyhow::Result<String> {
     let module = &workspace::filter_module()?;
     let places = Places { listener: anywhere(), admin: anywhere(), stores, backend, module };
-    Ok(envoy_yaml(places)?)
+    Ok(envoy_yaml::with_places(places)?)
 }

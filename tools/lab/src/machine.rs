@@ -35,6 +35,30 @@ pub fn forget_peak(pid: u32) -> Result<()> {
     forgotten.with_context(|| format!("forget the peak memory of process {pid}"))
 }
 
+/// The memory of a process in MiB, what it shares with others divided among them (PSS).
+///
+/// # Errors
+/// If there is no such process, or it is another user's.
+pub fn shared_mib(pid: u32) -> Result<f64> {
+    let rollup = process(pid)?.smaps_rollup();
+    let maps =
+        rollup.with_context(|| format!("read the memory of process {pid}"))?.memory_map_rollup;
+    let bytes = maps.iter().find_map(|map| map.extension.map.get("Pss").copied());
+    Ok(bytes.with_context(|| format!("process {pid} has no Pss"))? as f64 / f64::from(1 << 20))
+}
+
+/// The time that all threads of a process have run, in µs.
+///
+/// # Errors
+/// If there is no such process.
+pub fn cpu_time(pid: u32) -> Result<f64> {
+    let threads = process(pid)?.tasks();
+    let threads = threads.with_context(|| format!("look at the threads of process {pid}"))?;
+    // A thread that has ended meanwhile has no time.
+    let times = threads.flatten().filter_map(|thread| thread.schedstat().ok());
+    Ok(times.map(|time| time.sum_exec_runtime as f64 / 1e3).sum())
+}
+
 fn status(pid: u32, kib: fn(Status) -> Option<u64>) -> Result<u64> {
     let kib = process(pid)?.status().ok().and_then(kib);
     kib.map(|kib| kib * 1024).with_context(|| format!("read the memory of process {pid}"))
@@ -55,5 +79,18 @@ mod tests {
         forget_peak(pid).unwrap();
         assert!(resident(pid).unwrap() > 100_000 && peak(pid).unwrap() > 100_000);
         assert!(resident(u32::MAX >> 1).is_err());
+    }
+    #[test]
+    fn work_takes_time() {
+        let pid = std::process::id();
+        let before = cpu_time(pid).unwrap();
+        let (begin, mut used) = (std::time::Instant::now(), 0.0);
+        while used <= 1_000.0 && begin.elapsed() < testkit::PATIENCE {
+            // A thread of another test that ends takes its time along.
+            used = cpu_time(pid).unwrap() - before;
+        }
+        assert!(used > 1_000.0, "{used} µs");
+        assert!(shared_mib(pid).unwrap() > 0.1);
+        assert_ne!(processor(), "unknown processor");
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use testkit::count_store::CountStore;
 use testkit::envoy::Envoy;
-use testkit::production::wait_for_store;
+use testkit::envoy_yaml::wait_for_store;
 use testkit::{PATIENCE, http, wait_for};
 
 use crate::faults::open_after;

@@ -12,20 +12,46 @@ use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, context
 use testkit::workspace;
 
 use crate::run::Results;
+use crate::{edge, store};
 
 /// The pages, each a template here and a file in `docs/`.
-pub const PAGES: [&str; 1] = ["reliability"];
+pub const PAGES: [&str; 2] = ["reliability", "performance"];
 
-/// Writes every page from the results that are kept.
+/// A chart: its file in `docs/`, the experiment whose figures it shows, and what draws it.
+pub type Chart = (&'static str, &'static str, fn(&serde_json::Value) -> Result<String>);
+
+/// The charts that are drawn from results.
+pub const CHARTS: [Chart; 2] = [
+    ("performance.svg", "edge", edge::chart::draw),
+    ("performance-store.svg", "store", store::chart::draw),
+];
+
+/// Writes every page, and every chart of [`CHARTS`], from the results that are kept.
 ///
 /// # Errors
 /// If results are missing, or do not fit their templates.
 pub fn write() -> Result<()> {
+    let mut files = Vec::new();
     for page in PAGES {
-        let path = workspace::root().join("docs").join(format!("{page}.md"));
-        fs::write(&path, self::page(page)?).with_context(|| format!("write {}", path.display()))?;
+        files.push((format!("{page}.md"), self::page(page)?));
+    }
+    for chart in CHARTS {
+        files.push((chart.0.to_owned(), self::chart(chart)?));
+    }
+    for (name, text) in files {
+        let path = workspace::root().join("docs").join(name);
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// A chart of [`CHARTS`].
+///
+/// # Errors
+/// If its experiment's results are missing, or cannot be drawn.
+pub fn chart((_, experiment, draw): Chart) -> Result<String> {
+    let results = Results::read_all()?.into_iter().find(|results| results.name == experiment);
+    draw(&results.with_context(|| format!("no results of {experiment}"))?.figures)
 }
 
 /// A page.

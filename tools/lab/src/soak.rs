@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 use testkit::count_store::CountStore;
-use testkit::edge::{Edge, envoy_config};
+use testkit::edge::{Edge, clusters, envoy_config};
 use testkit::envoy::Envoy;
+use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
 
 use crate::load::{Judged, Kind, Load, Tally, expected};
 use crate::{Findings, Options, anywhere, chart, machine};
@@ -24,32 +25,6 @@ const ALLOWED_GROWTH: f64 = 2.0 * WORKERS as f64;
 
 /// Between two looks at Envoy's memory.
 const SAMPLED_EVERY: Duration = Duration::from_millis(250);
-
-/// A listener without the filter: counts go to the store by the router.
-const CONTROL: &str = "static_resources:
-  listeners:
-  - name: control
-    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-    filter_chains:
-    - filters:
-      - name: hcm
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: control
-          generate_request_id: false
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ['*']
-              routes:
-              - match: {safe_regex: {regex: '/v2/[^/]+/os-vendor-backup-sharing/count'}}
-                route: {cluster: store}
-              - match: {prefix: ''}
-                route: {cluster: upstream}
-          http_filters:
-          - name: router
-            typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
-";
 
 /// What a soak showed: a column of the page.
 #[derive(Debug, Serialize)]
@@ -73,11 +48,11 @@ pub fn run(options: &Options) -> Result<Findings> {
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let store = CountStore::start(&expected::database(folder.path())?, anywhere())?;
     let upstream = expected::scripted(expected::upstream())?;
-    let start = |config: &str| Envoy::options().concurrency(WORKERS).start(config);
+    let start = |config: Bootstrap| Envoy::options().concurrency(WORKERS).start(config);
 
     let config = [("edge", CONFIGURATION)];
     let config = envoy_config(&config, store.address(), upstream.address())?;
-    let edge = Edge::around(start(&config)?, ["edge"])?;
+    let edge = Edge::around(start(config)?, ["edge"])?;
     let (tally, mut with, memory) = soak(&edge.envoy, edge.listeners["edge"], requests)?;
     with.judged = Some(tally.judged());
     let mut failures = tally.complaints();
@@ -89,8 +64,12 @@ pub fn run(options: &Options) -> Result<Findings> {
         failures.push(format!("Envoy grew by {grown} MiB; {ALLOWED_GROWTH} were allowed"));
     }
 
-    let config = envoy_config(&[], store.address(), upstream.address())?;
-    let envoy = start(&config.replacen("static_resources:\n  listeners:\n", CONTROL, 1))?;
+    // Without the filter counts go to the store by the router.
+    let mut counts = to_cluster("", "store");
+    let path = json!({"regex": "/v2/[^/]+/os-vendor-backup-sharing/count"});
+    counts["match"] = json!({"safe_regex": path});
+    let listener = Listener::new("control").route(counts).route(to_cluster("", "upstream"));
+    let envoy = start(Bootstrap::new([listener], clusters(store.address(), upstream.address())))?;
     let (_, without, memory_without) = soak(&envoy, envoy.listener_address("control")?, requests)?;
     envoy.stop()?;
 

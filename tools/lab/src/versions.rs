@@ -8,10 +8,8 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 use testkit::cases::envoy::Outcome;
-use testkit::edge::Edge;
 use testkit::envoy::{self, Envoy, RELEASES, Verdict, release_binary, validate_with};
-use testkit::store::ScriptedStore;
-use testkit::{cases, http, outcomes};
+use testkit::{cases, store_faults};
 
 use crate::faults::{self, Setup};
 use crate::{Findings, Options, anywhere, shipped};
@@ -50,7 +48,7 @@ pub fn run(options: &Options) -> Result<Findings> {
             held
         };
         let cases = held(cases::envoy::run(envoy())?);
-        let outcomes = held(outcomes::run(envoy())?);
+        let outcomes = held(store_faults::run(envoy())?);
         let faults = match options.quick {
             true => None,
             false => {
@@ -91,8 +89,7 @@ fn must_be(binary: &Path, version: &str) -> Result<()> {
 
 /// What a QUERY without `content-type` gets, and whether from the filter.
 fn query(options: envoy::Options) -> Result<(u16, bool)> {
-    let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
-    let edge = Edge::start_with(options, outcomes::CONFIGURATIONS, &store, &upstream)?;
-    let answer = http::request(edge.listeners["count"], "QUERY", outcomes::PATH, &[])?;
+    let fixture = store_faults::start(options)?;
+    let answer = fixture.request("count", "QUERY", store_faults::PATH, &[])?;
     Ok((answer.status, answer.header("content-type") == Some("application/json")))
 }

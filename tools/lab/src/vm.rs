@@ -42,8 +42,8 @@ pub fn run(options: &Options) -> Result<Findings> {
     for n in 0..requests {
         vm.serve(n, request(n, &long))?;
         if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
-            let old = vm.host.replace_filter(CONFIGURATION)?;
-            vm.host.delete_filter(old)?;
+            let old = vm.host.replace_root(CONFIGURATION)?;
+            vm.host.delete_root(old)?;
         }
         if n == warm_up {
             memory_after_warm_up = vm.host.memory_bytes();

@@ -3,7 +3,7 @@
 
 #![cfg(test)]
 
-use lab::pages::{PAGES, page};
+use lab::pages::{CHARTS, PAGES, chart, page};
 use testkit::workspace;
 
 #[test]
@@ -15,5 +15,14 @@ fn pages_are_made_of_results() {
         let differs = made.lines().zip(written.lines()).find(|(made, written)| made != written);
         assert_eq!(differs, None, "docs/{name}.md: `cargo xtask lab --render` writes it");
         assert_eq!(made.len(), written.len(), "docs/{name}.md");
+    }
+}
+
+#[test]
+fn charts_are_drawn_from_results() {
+    for (file, experiment, draw) in CHARTS {
+        let kept = std::fs::read_to_string(workspace::root().join("docs").join(file)).unwrap();
+        let drawn = chart((file, experiment, draw)).unwrap();
+        assert!(drawn == kept, "docs/{file}: `cargo xtask lab --render` draws it");
     }
 }

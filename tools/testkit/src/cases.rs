@@ -143,10 +143,6 @@ impl Cases {
         let text = text.map_err(Error::while_doing(format!("read {}", path.display())))?;
         toml::from_str(&text).map_err(Error::while_doing("understand tests/cases.toml"))
     }
-
-    fn configurations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.config.iter().map(|(name, json)| (name.as_str(), json.as_str()))
-    }
 }
 
 // === impl Case ===

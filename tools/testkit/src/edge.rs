@@ -6,17 +6,26 @@
 //! which has tests of its own.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::envoy::{Envoy, Options};
-use crate::store::ScriptedStore;
+use serde_json::{Map, Value, json};
+
+use crate::envoy::Envoy;
+use crate::envoy::config::{
+    Bootstrap, Cluster, Listener, extension, publish_listener, to_cluster, typed,
+};
 use crate::{Error, Result, workspace};
+
+mod fixture;
+
+pub use fixture::Fixture;
 
 /// The cluster that filters call the store by. `empty` is one without hosts.
 pub const STORE_CLUSTER: &str = "store";
+
+/// What the filter is called among the HTTP filters.
+pub const FILTER: &str = "backup-sharing-count";
 
 /// A running Envoy with the filter.
 #[derive(Debug)]
@@ -29,29 +38,9 @@ pub struct Edge {
     vms: u64,
 }
 
+// === impl Edge ===
+
 impl Edge {
-    /// Starts Envoy with a listener for each `(name, plugin configuration)`. Requests that pass
-    /// go to `upstream`.
-    pub fn start<'a>(
-        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
-        store: &ScriptedStore,
-        upstream: &ScriptedStore,
-    ) -> Result<Self> {
-        Self::start_with(Envoy::options(), configurations, store, upstream)
-    }
-
-    /// The same, with choices about how Envoy runs: another release, more workers.
-    pub fn start_with<'a>(
-        options: Options,
-        configurations: impl IntoIterator<Item = (&'a str, &'a str)>,
-        store: &ScriptedStore,
-        upstream: &ScriptedStore,
-    ) -> Result<Self> {
-        let configurations: Vec<_> = configurations.into_iter().collect();
-        let config = envoy_config(&configurations, store.address(), upstream.address())?;
-        Self::around(options.start(&config)?, configurations.iter().map(|(name, _)| *name))
-    }
-
     /// An Envoy that runs already, with these listeners: for configurations put together from
     /// [`envoy_config`]'s parts, or with another kind of store.
     pub fn around<'a>(envoy: Envoy, listeners: impl IntoIterator<Item = &'a str>) -> Result<Self> {
@@ -66,7 +55,7 @@ impl Edge {
         self.check_vms_after(0)
     }
 
-    /// The same after so many updates of its configuration: Envoy tries each in a VM of its own.
+    /// The same after this many updates of its configuration: Envoy tries each in a VM of its own.
     pub fn check_vms_after(&self, updates: u64) -> Result<()> {
         let stats = self.envoy.stats()?;
         let created = stats.get(VMS_CREATED).copied().unwrap_or_default();
@@ -93,107 +82,61 @@ pub fn envoy_config(
     configurations: &[(&str, &str)],
     store: SocketAddr,
     upstream: SocketAddr,
-) -> Result<String> {
-    let mut yaml = "static_resources:\n  listeners:\n".to_owned();
-    for (name, configuration) in configurations {
-        yaml.push_str(&listener(name, configuration)?);
-    }
-    yaml.push_str(&clusters(store, upstream));
-    Ok(yaml)
+) -> Result<Bootstrap> {
+    let listeners = configurations.iter().map(|(name, plugin)| listener(name, plugin));
+    let listeners = listeners.collect::<Result<Vec<_>>>()?;
+    Ok(Bootstrap::new(listeners, clusters(store, upstream)))
 }
 
-/// The `clusters:` of such a configuration.
-pub fn clusters(store: SocketAddr, upstream: SocketAddr) -> String {
-    let all = [(STORE_CLUSTER, Some(store)), ("empty", None), ("upstream", Some(upstream))];
-    let all = all.map(|(name, address)| cluster(name, address));
-    format!("  clusters:\n{}", all.concat())
+/// Its clusters.
+pub fn clusters(store: SocketAddr, upstream: SocketAddr) -> [Cluster; 3] {
+    let (store, upstream) =
+        (Cluster::new(STORE_CLUSTER, store), Cluster::new("upstream", upstream));
+    [store, Cluster::empty("empty"), upstream]
 }
 
-/// One of its `listeners:`.
-pub fn listener(name: &str, configuration: &str) -> Result<String> {
-    let module = workspace::filter_module()?;
-    // A JSON string is a YAML string too.
-    let module = serde_json::Value::from(module.to_string_lossy());
-    let configuration = serde_json::Value::from(configuration);
-    Ok(format!(
-        "  - name: {name}
-    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: hcm
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: {name}
-          generate_request_id: false
-          http_protocol_options: {{override_stream_error_on_invalid_http_message: true, allow_custom_methods: true}}
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ['*']
-              routes:
-              - {{match: {{prefix: ''}}, route: {{cluster: upstream}}}}
-          http_filters:
-          - name: backup-sharing-count
-            typed_config:
-              '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-              config:
-                name: backup-sharing-count
-                root_id: {name}
-                failure_policy: FAIL_CLOSED
-                vm_config:
-                  runtime: envoy.wasm.runtime.v8
-                  code: {{local: {{filename: {module}}}}}
-                configuration:
-                  '@type': type.googleapis.com/google.protobuf.StringValue
-                  value: {configuration}
-          - name: router
-            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-"
-    ))
+/// A listener with the filter, which passes other requests to the upstream.
+pub fn listener(name: &str, configuration: &str) -> Result<Listener> {
+    Ok(listener_with(name, filter(&workspace::filter_module()?, name, configuration)))
 }
 
-/// The configuration of an Envoy that takes its listener from a file in `folder`: see [`publish`].
-pub fn listening_to(folder: &Path, store: SocketAddr, upstream: SocketAddr) -> String {
-    let folder = folder.display();
-    format!(
-        "node: {{id: edge, cluster: edge}}
-dynamic_resources:
-  lds_config:
-    resource_api_version: V3
-    path_config_source:
-      path: {folder}/listeners.yaml
-      watched_directory: {{path: {folder}}}
-static_resources:
-{}",
-        clusters(store, upstream)
-    )
+/// The same with any other filter.
+pub fn listener_with(name: &str, filter: Value) -> Listener {
+    let lenient = json!({
+        "override_stream_error_on_invalid_http_message": true,
+        "allow_custom_methods": true,
+    });
+    let listener = Listener::new(name).with("http_protocol_options", lenient);
+    listener.filter(filter).route(to_cluster("", "upstream"))
 }
 
-/// Puts the listener into the file, at once and as a whole: Envoy looks when something is moved into the folder.
+/// The filter, of this module and with this plugin configuration. `root_id` is its name among those that share a VM.
+///
+/// Its plugin, at `["typed_config"]["config"]`, is `envoy.extensions.wasm.v3.PluginConfig`.
+pub fn filter(module: &Path, root_id: &str, configuration: &str) -> Value {
+    let plugin = json!({
+        "name": FILTER,
+        "root_id": root_id,
+        "failure_policy": "FAIL_CLOSED",
+        "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}}},
+        "configuration": typed("google.protobuf.StringValue", json!({"value": configuration})),
+    });
+    extension(FILTER, "extensions.filters.http.wasm.v3.Wasm", json!({"config": plugin}))
+}
+
+/// The configuration of an Envoy that takes its listener from a folder: see [`publish`].
+pub fn listening_to(folder: &Path, store: SocketAddr, upstream: SocketAddr) -> Bootstrap {
+    Bootstrap::new([], clusters(store, upstream)).listeners_from(folder)
+}
+
+/// Puts a listener into the folder.
 pub fn publish(folder: &Path, name: &str, configuration: &str) -> Result<()> {
-    let kind = "  - '@type': type.googleapis.com/envoy.config.listener.v3.Listener\n    name:";
-    let listener = listener(name, configuration)?;
-    let text = format!("resources:\n{}", listener.replacen("  - name:", kind, 1));
-    let (new, place) = (folder.join("new.yaml"), folder.join("listeners.yaml"));
-    fs::write(&new, text)
-        .and_then(|()| fs::rename(new, place))
-        .map_err(Error::while_doing("publish a listener"))
+    publish_listener(folder, &listener(name, configuration)?)
 }
 
-fn cluster(name: &str, address: Option<SocketAddr>) -> String {
-    let mut yaml = format!("  - name: {name}\n    connect_timeout: 1s\n");
-    if let Some(address) = address {
-        let (ip, port) = (address.ip(), address.port());
-        // Writing to a String cannot fail.
-        let _ = write!(
-            yaml,
-            "    load_assignment:
-      cluster_name: {name}
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: '{ip}', port_value: {port}}}}}}}
-"
-        );
-    }
-    yaml
+/// The `capability_restriction_config` of a plugin that may call, and be called by, these functions alone.
+pub fn capabilities<'a>(functions: impl IntoIterator<Item = &'a str>) -> Value {
+    let allowed: Map<_, _> =
+        functions.into_iter().map(|name| (name.to_owned(), json!({}))).collect();
+    json!({"allowed_capabilities": allowed})
 }

@@ -4,14 +4,15 @@
 //! | module | holds |
 //! |---|---|
 //! | [`workspace`] | where the workspace is; builds the filter and the count store |
-//! | [`envoy`] | finds or downloads Envoy, runs it, asks its admin interface |
+//! | [`envoy`] | finds or downloads Envoy, builds its configuration, runs it, asks its admin interface |
 //! | [`edge`] | an Envoy with the filter, for tests of the filter |
-//! | [`routed`] | the route that leaves the filter out of requests that cannot be for it |
-//! | [`production`] | `envoy.yaml` with other addresses |
+//! | [`bypass_route`] | the route that leaves the filter out of requests that cannot be for it |
+//! | [`envoy_yaml`] | `envoy.yaml` as it ships, with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`cases`] | the contract's cases as data |
-//! | [`outcomes`] | what a store does wrong, and what the client gets |
+//! | [`store_faults`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
+//! | [`http2`] | an HTTP/2 client: single streams |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
 //! | [`ports`] | free ports, and an address that refuses connections |
 //! | `wasm` | a proxy-wasm host that counts host calls and instructions |
@@ -26,16 +27,17 @@ mod command;
 mod error;
 mod wait;
 
+pub mod bypass_route;
 pub mod cases;
 pub mod count_store;
 pub mod edge;
 pub mod envoy;
+pub mod envoy_yaml;
 pub mod http;
-pub mod outcomes;
+pub mod http2;
 pub mod ports;
-pub mod production;
-pub mod routed;
 pub mod store;
+pub mod store_faults;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 pub mod workspace;

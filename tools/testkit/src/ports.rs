@@ -1,4 +1,4 @@
-//! Ports nobody uses, and an address nobody answers.
+//! Ports that are free, and an address that refuses connections.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -26,7 +26,7 @@ pub fn port_is_free(address: SocketAddr) -> bool {
 
 /// An address that refuses connections for as long as this value lives.
 ///
-/// The port is bound but nobody listens: the kernel refuses every connection, and no other
+/// The port is bound, and no socket listens on it: the kernel refuses every connection, and no other
 /// process can be given the port meanwhile. A port merely freed gives no such promise.
 #[derive(Debug)]
 pub struct DeadAddress {

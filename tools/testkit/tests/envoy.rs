@@ -3,49 +3,14 @@
 use std::net::TcpStream;
 use std::process::Command;
 
+use testkit::envoy::config::{Bootstrap, Cluster, Listener, direct_response, to_cluster};
 use testkit::envoy::{Envoy, Verdict, envoy_binary, validate};
 use testkit::http::{self, Connection};
 use testkit::store::{Behaviour, ScriptedStore};
 
-/// One listener on a port of the system's choice; `routes` are its routes, `clusters` its clusters.
-fn config(routes: &str, clusters: &str) -> String {
-    format!(
-        "
-static_resources:
-  listeners:
-  - name: front
-    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: hcm
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: front
-          route_config: {{virtual_hosts: [{{name: all, domains: ['*'], routes: {routes}}}]}}
-          http_filters:
-          - name: router
-            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters: {clusters}
-"
-    )
-}
-
-fn hello() -> String {
-    let answer = "{status: 200, body: {inline_string: hello}}";
-    config(&format!("[{{match: {{prefix: /}}, direct_response: {answer}}}]"), "[]")
-}
-
-fn in_front_of(store: &ScriptedStore) -> String {
-    let (ip, port) = (store.address().ip(), store.address().port());
-    let endpoint = format!(
-        "{{endpoint: {{address: {{socket_address: {{address: {ip}, port_value: {port}}}}}}}}}"
-    );
-    let assignment =
-        format!("{{cluster_name: store, endpoints: [{{lb_endpoints: [{endpoint}]}}]}}");
-    config(
-        "[{match: {prefix: /}, route: {cluster: store, timeout: 2s}}]",
-        &format!("[{{name: store, load_assignment: {assignment}}}]"),
-    )
+fn hello() -> Bootstrap {
+    let listener = Listener::new("front").route(direct_response("/", 200, "hello"));
+    Bootstrap::new([listener], [])
 }
 
 #[test]
@@ -55,7 +20,7 @@ fn envoy_is_there() {
 
 #[test]
 fn a_started_envoy_answers_counts_and_leaves() {
-    let envoy = Envoy::start(&hello()).unwrap();
+    let envoy = Envoy::start(hello()).unwrap();
     assert!(envoy.is_running());
     assert_ne!(envoy.pid(), std::process::id());
     let front = envoy.listener_address("front").unwrap();
@@ -80,7 +45,7 @@ fn a_started_envoy_answers_counts_and_leaves() {
 fn a_dropped_envoy_is_gone_and_its_log_stays_where_it_was_wanted() {
     let logs = tempfile::tempdir().unwrap();
     let options = Envoy::options().concurrency(2).log_dir(logs.path());
-    let envoy = options.component_log_level("main:info").start(&hello()).unwrap();
+    let envoy = options.component_log_level("main:info").start(hello()).unwrap();
     let line = envoy.wait_for_log("starting main dispatch loop").unwrap();
     assert!(line.contains("[info]"), "{line}");
     let front = envoy.listener_address("front").unwrap();
@@ -91,12 +56,12 @@ fn a_dropped_envoy_is_gone_and_its_log_stays_where_it_was_wanted() {
 
 #[test]
 fn a_refused_configuration_is_explained() {
-    let wrong = hello().replace("stat_prefix", "stats_prefix");
+    let wrong = hello().with("stats_prefix", true.into());
     let Verdict::Refused(why) = validate(&wrong).unwrap() else {
         panic!("Envoy accepts a field it does not have");
     };
     assert!(why.contains("stats_prefix"), "{why}");
-    assert_eq!(validate(&hello()).unwrap(), Verdict::Accepted);
+    assert_eq!(validate(hello()).unwrap(), Verdict::Accepted);
 
     let error = Envoy::start(&wrong).unwrap_err().to_string();
     assert!(error.contains("left before it was ready"), "{error}");
@@ -108,7 +73,7 @@ fn a_failure_prints_its_cause_last() {
     const FAILS: &str = "A_FAILURE_PRINTS_ITS_CAUSE_LAST";
     if std::env::var_os(FAILS).is_some() {
         let options = Envoy::options().component_log_level("main:info");
-        let _envoy = options.start(&hello()).unwrap();
+        let _envoy = options.start(hello()).unwrap();
         panic!("the cause");
     }
     let mut this = Command::new(std::env::current_exe().unwrap());
@@ -122,7 +87,11 @@ fn a_failure_prints_its_cause_last() {
 #[test]
 fn envoy_sees_the_stores_moods() {
     let store = ScriptedStore::start().unwrap();
-    let envoy = Envoy::start(&in_front_of(&store)).unwrap();
+    let mut route = to_cluster("/", "store");
+    route["route"]["timeout"] = "2s".into();
+    let listener = Listener::new("front").route(route);
+    let config = Bootstrap::new([listener], [Cluster::new("store", store.address())]);
+    let envoy = Envoy::start(config).unwrap();
     let front = envoy.listener_address("front").unwrap();
     let mut client = Connection::open(front).unwrap();
     let mut status = |behaviour| {
@@ -130,7 +99,7 @@ fn envoy_sees_the_stores_moods() {
         client.request("GET", "/x?a=%2F", &[("x-a", b"1"), ("X-A", b"\xe9")]).unwrap().status
     };
     assert_eq!(status(Behaviour::json(201, "{}")), 201);
-    assert_eq!(status(Behaviour::ResetBeforeHead), 503);
+    assert_eq!(status(Behaviour::ResetBeforeHeaders), 503);
     assert_eq!(status(Behaviour::CloseAfterAccept), 503);
     assert_eq!(status(Behaviour::Garbage(b"no\r\n\r\n".to_vec())), 502);
     assert_eq!(status(Behaviour::Hang), 504);

@@ -101,9 +101,9 @@ fn a_store_can_be_told_to_forget() {
 
 #[test]
 fn resets_are_resets() {
-    let sentence = error(Behaviour::ResetBeforeHead);
+    let sentence = error(Behaviour::ResetBeforeHeaders);
     assert!(sentence.contains("reset"), "{sentence}");
-    let sentence = error(Behaviour::ResetAfterHead);
+    let sentence = error(Behaviour::ResetAfterHeaders);
     assert!(sentence.contains("reset"), "{sentence}");
 }
 
@@ -132,7 +132,7 @@ fn slow_answers_never_end() {
         let sentence = connection.receive(false).unwrap_err().to_string();
         assert!(sentence.contains("nothing moved"), "{sentence}");
     }
-    for behaviour in [Behaviour::DripHead { every: SOON }, Behaviour::DripBody { every: SOON }] {
+    for behaviour in [Behaviour::DripHeaders { every: SOON }, Behaviour::DripBody { every: SOON }] {
         let (_store, mut connection) = asked(behaviour);
         assert!(connection.stays_open());
     }

@@ -1,8 +1,5 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
-#[path = "../../bench/src/command_line.rs"]
-#[allow(dead_code, reason = "bench reads it; here it is only checked")]
-mod bench;
 mod demo;
 mod dist;
 mod fuzz;
@@ -21,7 +18,6 @@ use testkit::Result;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    Bench(bench::CommandLine),
     Demo(demo::Options),
     Dist(dist::Options),
     Fuzz(fuzz::Options),
@@ -30,7 +26,6 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Bench(_) => tools::run("bench"),
         Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use testkit::production::start_before;
+use testkit::envoy_yaml::start_before;
 use testkit::store::{Behaviour, ScriptedStore};
 
 use super::python::Python;

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use testkit::production::start_before;
+use testkit::envoy_yaml::start_before;
 use testkit::workspace;
 
 use super::python::Python;

@@ -27,7 +27,7 @@ pub fn observe(setup: Setup) -> Result<Observation> {
     let store = expected::scripted(expected::store().after(STORE))?;
     let upstream = expected::scripted(expected::upstream())?;
     let config = envoy_config(&[(LISTENER, PATIENT)], store.address(), upstream.address())?;
-    let envoy = setup.envoy().arg("--drain-time-s").arg(DRAIN.to_string()).start(&config)?;
+    let envoy = setup.envoy().arg("--drain-time-s").arg(DRAIN.to_string()).start(config)?;
     let service = setup.around(envoy, upstream)?;
     let loads = service.load()?;
     let mut seen = Observation::begin(fault, &loads.run_for(service.calm()));

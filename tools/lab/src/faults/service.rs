@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::json;
 use testkit::edge::{Edge, envoy_config};
 use testkit::envoy::{self, Envoy};
 use testkit::store::ScriptedStore;
@@ -22,11 +23,7 @@ pub const LISTENER: &str = "count";
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#;
 
 /// Keeps Envoy from reading 32 MiB of an answer before it gives up: the filter reads 64 KiB.
-pub const LIMITS: &str = "\
-layered_runtime:
-  layers:
-  - {name: limits, static_layer: {http.async_response_buffer_limit: 131072}}
-";
+pub const LIMITS: Option<u32> = Some(131_072);
 
 /// Until the last request that met the fault has its answer: it may have waited for a connection that
 /// Envoy gives up after a second.
@@ -64,11 +61,16 @@ impl<'a> Setup<'a> {
         Ok(Service { edge, address, _upstream: upstream, options: self.options })
     }
 
-    /// In front of this store; `limits` is [`LIMITS`], or nothing.
-    pub fn start(&self, store: SocketAddr, limits: &str) -> Result<Service<'a>> {
+    /// In front of this store; `limit` is [`LIMITS`], or nothing.
+    pub fn start(&self, store: SocketAddr, limit: Option<u32>) -> Result<Service<'a>> {
         let upstream = expected::scripted(expected::upstream())?;
-        let config = envoy_config(&[(LISTENER, CONFIGURATION)], store, upstream.address())?;
-        self.around(self.envoy().start(&(config + limits))?, upstream)
+        let mut config = envoy_config(&[(LISTENER, CONFIGURATION)], store, upstream.address())?;
+        if let Some(limit) = limit {
+            let layer = json!({"http.async_response_buffer_limit": limit});
+            let layers = json!([{"name": "limits", "static_layer": layer}]);
+            config = config.with("layered_runtime", json!({"layers": layers}));
+        }
+        self.around(self.envoy().start(config)?, upstream)
     }
 }
 

@@ -62,22 +62,26 @@ pub fn scripted(setup: Setup) -> Result<Vec<Observation>> {
         LIMITS,
         vec![
             ("store slower than the timeout", expected::store().after(TIMEOUT * 2)),
-            ("store resets before the headers", Behaviour::ResetBeforeHead),
-            ("store resets after the headers", Behaviour::ResetAfterHead),
+            ("store resets before the headers", Behaviour::ResetBeforeHeaders),
+            ("store resets after the headers", Behaviour::ResetAfterHeaders),
             ("store closes within the body", Behaviour::Truncate),
             ("store sends 4 MiB", Behaviour::Flood { bytes: 4 << 20 }),
             ("store sends without end", without_end()),
         ],
     )?;
     let unlimited = ("the same, Envoy's limit left at 32 MiB", without_end());
-    seen.extend(with(setup, "", vec![unlimited])?);
+    seen.extend(with(setup, None, vec![unlimited])?);
     seen.extend(with(setup, LIMITS, vec![("store lies every other time", liar())])?);
     Ok(seen)
 }
 
-fn with(setup: Setup, limits: &str, faults: Vec<(&str, Behaviour)>) -> Result<Vec<Observation>> {
+fn with(
+    setup: Setup,
+    limit: Option<u32>,
+    faults: Vec<(&str, Behaviour)>,
+) -> Result<Vec<Observation>> {
     let store = expected::scripted(expected::store())?;
-    let service = setup.start(store.address(), limits)?;
+    let service = setup.start(store.address(), limit)?;
     let set = |behaviour| {
         store.set(behaviour);
         Ok(())

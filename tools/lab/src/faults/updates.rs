@@ -50,7 +50,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let envoy = setup.envoy().arg("--drain-time-s").arg(DRAIN.to_string());
     let envoy = envoy.arg("--drain-strategy").arg(strategy);
     let config = edge::listening_to(folder.path(), store.address(), upstream.address());
-    let service = setup.around(envoy.start(&config)?, upstream)?;
+    let service = setup.around(envoy.start(config)?, upstream)?;
     let stat = |name| service.edge.envoy.stat(name);
     let (accepted, vms_before) = (stat(SUCCESS)?, stat(VMS)?);
 

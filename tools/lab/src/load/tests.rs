@@ -93,7 +93,7 @@ fn an_undocumented_answer_is_seen() {
 fn a_dropped_answer_is_seen() {
     let tally = tally(COUNTS, at_times(Behaviour::Truncate));
     assert_eq!((tally.lost, tally.crossed), (10, 0), "{:?}", tally.examples);
-    let mut tally = self::tally(COUNTS, at_times(Behaviour::ResetBeforeHead));
+    let mut tally = self::tally(COUNTS, at_times(Behaviour::ResetBeforeHeaders));
     assert_eq!(tally.crossed + tally.unaccepted, 10, "{:?}", tally.examples);
     assert!(tally.crossed >= 6, "only a connection's first request cannot cross");
     assert!(!tally.complaints().is_empty());

@@ -1,18 +1,24 @@
 //! The file through a real Envoy: what the client gets, what the store is asked, and what passes.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::SocketAddr;
+
 use super::{Case, Cases, Expected, ExpectedCallout};
-use crate::edge::{Edge, envoy_config};
+use crate::bypass_route;
+use crate::edge::{self, Fixture};
 use crate::envoy::Options;
+use crate::envoy::config::Listener;
 use crate::http::{Connection, Response, encode_request};
-use crate::routed::routed;
-use crate::store::{Behaviour, Request, ScriptedStore};
+use crate::http2;
+use crate::store::{Behaviour, Request};
 use crate::{Error, Result};
 
 /// What Envoy itself adds to a callout.
 const ENVOYS_OWN: [&str; 2] = ["x-envoy-internal", "x-envoy-expected-rq-timeout-ms"];
 
 /// What is wrong, if anything is.
-type Check = std::result::Result<(), String>;
+pub type Check = std::result::Result<(), String>;
 
 /// What came of all the cases.
 #[derive(Debug)]
@@ -25,91 +31,115 @@ pub struct Outcome {
 
 /// Runs every case through one Envoy, which must end as well as it began.
 pub fn run(options: Options) -> Result<Outcome> {
-    run_changed(options, Ok)
+    run_with(options, |listener| listener, ask)
 }
 
 /// The same, with the filter left out of requests that cannot be for it.
-pub fn run_routed(options: Options) -> Result<Outcome> {
-    run_changed(options, |yaml| routed(&yaml))
+pub fn run_with_bypass_route(options: Options) -> Result<Outcome> {
+    run_with(options, |listener| listener.first_route(bypass_route::route("upstream")), ask)
 }
 
-fn run_changed(options: Options, change: impl FnOnce(String) -> Result<String>) -> Result<Outcome> {
-    let cases = Cases::load()?;
-    let (store, upstream) = (&ScriptedStore::start()?, &ScriptedStore::start()?);
-    let configurations: Vec<_> = cases.configurations().collect();
-    let config = change(envoy_config(&configurations, store.address(), upstream.address())?)?;
-    let names = configurations.iter().map(|(name, _)| *name);
-    let edge = Edge::around(options.start(&config)?, names)?;
-    let bench = Bench { edge: &edge, store, upstream };
-    let failure = |case: &Case| Some(format!("{}: {}", case.name, bench.run(case).err()?));
-    let mut failures: Vec<String> = cases.cases.iter().filter_map(failure).collect();
+/// The same over HTTP/2, with one connection for all the cases of a configuration.
+pub fn run_over_http2(options: Options) -> Result<Outcome> {
+    let mut connections = BTreeMap::new();
+    run_with(
+        options,
+        |listener| listener,
+        |address, case| {
+            let connection = match connections.entry(address) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(none) => none.insert(http2::Connection::open(address)?),
+            };
+            ask_over_http2(connection, case)
+        },
+    )
+}
 
-    let line = edge.envoy.wait_for_log("Envoy has no cluster \"nowhere\"")?;
+fn run_with(
+    options: Options,
+    change: impl Fn(Listener) -> Listener,
+    mut ask: impl FnMut(SocketAddr, &Case) -> Result<Response>,
+) -> Result<Outcome> {
+    let cases = Cases::load()?;
+    let listeners = cases.config.iter().map(|(name, plugin)| edge::listener(name, plugin));
+    let listeners = listeners.map(|listener| listener.map(&change)).collect::<Result<Vec<_>>>()?;
+    let fixture = Fixture::start_with(options, listeners, [])?;
+    let mut failures = Vec::new();
+    for case in &cases.cases {
+        fixture.store.set(store_answer(case));
+        let response = ask(fixture.edge.listeners[&case.config], case);
+        let checked = response.map_err(|error| error.to_string());
+        if let Err(failure) = checked.and_then(|response| check(&fixture, case, &response)) {
+            failures.push(format!("{}: {failure}", case.name));
+        }
+    }
+    let line = fixture.edge.envoy.wait_for_log("Envoy has no cluster \"nowhere\"")?;
     if !line.contains("[error]") {
         failures.push(format!("an unknown cluster is no error in the log: {line}"));
     }
-    edge.check_vms()?;
-    edge.envoy.stop()?;
+    fixture.stop()?;
     Ok(Outcome { cases: cases.cases.len(), failures })
 }
 
-struct Bench<'a> {
-    edge: &'a Edge,
-    store: &'a ScriptedStore,
-    upstream: &'a ScriptedStore,
+/// What the store answers in a case.
+pub fn store_answer(case: &Case) -> Behaviour {
+    let headers = case.store.headers().into_iter().map(|(name, value)| {
+        let value = value.iter().map(|&byte| char::from(byte)).collect();
+        (name.to_owned(), value)
+    });
+    let body = case.store.body();
+    Behaviour::Answer { status: case.store.status, headers: headers.collect(), body }
 }
 
-impl Bench<'_> {
-    fn run(&self, case: &Case) -> Check {
-        let headers = case.store.headers().into_iter().map(|(name, value)| {
-            let value = value.iter().map(|&byte| char::from(byte)).collect();
-            (name.to_owned(), value)
-        });
-        self.store.set(Behaviour::Answer {
-            status: case.store.status,
-            headers: headers.collect(),
-            body: case.store.body(),
-        });
-        self.upstream.set(Behaviour::json(200, "\"passed\""));
+/// The request that follows a case's on its connection: whatever the filter answered, it still serves.
+const NEXT: &str = "/v2/./os-vendor-backup-sharing/count";
 
-        let response = self.ask(case).map_err(|error| error.to_string())?;
-        let (asked, passed) = (self.store.take_requests(), self.upstream.take_requests());
-        match (&case.callout, asked.as_slice()) {
-            (None, []) => {}
-            (Some(expected), [asked]) => check_callout(asked, expected)?,
-            _ => return Err(format!("the store was asked {asked:?}")),
+/// Sends the case's request, and [`NEXT`] unless Envoy ends the connection because of a body it has not read.
+fn ask(address: SocketAddr, case: &Case) -> Result<Response> {
+    let mut connection = Connection::open(address)?;
+    let fields = case.headers();
+    let mut headers: Vec<(&str, &[u8])> = vec![("host", b"edge")];
+    headers.extend(fields.iter().map(|(name, value)| (*name, value.as_slice())));
+    let request = encode_request(&case.method, case.target(), &headers, case.body());
+    connection.send(&request)?;
+    let response = connection.receive(case.method == "HEAD")?;
+    if !case.body().is_empty() {
+        if response.header("connection") != Some("close") {
+            return Err(Error::new(format!("the body is unread and {response:?} ends nothing")));
         }
-        match (&case.expect, passed.as_slice()) {
-            (Some(expected), []) => check(case, &response, expected),
-            (None, [passed]) => check_passed(case, &response, passed),
-            _ => Err(format!("the upstream was asked {passed:?}")),
-        }
+        connection = Connection::open(address)?;
     }
+    followed_by(response, connection.request("GET", NEXT, &[])?)
+}
 
-    /// Sends the case's request, and then another on the same connection, unless Envoy ends it
-    /// because of a body it has not read: whatever the filter answered, it still serves.
-    fn ask(&self, case: &Case) -> Result<Response> {
-        let address = self.edge.listeners[&case.config];
-        let mut connection = Connection::open(address)?;
-        let fields = case.headers();
-        let mut headers: Vec<(&str, &[u8])> = vec![("host", b"edge")];
-        headers.extend(fields.iter().map(|(name, value)| (*name, value.as_slice())));
-        let request = encode_request(&case.method, case.target(), &headers, case.body());
-        connection.send(&request)?;
-        let response = connection.receive(case.method == "HEAD")?;
-        if !case.body().is_empty() {
-            if response.header("connection") != Some("close") {
-                return Err(Error::new(format!(
-                    "the body is unread and {response:?} ends nothing"
-                )));
-            }
-            connection = Connection::open(address)?;
-        }
-        let next = connection.request("GET", "/v2/./os-vendor-backup-sharing/count", &[])?;
-        match next.status {
-            400 => Ok(response),
-            _ => Err(Error::new(format!("the next request is answered {next:?}"))),
-        }
+/// Over HTTP/2 an unread body ends its stream only.
+fn ask_over_http2(connection: &mut http2::Connection, case: &Case) -> Result<Response> {
+    let fields = case.headers();
+    let headers: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+    let request = http2::request(&case.method, &case.target(), &headers)?;
+    let response = connection.request(request, case.body())?;
+    followed_by(response, connection.request(http2::request("GET", NEXT.as_bytes(), &[])?, b"")?)
+}
+
+fn followed_by(response: Response, next: Response) -> Result<Response> {
+    match next.status {
+        400 => Ok(response),
+        _ => Err(Error::new(format!("the next request is answered {next:?}"))),
+    }
+}
+
+/// What is wrong with an answer, the callout before it, or what was passed on.
+fn check(fixture: &Fixture, case: &Case, response: &Response) -> Check {
+    let (asked, passed) = (fixture.store.take_requests(), fixture.upstream.take_requests());
+    match (&case.callout, asked.as_slice()) {
+        (None, []) => {}
+        (Some(expected), [asked]) => check_callout(asked, expected)?,
+        _ => return Err(format!("the store was asked {asked:?}")),
+    }
+    match (&case.expect, passed.as_slice()) {
+        (Some(expected), []) => check_response(case, response, expected),
+        (None, [passed]) => check_passed(case, response, passed),
+        _ => Err(format!("the upstream was asked {passed:?}")),
     }
 }
 
@@ -147,7 +177,8 @@ fn check_passed(case: &Case, response: &Response, passed: &Request) -> Check {
     Ok(())
 }
 
-fn check(case: &Case, response: &Response, expected: &Expected) -> Check {
+/// What is wrong with an answer.
+pub fn check_response(case: &Case, response: &Response, expected: &Expected) -> Check {
     let body = response.text();
     if response.status != expected.status {
         return Err(format!("expected {}, got {}: {body}", expected.status, response.status));

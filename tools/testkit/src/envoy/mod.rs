@@ -1,7 +1,10 @@
-//! A real Envoy: found or downloaded ([`provision`]), run and asked ([`process`]).
+//! A real Envoy: found or downloaded ([`provision`]), configured ([`config`], [`filters`]), run and asked
+//! ([`process`]).
 //!
-//! Nothing here knows what the filter does; configurations come from the callers.
+//! Nothing here knows what the filter does.
 
+pub mod config;
+pub mod filters;
 pub mod process;
 pub mod provision;
 

@@ -1,7 +1,6 @@
 //! One running Envoy: started from a configuration, asked through its admin interface, and gone
 //! when the value is dropped.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -13,9 +12,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::http::{self, Response};
+use crate::http;
 use crate::{Error, PATIENCE, Result, command, wait_for};
 
+mod admin;
 mod last_words;
 mod options;
 
@@ -46,14 +46,14 @@ pub enum Verdict {
 /// Asks Envoy what it thinks of a configuration, filters' own configuration included.
 ///
 /// The error is for an Envoy that cannot be asked, so a test of a refusal cannot pass without one.
-pub fn validate(config_yaml: &str) -> Result<Verdict> {
-    validate_with(&super::envoy_binary()?, config_yaml)
+pub fn validate(config: impl Display) -> Result<Verdict> {
+    validate_with(&super::envoy_binary()?, config)
 }
 
 /// The same of another Envoy.
-pub fn validate_with(binary: &Path, config_yaml: &str) -> Result<Verdict> {
+pub fn validate_with(binary: &Path, config: impl Display) -> Result<Verdict> {
     let folder = temporary_folder()?;
-    let config = write_config(folder.path(), config_yaml)?;
+    let config = write_config(folder.path(), &config.to_string())?;
     let mut envoy = Command::new(binary);
     envoy.args(["--mode", "validate", "--log-level", "warning", "-c"]);
     let output = envoy
@@ -71,8 +71,8 @@ pub fn validate_with(binary: &Path, config_yaml: &str) -> Result<Verdict> {
 
 impl Envoy {
     /// Starts Envoy with one worker and waits until it is ready. More choices: [`Envoy::options`].
-    pub fn start(config_yaml: &str) -> Result<Self> {
-        Self::options().start(config_yaml)
+    pub fn start(config: impl Display) -> Result<Self> {
+        Self::options().start(config)
     }
 
     /// Choices about how Envoy runs; [`Options::start`] ends them.
@@ -152,48 +152,6 @@ impl Envoy {
         self.exit_status().is_none()
     }
 
-    /// GET on the admin interface, such as `/config_dump`; anything but 200 is an error.
-    pub fn admin_get(&self, path: &str) -> Result<String> {
-        good(path, http::request(self.admin, "GET", path, &[])?)
-    }
-
-    /// POST on the admin interface, such as `/logging?wasm=debug`; anything but 200 is an error.
-    pub fn admin_post(&self, path: &str) -> Result<String> {
-        let empty: (&str, &[u8]) = ("content-length", b"0");
-        good(path, http::request(self.admin, "POST", path, &[empty])?)
-    }
-
-    /// All counters and gauges by name, unused ones included. Histograms have no single number
-    /// and are left out.
-    pub fn stats(&self) -> Result<BTreeMap<String, u64>> {
-        let text = self.admin_get("/stats")?;
-        let number = |line: &str| {
-            let (name, value) = line.rsplit_once(": ")?;
-            Some((name.to_owned(), value.parse().ok()?))
-        };
-        Ok(text.lines().filter_map(number).collect())
-    }
-
-    /// One counter or gauge. A name Envoy does not know is an error, so that a misspelt one
-    /// cannot pass for zero.
-    pub fn stat(&self, name: &str) -> Result<u64> {
-        let stats = self.stats()?;
-        stats.get(name).copied().ok_or_else(|| {
-            let end = name.rsplit('.').next().unwrap_or(name);
-            let like: Vec<&String> = stats.keys().filter(|key| key.contains(end)).collect();
-            let like = &like[..like.len().min(8)];
-            Error::new(format!("Envoy has no stat `{name}`; it has {like:?}."))
-        })
-    }
-
-    /// Where the listener called `name` listens; its configuration may say port 0.
-    pub fn listener_address(&self, name: &str) -> Result<SocketAddr> {
-        let text = self.admin_get("/listeners")?;
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix("::")?.parse().ok())
-            .ok_or_else(|| Error::new(format!("Envoy has no listener `{name}`, but:\n{text}")))
-    }
-
     /// Everything Envoy has logged so far, the filter's lines included.
     pub fn log(&self) -> String {
         last_words::log(&self.log)
@@ -260,14 +218,4 @@ fn write_config(folder: &Path, config_yaml: &str) -> Result<PathBuf> {
     fs::write(&path, config_yaml)
         .map_err(Error::while_doing(format!("write {}", path.display())))?;
     Ok(path)
-}
-
-fn good(path: &str, answer: Response) -> Result<String> {
-    match answer.status {
-        200 => Ok(answer.text()),
-        status => Err(Error::new(format!(
-            "Envoy's admin interface answered {status} to {path}: {}",
-            answer.text()
-        ))),
-    }
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, PATIENCE, Result};
 
-pub mod frames;
 mod message;
 pub(crate) mod wire;
 

@@ -20,18 +20,18 @@ pub enum Behaviour {
         body: Vec<u8>,
     },
     /// The connection is reset (RST) before anything is answered.
-    ResetBeforeHead,
-    /// A head that promises 100 bytes, some of them, then a reset.
-    ResetAfterHead,
-    /// A head that promises more bytes than come before an orderly close (FIN).
+    ResetBeforeHeaders,
+    /// Headers that promise 100 bytes, some of them, then a reset.
+    ResetAfterHeaders,
+    /// Headers that promise more bytes than come before an orderly close (FIN).
     Truncate,
-    /// A head at once, then one byte of body every so often, without end.
+    /// Headers at once, then one byte of body after each pause, without end.
     DripBody {
         /// The pause between two bytes.
         every: Duration,
     },
-    /// A head that comes byte by byte, without end.
-    DripHead {
+    /// Headers that come byte by byte, without end.
+    DripHeaders {
         /// The pause between two bytes.
         every: Duration,
     },

@@ -10,10 +10,10 @@ use socket2::SockRef;
 use super::{Behaviour, Request, Shared};
 use crate::http::wire::Wire;
 
-/// Promised by heads whose body never comes in full.
+/// The length of a body that never comes in full.
 const PROMISE: usize = 100;
 
-/// Long enough for the peer to read the head before the reset overtakes it.
+/// Long enough for the peer to read the headers before the reset overtakes them.
 const HEAD_START: Duration = Duration::from_millis(100);
 
 /// How a connection goes on after a request.
@@ -80,8 +80,8 @@ fn perform(
         Behaviour::Answer { status, headers, body } => {
             answer(stream, &request.method, status, &headers, &body)
         }
-        Behaviour::ResetBeforeHead => Ok(Next::Reset),
-        Behaviour::ResetAfterHead => {
+        Behaviour::ResetBeforeHeaders => Ok(Next::Reset),
+        Behaviour::ResetAfterHeaders => {
             promise(stream, PROMISE)?;
             shared.sleep(HEAD_START);
             Ok(Next::Reset)
@@ -94,7 +94,7 @@ fn perform(
             promise(stream, usize::MAX >> 1)?;
             drip(shared, stream, b"", every)
         }
-        Behaviour::DripHead { every } => {
+        Behaviour::DripHeaders { every } => {
             drip(shared, stream, b"HTTP/1.1 200 OK\r\nx-drip: ", every)
         }
         Behaviour::Hang => {
@@ -152,10 +152,10 @@ fn answer(
     Ok(if closes { Next::Close } else { Next::Keep })
 }
 
-/// A head that promises `length` bytes, and a few of them.
+/// Headers that promise `length` bytes, and a few of them.
 fn promise(mut stream: &TcpStream, length: usize) -> io::Result<()> {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
-    stream.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n{{\"count\"").as_bytes())
+    let headers = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
+    stream.write_all(format!("{headers}\r\ncontent-length: {length}\r\n\r\n{{\"count\"").as_bytes())
 }
 
 /// Sends `start`, then filler, one byte at a time until the peer or the store has enough.
@@ -175,8 +175,8 @@ fn drip(
 }
 
 fn flood(mut stream: &TcpStream, bytes: usize) -> io::Result<Next> {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
-    stream.write_all(format!("{head}\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes())?;
+    let headers = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
+    stream.write_all(format!("{headers}\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes())?;
     let padding = b"[0],".repeat(16 * 1024);
     let mut left = bytes;
     while left > 0 {

@@ -1,7 +1,7 @@
 //! A store that does what it is told, good or bad, and remembers what it was asked.
 //!
 //! A plain socket with one thread per connection: no HTTP library would let us lie about a
-//! length or reset in the middle of a head.
+//! length or reset in the middle of a header.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -114,7 +114,7 @@ impl ScriptedStore {
         state.requests = Vec::new();
     }
 
-    /// From now on, a connection on which no request comes for so long is closed.
+    /// From now on, a connection on which no request comes for this long is closed.
     pub fn close_idle_connections_after(&self, time: Duration) {
         self.shared.lock().idle = Some(time);
     }

@@ -39,7 +39,7 @@ impl Request {
 
     /// The next request; `None` if the peer closed between requests.
     pub(super) fn read<S: Read>(wire: &mut Wire<S>, connection: usize) -> io::Result<Option<Self>> {
-        let Some((method, target, headers)) = wire.head(parse_head)? else {
+        let Some((method, target, headers)) = wire.head(parse_headers)? else {
             return Ok(None);
         };
         let framing = wire::framing(&headers, Framing::Empty)?;
@@ -55,15 +55,15 @@ impl Request {
 type Head = (String, Vec<u8>, Headers);
 
 /// httparse refuses targets that are not UTF-8; the connection answers those with 400.
-fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, httparse::Error> {
+fn parse_headers(bytes: &[u8]) -> Result<Option<(Head, usize)>, httparse::Error> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Request::new(&mut fields);
-    match head.parse(bytes)? {
+    let mut parsed = httparse::Request::new(&mut fields);
+    match parsed.parse(bytes)? {
         httparse::Status::Partial => Ok(None),
         httparse::Status::Complete(length) => {
-            let method = head.method.unwrap_or_default().to_owned();
-            let target = head.path.unwrap_or_default().as_bytes().to_vec();
-            Ok(Some(((method, target, wire::owned(head.headers)), length)))
+            let method = parsed.method.unwrap_or_default().to_owned();
+            let target = parsed.path.unwrap_or_default().as_bytes().to_vec();
+            Ok(Some(((method, target, wire::owned(parsed.headers)), length)))
         }
     }
 }

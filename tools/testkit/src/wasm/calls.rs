@@ -1,9 +1,12 @@
 //! What each host call does: what Envoy does, as far as this filter can tell.
 
 use super::guest::{Guest, Out, Refusal, Span, Status};
-use super::map::{self, Headers};
+use super::header_map::{self, Headers};
 use super::state::Serving;
 use super::step::{Callout, DispatchResult, LocalReply, Stream};
+
+/// `proxy_log_level_t`
+const INFO: u32 = 2;
 
 type Answer = Result<(), Refusal>;
 
@@ -53,7 +56,7 @@ pub(super) fn header_map_value(guest: &mut Guest, kind: u32, name: Span, out: Ou
 /// bytes at all, not a count of zero.
 pub(super) fn header_map_pairs(guest: &mut Guest, kind: u32, out: Out) -> Answer {
     match headers(guest, kind)? {
-        Some(headers) if !headers.is_empty() => guest.give(&map::encode(&headers), out),
+        Some(headers) if !headers.is_empty() => guest.give(&header_map::encode(&headers), out),
         _ => guest.give(&[], out),
     }
 }
@@ -157,7 +160,7 @@ pub(super) fn http_call(
 
 fn read_map(guest: &mut Guest, span: Span) -> Result<Headers, Refusal> {
     let bytes = guest.read(span)?;
-    map::decode(&bytes)
+    header_map::decode(&bytes)
         .ok_or_else(|| Refusal::trap(format!("the filter's header map is malformed: {bytes:?}")))
 }
 
@@ -170,18 +173,18 @@ pub(super) fn set_effective_context(guest: &mut Guest, id: u32) -> Answer {
     Ok(())
 }
 
+/// Envoy logs at `info` unless it is told otherwise.
 pub(super) fn log_level(guest: &mut Guest, at: u32) -> Answer {
-    let level = guest.state().log_level;
-    guest.write(at, &level.to_le_bytes())
+    guest.write(at, &INFO.to_le_bytes())
 }
 
 /// Zero ends the ticks.
 pub(super) fn set_tick_period(guest: &mut Guest, millis: u32) -> Answer {
     let state = guest.state();
-    let filter = state.filter();
+    let root = state.root();
     match millis {
-        0 => drop(state.ticks.remove(&filter)),
-        _ => drop(state.ticks.insert(filter)),
+        0 => drop(state.ticks.remove(&root)),
+        _ => drop(state.ticks.insert(root)),
     }
     Ok(())
 }
@@ -211,13 +214,13 @@ pub(super) fn set_shared_data(guest: &mut Guest, key: Span, value: Span, version
     Ok(())
 }
 
-/// Envoy passes no environment unless `vm_config.environment_variables` says so.
+/// A panic looks for `RUST_BACKTRACE`. Envoy passes no environment unless `vm_config.environment_variables` says so.
 pub(super) fn environ_sizes_get(guest: &mut Guest, count: u32, size: u32) -> Answer {
     guest.write(count, &[0; 4])?;
     guest.write(size, &[0; 4])
 }
 
-/// Standard output and error are lines of Envoy's log; a panic's message takes this way.
+/// Standard output and error are lines of Envoy's log. A panic's message takes this way.
 pub(super) fn fd_write(guest: &mut Guest, vectors: Span, written: u32) -> Answer {
     let mut text = Vec::new();
     for index in 0..vectors.1 {

@@ -2,43 +2,43 @@
 
 use wasmtime::{Val, WasmParams};
 
+use super::header_map;
 use super::host::{Host, size};
-use super::map;
 use super::state::{Request, Serving};
 use super::step::{End, Step, Stream};
 use crate::{Error, Result};
 
-/// So many streams that ended are remembered.
+/// How many streams that ended are remembered.
 const ENDED: usize = 1000;
 
 impl Host {
-    /// A request's head arrives, and all of the request with it: there is no body.
+    /// A request's headers arrive, and all of the request with them: there is no body.
     pub fn request(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         let stream = self.create()?;
         // Making the context is a part of what the request costs.
-        self.head_after(stream, headers)
+        self.headers_after(stream, headers)
     }
 
     /// A stream, of which nothing has arrived yet.
     pub fn create(&mut self) -> Result<Stream> {
         let stream = Stream(self.next_context()?);
         self.begin_step(Serving::One(stream));
-        let filter = self.filter;
-        let request = Request { filter, ..Request::default() };
+        let root = self.root;
+        let request = Request { root, ..Request::default() };
         self.store.data_mut().streams.insert(stream, request);
-        self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, filter))?;
+        self.call::<_, ()>(stream.0, "proxy_on_context_create", (stream.0, root))?;
         Ok(stream)
     }
 
-    /// The head of a stream's request arrives.
-    pub fn head(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+    /// The headers of a stream's request arrive.
+    pub fn headers(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         self.begin_step(Serving::One(stream));
-        self.head_after(stream, headers)
+        self.headers_after(stream, headers)
     }
 
-    fn head_after(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
+    fn headers_after(&mut self, stream: Stream, headers: &[(&[u8], &[u8])]) -> Result<Step> {
         if let Some(request) = self.store.data_mut().streams.get_mut(&stream) {
-            request.headers = Some(map::owned(headers));
+            request.headers = Some(header_map::owned(headers));
         }
         let end_of_stream = 1;
         let arguments = (stream.0, size(headers.len()), end_of_stream);
@@ -84,24 +84,25 @@ impl Host {
         let token =
             token.ok_or_else(|| Error::new(format!("No callout of {stream} is in flight.")))?;
         let broken = headers.is_empty();
-        self.store.data_mut().response = (!broken).then(|| (map::owned(headers), body.to_vec()));
+        self.store.data_mut().response =
+            (!broken).then(|| (header_map::owned(headers), body.to_vec()));
         let body_size = if broken { 0 } else { size(body.len()) };
         self.begin_step(Serving::One(stream));
-        // Envoy tells the filter's context, which sent the callout.
-        let filter = self.filter;
-        let arguments = (filter, token, size(headers.len()), body_size, 0);
-        self.call::<_, ()>(filter, "proxy_on_http_call_response", arguments)?;
+        // Envoy tells the root context, which owns the callout.
+        let root = self.root;
+        let arguments = (root, token, size(headers.len()), body_size, 0);
+        self.call::<_, ()>(root, "proxy_on_http_call_response", arguments)?;
         let state = self.store.data_mut();
         state.response = None;
         let end = if state.streams.contains_key(&stream) { End::Pause } else { End::Finished };
         Ok(state.end_step(stream, end))
     }
 
-    /// Time passes: each filter that asked for ticks gets one. What became of which request.
+    /// Time passes: each root context that asked for ticks gets one. What became of which request.
     pub fn tick(&mut self) -> Result<Vec<(Stream, End)>> {
         self.begin_step(Serving::All);
-        for filter in self.store.data().ticks.clone() {
-            self.call::<_, ()>(filter, "proxy_on_tick", filter)?;
+        for root in self.store.data().ticks.clone() {
+            self.call::<_, ()>(root, "proxy_on_tick", root)?;
         }
         Ok(self.store.data_mut().end_tick())
     }
@@ -123,16 +124,17 @@ impl Host {
         Ok(state.end_step(stream, End::Finished))
     }
 
-    /// Calls a callback with any arguments, the context first, which need not make sense. `None` if
-    /// the module lacks it.
+    /// Calls a callback with any arguments, the context first, which need not make sense; those that are missing are
+    /// zero. `None` if the module lacks it.
     pub fn poke(&mut self, callback: &str, arguments: &[u32]) -> Result<Option<Step>> {
         let context = arguments.first().copied().unwrap_or_default();
         let Some(function) = self.instance.get_func(&mut self.store, callback) else {
             return Ok(None);
         };
         self.begin_step(Serving::Unknown);
-        let arguments: Vec<Val> =
+        let mut arguments: Vec<Val> =
             arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        arguments.resize(function.ty(&self.store).params().len(), Val::I32(0));
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         self.run(context, callback, |store| function.call(store, &arguments, &mut results))?;
         Ok(Some(self.store.data_mut().end_step(Stream(context), End::Pause)))

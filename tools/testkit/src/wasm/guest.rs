@@ -13,7 +13,7 @@ pub(super) struct Guest<'a> {
 pub(super) enum Refusal {
     /// A status for the module to deal with.
     Status(Status),
-    /// The end of the virtual machine.
+    /// The end of the VM.
     Trap(wasmtime::Error),
 }
 

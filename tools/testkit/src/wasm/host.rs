@@ -1,4 +1,4 @@
-//! One machine, its filters, and how a callback is run.
+//! One VM, its root contexts, and how a callback is run.
 
 use std::fmt;
 use std::path::Path;
@@ -15,18 +15,15 @@ use crate::{Error, Result};
 /// A callback that takes longer is taken to be endless, and traps.
 const FUEL_PER_CALLBACK: u64 = 1_000_000_000;
 
-/// `proxy_log_level_t`
-const INFO: u32 = 2;
-
-/// One virtual machine with one configured filter in it, as each worker of an Envoy has.
+/// One VM with one configured root context in it, as each worker of an Envoy has.
 pub struct Host {
     pub(super) store: Store<State>,
     pub(super) instance: Instance,
-    /// The context of the filter that new requests go to.
-    pub(super) filter: u32,
-    /// Contexts are numbered through, filters and requests alike.
+    /// The root context that new requests go to.
+    pub(super) root: u32,
+    /// Contexts are numbered through, root contexts and requests alike.
     last_context: u32,
-    /// Envoy never calls into a machine that has trapped.
+    /// Envoy never calls into a VM that has trapped.
     trapped: Option<Error>,
 }
 
@@ -43,8 +40,7 @@ impl Host {
     /// The same with a module that is compiled already.
     pub fn start(module: &Module, configuration: &str) -> Result<Self> {
         let linker = imports::link(module.inner())?;
-        let mut store =
-            Store::new(module.inner().engine(), State { log_level: INFO, ..State::default() });
+        let mut store = Store::new(module.inner().engine(), State::default());
         refuel(&mut store);
         let instance = linker.instantiate(&mut store, module.inner());
         let instance = instance
@@ -56,39 +52,39 @@ impl Host {
             allocate: allocate.map_err(Error::while_doing("find proxy_on_memory_allocate"))?,
         });
 
-        let mut host = Self { store, instance, filter: 0, last_context: 0, trapped: None };
+        let mut host = Self { store, instance, root: 0, last_context: 0, trapped: None };
         host.call::<_, ()>(0, "_initialize", ())?;
-        host.replace_filter(configuration)?;
+        host.replace_root(configuration)?;
         Ok(host)
     }
 
-    /// A new filter in the same machine, as when Envoy's configuration changes; requests go to it
+    /// A new root context in the same VM, as when Envoy's configuration changes; requests go to it
     /// from now on, unless it refuses its own. The old one goes when Envoy drops its last listener.
-    pub fn replace_filter(&mut self, configuration: &str) -> Result<u32> {
+    pub fn replace_root(&mut self, configuration: &str) -> Result<u32> {
         let context = self.next_context()?;
-        self.store.data_mut().filters.insert(context);
+        self.store.data_mut().roots.insert(context);
         self.call::<_, ()>(context, "proxy_on_context_create", (context, 0))?;
         // No test sets a vm configuration.
         let started = self.call_if_there(context, "proxy_on_vm_start", (context, 0))?;
         if started == Some(0) {
             return Err(Error::new("The filter does not start."));
         }
-        let old = std::mem::replace(&mut self.filter, context);
+        let old = std::mem::replace(&mut self.root, context);
         if let Err(refused) = self.configure(configuration) {
-            self.filter = old;
+            self.root = old;
             return Err(refused);
         }
         Ok(old)
     }
 
-    /// Hands the filter a configuration, another one if it has one.
+    /// Hands the root context a configuration.
     ///
     /// # Errors
     /// In the filter's own words if it refuses it.
     fn configure(&mut self, configuration: &str) -> Result<()> {
-        let filter = self.filter;
+        let root = self.root;
         self.store.data_mut().configuration = Some(configuration.into());
-        let taken = self.call(filter, "proxy_on_configure", (filter, size(configuration.len())));
+        let taken = self.call(root, "proxy_on_configure", (root, size(configuration.len())));
         let state = self.store.data_mut();
         state.configuration = None;
         let logs = std::mem::take(&mut state.record).logs;
@@ -98,12 +94,12 @@ impl Host {
         }
     }
 
-    /// A filter goes. The callouts it has sent end with it, and nobody is told.
-    pub fn delete_filter(&mut self, filter: u32) -> Result<()> {
-        self.end_context(filter)?;
+    /// A root context goes. The callouts it has sent end with it, without a callback.
+    pub fn delete_root(&mut self, root: u32) -> Result<()> {
+        self.end_context(root)?;
         let state = self.store.data_mut();
-        state.filters.remove(&filter);
-        state.ticks.remove(&filter);
+        state.roots.remove(&root);
+        state.ticks.remove(&root);
         Ok(())
     }
 
@@ -139,11 +135,6 @@ impl Host {
         self.call_if_there::<_, u32>(context, "proxy_on_done", context)?;
         self.call_if_there::<_, ()>(context, "proxy_on_delete", context)?;
         Ok(())
-    }
-
-    /// Sets Envoy's log level: `proxy_log_level_t`, or 6 for none. It is `info` to begin with.
-    pub fn set_log_level(&mut self, level: u32) {
-        self.store.data_mut().log_level = level;
     }
 
     pub(super) fn begin_step(&mut self, serving: Serving) {
@@ -223,47 +214,31 @@ pub(super) fn size(size: usize) -> u32 {
 mod tests {
     use super::*;
 
-    /// A module without imports, or with one; whatever it is told, it traps.
-    fn module(import: Option<(&str, &str)>) -> Module {
-        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-        let section = |id: u8, bytes: &[u8]| [&[id, bytes.len() as u8], bytes].concat();
-        // Functions by index, the import's first: () -> (), (i32) -> (i32), (i32, i32) -> ().
-        let types = section(1, b"\x03\x60\x00\x00\x60\x01\x7f\x01\x7f\x60\x02\x7f\x7f\x00");
-        let first = u8::from(import.is_some());
-        let imports = import.map(|(module, name)| {
-            section(2, &[&[1][..], &text(module), &text(name), b"\x00\x00"].concat())
-        });
-        let mut exports = vec![4];
-        exports.extend([&text("memory")[..], b"\x02\x00"].concat());
-        let names = ["_initialize", "proxy_on_memory_allocate", "proxy_on_context_create"];
-        for (index, name) in (first..).zip(names) {
-            exports.extend([&text(name)[..], &[0, index]].concat());
-        }
-        let bytes = [
-            b"\0asm\x01\0\0\0".to_vec(),
-            types,
-            imports.unwrap_or_default(),
-            section(3, b"\x03\x00\x01\x02"),
-            section(5, b"\x01\x00\x01"),
-            section(7, &exports),
-            section(10, b"\x03\x02\x00\x0b\x04\x00\x41\x00\x0b\x03\x00\x00\x0b"),
-        ];
-        Module::compile(&bytes.concat()).unwrap()
+    /// A module with this import; it traps when a context is to be made.
+    fn module(import: &str) -> Module {
+        let text = format!(
+            r#"(module {import} (memory (export "memory") 1)
+                (func (export "_initialize"))
+                (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 0)
+                (func (export "proxy_on_context_create") (param i32 i32) unreachable))"#
+        );
+        Module::compile(&wat::parse_str(text).unwrap()).unwrap()
     }
 
     #[test]
     fn a_trap_names_its_callback() {
-        let error = Host::start(&module(None), "").unwrap_err().to_string();
+        let error = Host::start(&module(""), "").unwrap_err().to_string();
         assert!(error.starts_with("proxy_on_context_create trapped: "), "{error}");
         assert!(error.contains("unreachable"), "{error}");
     }
 
     #[test]
     fn an_import_that_is_not_of_the_abi_is_named() {
-        let error = Host::start(&module(Some(("elsewhere", "nonsense"))), "").unwrap_err();
+        let error =
+            Host::start(&module(r#"(import "elsewhere" "nonsense" (func))"#), "").unwrap_err();
         assert!(error.to_string().contains("elsewhere.nonsense"), "{error}");
-        // Nobody calls this one; `_initialize` is the next function.
-        let error = Host::start(&module(Some(("env", "proxy_nonsense"))), "").unwrap_err();
+        // One of the ABI is linked, and traps only if it is called.
+        let error = Host::start(&module(r#"(import "env" "proxy_x" (func))"#), "").unwrap_err();
         assert!(error.to_string().starts_with("proxy_on_context_create trapped"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use wasmtime::{Caller, ImportType, Linker, Val};
 
 use super::calls;
-use super::guest::{Guest, Out, Refusal, Span};
+use super::guest::{Guest, Out, Span};
 use super::state::State;
 use crate::{Error, Result};
 
@@ -25,16 +25,16 @@ pub(super) fn link(module: &wasmtime::Module) -> Result<Linker<State>> {
     Ok(linker)
 }
 
-/// An import of the ABI that says its name when it is called.
+/// An import of the ABI, or of the standard library, that says its name when it is called.
 fn trap(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
-    let function = import.ty().func().filter(|_| import.module() == ENV)?.clone();
+    let function = import.ty().func().filter(|_| [ENV, WASI].contains(&import.module()))?.clone();
     let name = full_name(import);
     let call = move |_: Caller<'_, State>, _: &[Val], _: &mut [Val]| {
         Err(wasmtime::Error::msg(format!(
             "The filter calls {name}, which this host does not serve."
         )))
     };
-    Some(linker.func_new(ENV, import.name(), function, call).map(drop))
+    Some(linker.func_new(import.module(), import.name(), function, call).map(drop))
 }
 
 /// An import as tests and messages call it.
@@ -121,16 +121,9 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
                 calls::environ_sizes_get(guest, count, size)
             })
         }
-        (WASI, "environ_get") => row!("environ_get", |_guest, _list, _buffer| Ok(())),
         (WASI, "fd_write") => {
             row!("fd_write", |guest, _fd, at, count, written| {
                 calls::fd_write(guest, Span(at, count), written)
-            })
-        }
-        (WASI, "proc_exit") => {
-            linker.func_wrap(WASI, "proc_exit", |caller: Caller<'_, State>, code: u32| {
-                let exit = |_: &mut Guest| Err(Refusal::trap(format!("proc_exit({code})")));
-                Guest::serve(caller, "proc_exit", exit).map(drop)
             })
         }
         _ => return None,

@@ -7,7 +7,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `host` | [`Host`]: one machine, its filters, and how a callback is run |
+//! | `host` | [`Host`]: one VM, its root contexts, and how a callback is run |
 //! | `events` | what happens to a request, in the order Envoy knows and in all others |
 //! | `module` | [`Module`]: compiles it, lists what it imports and exports |
 //! | `step` | what a callback left behind: [`Step`] |
@@ -15,18 +15,18 @@
 //! | `calls` | what each of them does |
 //! | `guest` | the module's memory, as a host call sees it |
 //! | `state` | what the host calls read and write |
-//! | `map` | the wire form of header maps |
+//! | [`header_map`] | the ABI's form of header maps |
 //!
 //! It serves what this filter calls and no more: another call of the ABI is an error that names
-//! it, so a filter that starts to make one fails its tests until somebody has looked. What Envoy
+//! it, so a filter that starts to make one fails its tests until its author has looked. What Envoy
 //! does around a filter (codecs, gRPC replies) is for the tests with an Envoy.
 
 mod calls;
 mod events;
 mod guest;
+pub mod header_map;
 mod host;
 mod imports;
-mod map;
 mod module;
 mod state;
 mod step;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::{Memory, TypedFunc};
 
 use super::End;
-use super::map::Headers;
+use super::header_map::Headers;
 use super::step::{Callout, DispatchResult, LocalReply, Step, Stream};
 
 /// Everything behind the host calls.
@@ -20,16 +20,14 @@ pub(super) struct State {
     pub dispatch: DispatchResult,
     /// The plugin configuration, while the module is being configured.
     pub configuration: Option<Vec<u8>>,
-    /// `proxy_log_level_t`, or Envoy's 6 for none.
-    pub log_level: u32,
-    /// The filters that asked for ticks.
+    /// The root contexts that asked for ticks.
     pub ticks: BTreeSet<u32>,
     /// What the VMs of a host share: values, each with its version.
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// What becomes of replies: whether the host takes none.
     pub replies_refused: bool,
-    /// The contexts of configured filters.
-    pub filters: BTreeSet<u32>,
+    /// The root contexts.
+    pub roots: BTreeSet<u32>,
     /// The streams the module knows.
     pub streams: BTreeMap<Stream, Request>,
     /// The last streams that ended. Envoy knows their contexts for some time, and crashes if one is answered.
@@ -58,7 +56,7 @@ pub(super) enum Serving {
     One(Stream),
     /// All that wait: it is a tick.
     All,
-    /// Nobody can tell, as the callback was poked at: what the module does then is judged by whether it
+    /// Unknown, as the callback was poked at: what the module does then is judged by whether it
     /// traps, and not by what it does to whom.
     #[default]
     Unknown,
@@ -75,9 +73,9 @@ pub(super) struct Exports {
 /// One stream, as its host calls see it.
 #[derive(Default)]
 pub(super) struct Request {
-    /// The filter that it belongs to.
-    pub filter: u32,
-    /// `None` before the head has arrived and once the request has left the filter.
+    /// The root context that it belongs to.
+    pub root: u32,
+    /// `None` before the headers have arrived and once the request has left the filter.
     pub headers: Option<Headers>,
     /// Whether the filter has answered it or let it pass, so that it may do neither again.
     pub ended: bool,
@@ -109,16 +107,16 @@ impl State {
         self.streams.get(&self.stream()?)
     }
 
-    /// The filter that host calls act for.
-    pub fn filter(&self) -> u32 {
+    /// The root context that host calls act for.
+    pub fn root(&self) -> u32 {
         let context = self.effective.unwrap_or(self.context);
-        self.streams.get(&Stream(context)).map_or(context, |request| request.filter)
+        self.streams.get(&Stream(context)).map_or(context, |request| request.root)
     }
 
     /// Whether there is such a context.
     pub fn has_context(&self, id: u32) -> bool {
         let stream = Stream(id);
-        self.filters.contains(&id)
+        self.roots.contains(&id)
             || self.streams.contains_key(&stream)
             || self.ended.contains(&stream)
     }

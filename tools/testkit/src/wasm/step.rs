@@ -23,7 +23,7 @@ pub struct Step {
     pub logs: Vec<String>,
     /// The properties it set, each with its path.
     pub properties: Vec<(String, String)>,
-    /// The instructions it ran, in Wasmtime's fuel: nearly all cost one, and none depend on the machine.
+    /// The instructions it ran, in Wasmtime's fuel: nearly all cost one, whatever the computer.
     pub fuel: u64,
     /// The bytes copied into its memory: header maps, values, bodies; not the words that point to them.
     pub bytes_in: u64,
@@ -46,7 +46,7 @@ pub enum End {
     Pause,
     /// The filter resets it, for the host takes no answer.
     Closed,
-    /// It was over before, or is now: nobody is left to answer.
+    /// It was over before, or is now, and is answered no more.
     Finished,
 }
 

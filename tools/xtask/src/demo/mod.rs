@@ -28,7 +28,7 @@ use clap::Args;
 use tempfile::TempDir;
 use testkit::count_store::{self, CountStore};
 use testkit::envoy::{self, Envoy};
-use testkit::production::{Places, envoy_yaml, wait_for_store};
+use testkit::envoy_yaml::{self, Places, wait_for_store};
 use testkit::{Error, Progress, Result, lock, workspace};
 
 use crate::say;
@@ -161,7 +161,7 @@ fn start(options: &Options, module: &Path, folder: &Path) -> Result<Running> {
         // The access log is buffered; the samples read it to say where an answer came from.
         .arg("--file-flush-interval-msec")
         .arg("50")
-        .start(&envoy_yaml(places)?)?;
+        .start(&envoy_yaml::with_places(places)?)?;
     wait_for_store(&envoy)?;
     Ok(Running { envoy, _store, listener })
 }

@@ -1,6 +1,7 @@
 //! Choices about how Envoy runs.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,12 +93,13 @@ impl Options {
         self
     }
 
-    /// Starts Envoy with this configuration and waits until it is ready.
+    /// Starts Envoy with this configuration, a [`Bootstrap`](crate::envoy::config::Bootstrap) or YAML, and waits
+    /// until it is ready.
     ///
     /// A configuration without a top-level `admin:` gets an admin interface on a port of the
     /// system's choice. If Envoy leaves early, the error quotes its last log lines.
-    pub fn start(self, config_yaml: &str) -> Result<Envoy> {
-        Envoy::spawn(&self, config_yaml)
+    pub fn start(self, config: impl Display) -> Result<Envoy> {
+        Envoy::spawn(&self, &config.to_string())
     }
 
     pub(super) fn log_file(&self, otherwise: &Path) -> Result<PathBuf> {

@@ -1,0 +1,121 @@
+//! An HTTP/2 client without TLS (prior knowledge): many streams on one connection, each of which can be reset.
+//!
+//! It blocks, as all of this crate does; the protocol is the crate `h2`'s.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::client::{ResponseFuture, SendRequest, handshake};
+use http::Request;
+use http::uri::{PathAndQuery, Uri};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use crate::http::Response;
+use crate::{Error, PATIENCE, Result};
+
+/// One connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    runtime: Runtime,
+    requests: SendRequest<Bytes>,
+}
+
+/// A request that was sent, and is not answered yet.
+#[derive(Debug)]
+pub struct Stream {
+    response: ResponseFuture,
+    request: h2::SendStream<Bytes>,
+}
+
+/// A request. An error if a client that keeps the rules cannot send it: what `target` and `headers` hold goes
+/// out byte for byte, or not at all.
+pub fn request(method: &str, target: &[u8], headers: &[(&str, &[u8])]) -> Result<Request<()>> {
+    let refused = |error: http::Error| {
+        let target = target.escape_ascii();
+        Error::new(format!("HTTP/2 cannot carry {method} {target} {headers:?}: {error}"))
+    };
+    let path = PathAndQuery::try_from(target).map_err(|error| refused(error.into()))?;
+    if path.as_str().as_bytes() != target {
+        return Err(Error::new(format!("A client leaves out the fragment of {path}.")));
+    }
+    let uri = Uri::builder().scheme("http").authority("edge").path_and_query(path).build();
+    let mut request = Request::builder().method(method).uri(uri.map_err(refused)?);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).map_err(refused)
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Connects.
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        // A thread reads and writes while the test does other things.
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(Error::while_doing("start a thread for HTTP/2"))?;
+        let opened = runtime.block_on(async {
+            let socket = TcpStream::connect(address).await?;
+            socket.set_nodelay(true)?;
+            handshake(socket).await.map_err(std::io::Error::other)
+        });
+        let (requests, connection) =
+            opened.map_err(Error::while_doing(format!("open HTTP/2 to {address}")))?;
+        runtime.spawn(connection);
+        Ok(Self { runtime, requests })
+    }
+
+    /// Sends a request with this body. Waits if the server wants no more streams for now.
+    pub fn send(&mut self, request: Request<()>, body: &[u8]) -> Result<Stream> {
+        let failed = || Error::while_doing("send a request over HTTP/2");
+        let ready = self.runtime.block_on(self.requests.clone().ready());
+        let sent = ready.map_err(failed())?.send_request(request, body.is_empty());
+        let (response, mut request) = sent.map_err(failed())?;
+        if !body.is_empty() {
+            request.send_data(Bytes::copy_from_slice(body), true).map_err(failed())?;
+        }
+        Ok(Stream { response, request })
+    }
+
+    /// Waits for the answer on a stream; `None` if the server resets it.
+    pub fn receive(&self, stream: Stream) -> Result<Option<Response>> {
+        let answer = whole(stream.response);
+        match self.runtime.block_on(async { timeout(PATIENCE, answer).await }) {
+            Ok(Ok(response)) => Ok(Some(response)),
+            Ok(Err(error)) if error.is_reset() && error.is_remote() => Ok(None),
+            Ok(Err(error)) => Err(Error::while_doing("read an answer over HTTP/2")(error)),
+            Err(_) => Err(Error::new("The server holds a stream of HTTP/2.")),
+        }
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn request(&mut self, request: Request<()>, body: &[u8]) -> Result<Response> {
+        let stream = self.send(request, body)?;
+        self.receive(stream)?.ok_or_else(|| Error::new("The server reset the stream."))
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Resets the stream (RST_STREAM), as a client does that no longer wants the answer.
+    pub fn reset(mut self) {
+        self.request.send_reset(Reason::CANCEL);
+    }
+}
+
+async fn whole(response: ResponseFuture) -> std::result::Result<Response, h2::Error> {
+    let (head, mut rest) = response.await?.into_parts();
+    let mut body = Vec::new();
+    while let Some(piece) = rest.data().await {
+        let piece = piece?;
+        rest.flow_control().release_capacity(piece.len())?;
+        body.extend_from_slice(&piece);
+    }
+    let headers = head.headers.iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    Ok(Response { status: head.status.as_u16(), headers: headers.collect(), body })
+}
