@@ -41,7 +41,7 @@ fn run(case: &Case, host: &mut Host) -> Result<(), String> {
         (b":scheme", b"http"),
     ];
     headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
-    let step = host.request(&headers).map_err(|error| error.to_string())?;
+    let step = host.request(&headers).map_err(|error| format!("{error:#}"))?;
     let stream = step.stream;
     let end = match (step.end, &case.callout) {
         (End::Callout(callout), Some(expected)) => {
@@ -51,7 +51,7 @@ fn run(case: &Case, host: &mut Host) -> Result<(), String> {
         (end, None) => end,
         (end, Some(_)) => return Err(format!("the store is not asked: {end:?}")),
     };
-    host.finish(stream).map_err(|error| error.to_string())?;
+    host.finish(stream).map_err(|error| format!("{error:#}"))?;
     match (end, &case.expect) {
         (End::Continue, None) => Ok(()),
         (End::Reply(reply), Some(expected)) => {
@@ -69,7 +69,7 @@ fn answer(case: &Case, host: &mut Host, stream: Stream) -> Result<End, String> {
         vec![(b":status", status.as_bytes()), (b"x-envoy-upstream-service-time", b"1")];
     headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
     let step = host.callout_response(stream, &headers, &body);
-    Ok(step.map_err(|error| error.to_string())?.end)
+    Ok(step.map_err(|error| format!("{error:#}"))?.end)
 }
 
 fn text(headers: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<(&str, &str)>, String> {

@@ -55,7 +55,7 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
             while running() {
                 let answer = request(address, "GET", PATH, &[]);
                 let answer = answer.map(|answer| format!("{} {}", answer.status, answer.text()));
-                *seen.entry(answer.unwrap_or_else(|error| error.to_string())).or_default() += 1;
+                *seen.entry(answer.unwrap_or_else(|error| format!("{error:#}"))).or_default() += 1;
             }
             seen
         };

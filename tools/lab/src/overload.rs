@@ -97,7 +97,7 @@ fn overload(
     match &normal {
         Ok(time) if *time <= options.pick(PATIENCE, SOON) => {}
         Ok(time) => amiss.push(format!("service was normal only {time:?} after the load")),
-        Err(error) => amiss.push(error.to_string()),
+        Err(error) => amiss.push(format!("{error:#}")),
     }
     failures.extend(amiss.iter().map(|failure| format!("{name}: {failure}.")));
     let latencies = |status| all.latencies_of(Kind::Count, status);
@@ -153,12 +153,12 @@ fn pace(address: SocketAddr, times: usize) -> Result<Pace> {
 fn normal_again(address: SocketAddr, before: Pace, options: &Options) -> Result<Duration> {
     let start = Instant::now();
     let fast = |before: Duration| before * 2 + Duration::from_millis(20);
-    Ok(wait_for("service to be normal again", options.pick(PATIENCE, SOON * 10), || {
+    wait_for("service to be normal again", options.pick(PATIENCE, SOON * 10), || {
         let since = start.elapsed();
         let now = pace(address, 1).ok()?;
         let normal = now.count <= fast(before.count) && now.rejection <= fast(before.rejection);
         (normal || options.quick).then_some(since)
-    })?)
+    })
 }
 
 fn ask(address: SocketAddr, query: &str, status: u16, body: &str) -> Result<Duration> {

@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<Findings> {
     let (tally, mut with, memory) = soak(&edge.envoy, edge.listeners["edge"], requests)?;
     with.judged = Some(tally.judged());
     let mut failures = tally.complaints();
-    failures.extend(edge.check_vms().err().map(|error| error.to_string()));
+    failures.extend(edge.check_vms().err().map(|error| format!("{error:#}")));
     edge.envoy.stop()?;
     // A short run is still warming up.
     if !options.quick && with.growth_mib > ALLOWED_GROWTH {

@@ -8,9 +8,10 @@ mod text;
 use std::collections::BTreeMap;
 use std::fs;
 
+use anyhow::Context;
 use serde::Deserialize;
 
-use crate::{Error, Result, workspace};
+use crate::{Result, workspace};
 use text::bytes;
 
 /// The whole file.
@@ -140,8 +141,8 @@ impl Cases {
     pub fn load() -> Result<Self> {
         let path = workspace::root().join("tests/cases.toml");
         let text = fs::read_to_string(&path);
-        let text = text.map_err(Error::while_doing(format!("read {}", path.display())))?;
-        toml::from_str(&text).map_err(Error::while_doing("understand tests/cases.toml"))
+        let text = text.with_context(|| format!("reading {}", path.display()))?;
+        toml::from_str(&text).context("understanding tests/cases.toml")
     }
 }
 

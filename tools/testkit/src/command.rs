@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::{Error, Result};
+use anyhow::{Context, anyhow};
+
+use crate::Result;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
@@ -51,7 +53,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Option<Output>> {
     match command.output() {
         Ok(output) => Ok(Some(output)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::while_doing(format!("run `{}`", line(command)))(error)),
+        Err(error) => Err(error).with_context(|| format!("running `{}`", line(command))),
     }
 }
 
@@ -59,24 +61,21 @@ pub(crate) fn output(command: &mut Command) -> Result<Option<Output>> {
 pub(crate) fn run(command: &mut Command, progress: Progress) -> Result<()> {
     let missing = |command: &Command| {
         let program = command.get_program().to_string_lossy().into_owned();
-        Error::new(format!("There is no program `{program}`. Install it, or put it on PATH."))
+        anyhow!("There is no program `{program}`. Install it, or put it on PATH.")
     };
     if progress == Progress::Shown {
         return match status(command) {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Error::new(format!(
-                "`{}` failed ({status}); it says why above.",
-                line(command)
-            ))),
+            Ok(status) => Err(anyhow!("`{}` failed ({status}); it says why above.", line(command))),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(command)),
-            Err(error) => Err(Error::while_doing(format!("run `{}`", line(command)))(error)),
+            Err(error) => Err(error).with_context(|| format!("running `{}`", line(command))),
         };
     }
     let output = output(command)?.ok_or_else(|| missing(command))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(Error::new(format!("`{}` failed ({}):\n{}", line(command), output.status, said(&output))))
+    Err(anyhow!("`{}` failed ({}):\n{}", line(command), output.status, said(&output)))
 }
 
 /// All a finished program said, standard output first.

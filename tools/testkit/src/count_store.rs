@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use anyhow::{Context, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Error, Progress, Result, command, workspace};
+use crate::{Progress, Result, command, workspace};
 
 /// A running `count-store serve`. Dropping it kills it.
 #[derive(Debug)]
@@ -39,18 +40,18 @@ impl CountStore {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(Error::while_doing("start the count store"))?;
+            .context("starting the count store")?;
         let mut ready = String::new();
         if let Some(stdout) = child.stdout.take() {
             // The pipe's end goes here: the store prints nothing after this line.
             let read = BufReader::new(stdout).read_line(&mut ready);
-            read.map_err(Error::while_doing("listen to the count store"))?;
+            read.context("listening to the count store")?;
         }
         match ready.trim().strip_prefix("listening on ").map(str::parse) {
             Some(Ok(address)) => Ok(Self { child, address }),
             _ => {
                 let _ = child.wait();
-                Err(Error::new("The count store did not start; it says why above."))
+                Err(anyhow!("The count store did not start; it says why above."))
             }
         }
     }
@@ -77,8 +78,7 @@ impl CountStore {
 
     fn signal(&self, signal: Signal) -> Result<()> {
         // Not reaped before `self` is dropped, so the number cannot be another's by now.
-        kill_process(Pid::from_child(&self.child), signal)
-            .map_err(Error::while_doing("signal the count store"))
+        kill_process(Pid::from_child(&self.child), signal).context("signalling the count store")
     }
 }
 

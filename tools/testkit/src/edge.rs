@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use anyhow::{anyhow, bail};
 use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
 use crate::envoy::config::{
     Bootstrap, Cluster, Listener, extension, publish_listener, to_cluster, typed,
 };
-use crate::{Error, Result, workspace};
+use crate::{Result, workspace};
 
 mod fixture;
 
@@ -60,15 +61,15 @@ impl Edge {
         let stats = self.envoy.stats()?;
         let created = stats.get(VMS_CREATED).copied().unwrap_or_default();
         if created != self.vms + updates {
-            return Err(Error::new(format!("{} VMs became {created}.", self.vms)));
+            bail!("{} VMs became {created}.", self.vms);
         }
         let reloads = stats.iter().filter(|(name, _)| name.contains(".vm_reload"));
         if let Some((name, value)) = reloads.into_iter().find(|(_, value)| **value != 0) {
-            return Err(Error::new(format!("Envoy's {name} is {value}.")));
+            bail!("Envoy's {name} is {value}.");
         }
         // How Envoy reports a trap: "Function: proxy_on_… failed: Uncaught RuntimeError: …".
         match self.envoy.log().lines().find(|line| line.contains("] Function: proxy_")) {
-            Some(line) => Err(Error::new(format!("A VM trapped: {line}"))),
+            Some(line) => Err(anyhow!("A VM trapped: {line}")),
             None => Ok(()),
         }
     }

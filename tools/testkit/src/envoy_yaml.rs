@@ -5,10 +5,12 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use anyhow::{Context, bail};
+
 use crate::envoy::Envoy;
 use crate::http::{self, Connection, Response};
 use crate::store::{Behaviour, ScriptedStore};
-use crate::{Error, PATIENCE, Result, wait_for, workspace};
+use crate::{PATIENCE, Result, wait_for, workspace};
 
 /// What stands in for the file's own addresses.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ pub struct Places<'a> {
 pub fn with_places(places: Places) -> Result<String> {
     let path = workspace::root().join("envoy.yaml");
     let yaml = fs::read_to_string(&path);
-    let mut yaml = yaml.map_err(Error::while_doing(format!("read {}", path.display())))?;
+    let mut yaml = yaml.with_context(|| format!("reading {}", path.display()))?;
     let address = |at: SocketAddr| format!("{{address: {}, port_value: {}}}", at.ip(), at.port());
     let endpoint =
         |address: &str| format!("{{endpoint: {{address: {{socket_address: {address}}}}}}}");
@@ -44,7 +46,7 @@ pub fn with_places(places: Places) -> Result<String> {
         (own.to_owned(), address(places.backend)),
     ] {
         if !yaml.contains(&from) {
-            return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));
+            bail!("envoy.yaml no longer has `{from}` to replace.");
         }
         yaml = yaml.replacen(&from, &to, 1);
     }
@@ -125,7 +127,7 @@ pub fn start_before(
         with_places(Places { listener: any, admin: any, stores, backend, module: &module })?;
     for (from, to) in [PATIENT].iter().chain(changes) {
         if !yaml.contains(from) {
-            return Err(Error::new(format!("envoy.yaml no longer has `{from}` to replace.")));
+            bail!("envoy.yaml no longer has `{from}` to replace.");
         }
         yaml = yaml.replace(from, to);
     }

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest, handshake};
@@ -14,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::http::Response;
-use crate::{Error, PATIENCE, Result};
+use crate::{PATIENCE, Result};
 
 /// One connection to a server.
 #[derive(Debug)]
@@ -35,11 +36,11 @@ pub struct Stream {
 pub fn request(method: &str, target: &[u8], headers: &[(&str, &[u8])]) -> Result<Request<()>> {
     let refused = |error: http::Error| {
         let target = target.escape_ascii();
-        Error::new(format!("HTTP/2 cannot carry {method} {target} {headers:?}: {error}"))
+        anyhow!("HTTP/2 cannot carry {method} {target} {headers:?}: {error}")
     };
     let path = PathAndQuery::try_from(target).map_err(|error| refused(error.into()))?;
     if path.as_str().as_bytes() != target {
-        return Err(Error::new(format!("A client leaves out the fragment of {path}.")));
+        bail!("A client leaves out the fragment of {path}.");
     }
     let uri = Uri::builder().scheme("http").authority("edge").path_and_query(path).build();
     let mut request = Request::builder().method(method).uri(uri.map_err(refused)?);
@@ -56,26 +57,26 @@ impl Connection {
     pub fn open(address: SocketAddr) -> Result<Self> {
         // A thread reads and writes while the test does other things.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(Error::while_doing("start a thread for HTTP/2"))?;
+        let runtime = runtime.context("starting a thread for HTTP/2")?;
         let opened = runtime.block_on(async {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;
             handshake(socket).await.map_err(std::io::Error::other)
         });
         let (requests, connection) =
-            opened.map_err(Error::while_doing(format!("open HTTP/2 to {address}")))?;
+            opened.with_context(|| format!("opening HTTP/2 to {address}"))?;
         runtime.spawn(connection);
         Ok(Self { runtime, requests })
     }
 
     /// Sends a request with this body. Waits if the server wants no more streams for now.
     pub fn send(&mut self, request: Request<()>, body: &[u8]) -> Result<Stream> {
-        let failed = || Error::while_doing("send a request over HTTP/2");
+        const SENDING: &str = "sending a request over HTTP/2";
         let ready = self.runtime.block_on(self.requests.clone().ready());
-        let sent = ready.map_err(failed())?.send_request(request, body.is_empty());
-        let (response, mut request) = sent.map_err(failed())?;
+        let sent = ready.context(SENDING)?.send_request(request, body.is_empty());
+        let (response, mut request) = sent.context(SENDING)?;
         if !body.is_empty() {
-            request.send_data(Bytes::copy_from_slice(body), true).map_err(failed())?;
+            request.send_data(Bytes::copy_from_slice(body), true).context(SENDING)?;
         }
         Ok(Stream { response, request })
     }
@@ -86,15 +87,15 @@ impl Connection {
         match self.runtime.block_on(async { timeout(PATIENCE, answer).await }) {
             Ok(Ok(response)) => Ok(Some(response)),
             Ok(Err(error)) if error.is_reset() && error.is_remote() => Ok(None),
-            Ok(Err(error)) => Err(Error::while_doing("read an answer over HTTP/2")(error)),
-            Err(_) => Err(Error::new("The server holds a stream of HTTP/2.")),
+            Ok(Err(error)) => Err(error).context("reading an answer over HTTP/2"),
+            Err(_) => Err(anyhow!("The server holds a stream of HTTP/2.")),
         }
     }
 
     /// Sends a request and waits for its answer.
     pub fn request(&mut self, request: Request<()>, body: &[u8]) -> Result<Response> {
         let stream = self.send(request, body)?;
-        self.receive(stream)?.ok_or_else(|| Error::new("The server reset the stream."))
+        self.receive(stream)?.context("The server reset the stream.")
     }
 }
 

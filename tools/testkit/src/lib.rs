@@ -17,14 +17,13 @@
 //! | [`ports`] | free ports, and an address that refuses connections |
 //! | `wasm` | a proxy-wasm host that counts host calls and instructions |
 //!
-//! Everything blocks and nothing is async: a test reads from top to bottom. Every [`Error`] is a
-//! sentence for the person who reads the failed test.
+//! Everything blocks and nothing is async: a test reads from top to bottom. An [`Error`] is for
+//! the person who reads the failed test: a sentence, or what was being done and why it failed (`{:#}`).
 
 // The bans are for code that must never panic; a test's helper may.
 #![allow(clippy::disallowed_methods)]
 
 mod command;
-mod error;
 mod wait;
 
 pub mod bypass_route;
@@ -42,6 +41,6 @@ pub mod store_faults;
 pub mod wasm;
 pub mod workspace;
 
+pub use anyhow::{Error, Result};
 pub use command::{Progress, stop};
-pub use error::{Error, Result};
 pub use wait::{PATIENCE, lock, wait_for};

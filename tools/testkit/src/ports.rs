@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
+use anyhow::{Context, anyhow};
 use socket2::{Domain, Socket, Type};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// A loopback port that was free a moment ago.
 ///
@@ -15,7 +16,7 @@ use crate::{Error, Result};
 pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .map_err(Error::while_doing("find a free port on 127.0.0.1"))?;
+        .context("finding a free port on 127.0.0.1")?;
     Ok(listener.port())
 }
 
@@ -42,9 +43,9 @@ pub fn dead_address() -> Result<DeadAddress> {
         let address = socket.local_addr()?.as_socket();
         Ok::<_, std::io::Error>((address, socket))
     };
-    match bind().map_err(Error::while_doing("reserve a port on 127.0.0.1"))? {
+    match bind().context("reserving a port on 127.0.0.1")? {
         (Some(address), _bound) => Ok(DeadAddress { address, _bound }),
-        (None, _) => Err(Error::new("The reserved port has no IP address.")),
+        (None, _) => Err(anyhow!("The reserved port has no IP address.")),
     }
 }
 

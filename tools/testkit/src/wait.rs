@@ -5,7 +5,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result, command};
+use anyhow::{Context, bail};
+
+use crate::{Result, command};
 
 /// How long a test waits for what comes within a second or two, or never. Much more than that: how busy the
 /// machine is must not decide it.
@@ -21,7 +23,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Optio
             return Ok(value);
         }
         if start.elapsed() >= limit {
-            return Err(Error::new(format!("Waited {limit:?} in vain for {what}.")));
+            bail!("Waited {limit:?} in vain for {what}.");
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -29,17 +31,14 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Optio
 
 /// Waits for the lock of a file, which is made if need be. To drop the value is to give the lock back.
 pub fn lock(path: &Path) -> Result<File> {
-    let failed = |error| Error::while_doing(format!("lock {}", path.display()))(error);
-    let file = File::create(path).map_err(failed)?;
+    let locking = || format!("locking {}", path.display());
+    let file = File::create(path).with_context(locking)?;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(locking),
             Err(TryLockError::WouldBlock) if command::is_stopped() => {
-                return Err(Error::new(format!(
-                    "Told to stop before {} was free.",
-                    path.display()
-                )));
+                bail!("Told to stop before {} was free.", path.display());
             }
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
         }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use anyhow::{anyhow, bail};
+
+use crate::Result;
 use crate::command::{self, Progress};
-use crate::{Error, Result};
 
 /// The variable that names another build of the filter for tests and experiments.
 pub const FILTER_MODULE: &str = "FILTER_MODULE";
@@ -35,17 +37,15 @@ pub fn filter_module() -> Result<PathBuf> {
 /// `FILTER_MODULE` lets the same tests judge a module that was built or downloaded elsewhere. Each
 /// process builds at most once; later calls return the first call's result.
 pub fn filter_module_with(progress: Progress) -> Result<PathBuf> {
-    static MODULE: OnceLock<Result<PathBuf>> = OnceLock::new();
-    MODULE
-        .get_or_init(|| match from_root(FILTER_MODULE) {
-            Some(module) if module.is_file() => Ok(module),
-            Some(module) => Err(Error::new(format!(
-                "FILTER_MODULE names {}, which is not a file. Correct it, or unset it to build the module.",
-                module.display()
-            ))),
-            None => plain_filter_module(progress),
-        })
-        .clone()
+    static MODULE: Once = Once::new();
+    once(&MODULE, || match from_root(FILTER_MODULE) {
+        Some(module) if module.is_file() => Ok(module),
+        Some(module) => Err(anyhow!(
+            "FILTER_MODULE names {}, which is not a file. Correct it, or unset it to build the module.",
+            module.display()
+        )),
+        None => plain_filter_module(progress),
+    })
 }
 
 /// The count store's program, built quietly, but for a program that measures: its build takes minutes, and a person waits. See
@@ -57,19 +57,25 @@ pub fn count_store_binary() -> Result<PathBuf> {
 /// The count store's program, built at most once per process: in the profile `tools` for a program
 /// that is itself optimised, as those that measure are, else in the dev profile.
 pub fn count_store_binary_with(progress: Progress) -> Result<PathBuf> {
-    static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
-    BINARY
-        .get_or_init(|| {
-            let mut build = cargo_build(&target_dir());
-            // With a target set, cargo would put the program into a folder named for it.
-            let (profile, folder) =
-                if cfg!(debug_assertions) { ("dev", "debug") } else { ("tools", "tools") };
-            build.args(["-p", "count-store", "--profile", profile]);
-            command::run(build.env_remove("CARGO_BUILD_TARGET"), progress)?;
-            let name = format!("count-store{}", env::consts::EXE_SUFFIX);
-            built(target_dir().join(folder).join(name))
-        })
-        .clone()
+    static BINARY: Once = Once::new();
+    once(&BINARY, || {
+        let mut build = cargo_build(&target_dir());
+        // With a target set, cargo would put the program into a folder named for it.
+        let (profile, folder) =
+            if cfg!(debug_assertions) { ("dev", "debug") } else { ("tools", "tools") };
+        build.args(["-p", "count-store", "--profile", profile]);
+        command::run(build.env_remove("CARGO_BUILD_TARGET"), progress)?;
+        let name = format!("count-store{}", env::consts::EXE_SUFFIX);
+        built(target_dir().join(folder).join(name))
+    })
+}
+
+/// A file that is made once in a process.
+pub(crate) type Once = OnceLock<Result<PathBuf>>;
+
+/// Makes it, or says again what came of that.
+pub(crate) fn once(file: &Once, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    file.get_or_init(make).as_ref().cloned().map_err(|error| anyhow!("{error:#}"))
 }
 
 /// The filter as `cargo build` makes it, whatever `FILTER_MODULE` says.
@@ -110,10 +116,10 @@ pub(crate) fn ensure_wasm_target(progress: Progress) -> Result<()> {
     let mut rustup = Command::new("rustup");
     rustup.current_dir(root());
     if command::output(rustup.arg("--version"))?.is_none() {
-        return Err(Error::new(format!(
+        bail!(
             "Rust's target {WASM_TARGET} is missing, and there is no rustup to add it. \
              Install rustup, or that target's standard library with whatever installed Rust."
-        )));
+        );
     }
     let mut add = Command::new("rustup");
     add.args(["target", "add", WASM_TARGET]);
@@ -158,10 +164,10 @@ fn built(path: PathBuf) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(Error::new(format!(
+    Err(anyhow!(
         "Cargo built without complaint, but {} is not there. Look for a build.target or a [lib] name that moves it.",
         path.display()
-    )))
+    ))
 }
 
 #[cfg(test)]

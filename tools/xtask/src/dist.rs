@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, anyhow};
 use clap::Args;
 use sha2::{Digest, Sha256};
 use testkit::Progress;
-use testkit::{Error, Result, workspace};
+use testkit::{Result, workspace};
 use walrus::ModuleConfig;
 
 /// Build the module to hand out, with its sha256 and a copy with names, into target/dist
@@ -34,7 +35,7 @@ const EXPORTS: &str = include_str!("../../../src/glue/exports.txt");
 pub fn run(_options: &Options) -> Result<()> {
     let dist = build(&folder())?;
     for path in [&dist.module, &dist.named, &dist.sum] {
-        let size = fs::metadata(path).map_err(Error::while_doing("read target/dist"))?.len();
+        let size = fs::metadata(path).context("reading target/dist")?.len();
         println!("{:>9} bytes  {}", size, path.display());
     }
     Ok(())
@@ -49,15 +50,14 @@ pub fn folder() -> PathBuf {
 pub fn build(folder: &Path) -> Result<Dist> {
     const NAME: &str = "backup_sharing_count";
     let whole = fs::read(workspace::filter_module_with_names(Progress::Shown)?)
-        .map_err(Error::while_doing("read the module"))?;
+        .context("reading the module")?;
     let (module, named) = (trimmed(&whole, false)?, trimmed(&whole, true)?);
     let sum: String = Sha256::digest(&module).iter().map(|byte| format!("{byte:02x}")).collect();
-    fs::create_dir_all(folder).map_err(Error::while_doing("create target/dist"))?;
+    fs::create_dir_all(folder).context("creating target/dist")?;
     let write = |name: String, content: &[u8]| {
         let path = folder.join(name);
-        let failed = Error::while_doing(format!("write {}", path.display()));
-        fs::write(&path, content).map_err(failed)?;
-        Ok(path)
+        fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        anyhow::Ok(path)
     };
     Ok(Dist {
         module: write(format!("{NAME}.wasm"), &module)?,
@@ -72,8 +72,7 @@ fn trimmed(wasm: &[u8], names: bool) -> Result<Vec<u8>> {
     let mut config = ModuleConfig::new();
     config.generate_name_section(names).generate_producers_section(false);
     let module = config.parse(wasm);
-    let mut module =
-        module.map_err(|error| Error::new(format!("Could not read the module: {error:#}.")))?;
+    let mut module = module.map_err(|error| anyhow!("Could not read the module: {error:#}."))?;
     let wanted: Vec<&str> = EXPORTS.lines().collect();
     let spare = module.exports.iter().filter(|export| !wanted.contains(&export.name.as_str()));
     for export in spare.map(|export| export.id()).collect::<Vec<_>>() {

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 
 fn code(done: Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        say(&format!("\n{error}"));
+        say(&format!("\n{error:#}"));
         ExitCode::FAILURE
     })
 }

@@ -3,8 +3,9 @@
 
 use std::process::Command;
 
+use anyhow::{Context, anyhow};
+use testkit::Result;
 use testkit::workspace::FILTER_MODULE;
-use testkit::{Error, Result};
 
 use crate::dist;
 
@@ -24,8 +25,8 @@ pub fn run(package: &str) -> Result<()> {
     command.args(["run", "--locked", "--profile", "tools", "--package", package, "--"]);
     // Behind this program's name and the task's.
     let status = command.args(std::env::args_os().skip(2)).env(FILTER_MODULE, module).status();
-    match status.map_err(Error::while_doing("run cargo"))? {
+    match status.context("running cargo")? {
         status if status.success() => Ok(()),
-        status => Err(Error::new(format!("`{package}` failed ({status})."))),
+        status => Err(anyhow!("`{package}` failed ({status}).")),
     }
 }

@@ -40,7 +40,7 @@ pub fn observe(setup: Setup) -> Result<Observation> {
         seen.meanwhile(&loads.take());
         (seen.during.refused > 0).then_some(())
     });
-    seen.failures.extend(refused.err().map(|error| error.to_string()));
+    seen.failures.extend(refused.err().map(|error| format!("{error:#}")));
     seen.meanwhile(&loads.run_for(service.calm()));
     seen.look_back(&service)?;
     // From here on connections are refused, so nothing more can be lost.

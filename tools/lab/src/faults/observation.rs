@@ -74,7 +74,7 @@ impl Observation {
     /// Open streams and trapped VMs.
     pub fn look_back(&mut self, service: &Service) -> Result<()> {
         self.figures.open_after = service.open_after()?;
-        self.failures.extend(service.edge.check_vms().err().map(|error| error.to_string()));
+        self.failures.extend(service.edge.check_vms().err().map(|error| format!("{error:#}")));
         Ok(())
     }
 

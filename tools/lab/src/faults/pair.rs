@@ -42,10 +42,10 @@ fn start<'a>(setup: Setup<'a>, stores: &[SocketAddr]) -> Result<Service<'a>> {
 
 /// Waits until Envoy asks both stores.
 fn healthy(service: &Service) -> Result<()> {
-    Ok(wait_for("both stores to be healthy", PATIENCE, || {
+    wait_for("both stores to be healthy", PATIENCE, || {
         let healthy = service.edge.envoy.stat("cluster.store.membership_healthy").ok()?;
         (healthy == 2).then_some(())
-    })?)
+    })
 }
 
 fn real(setup: Setup) -> Result<Vec<Observation>> {
@@ -92,9 +92,9 @@ fn idle(setup: Setup) -> Result<Observation> {
     let service = start(setup, &stores.each_ref().map(ScriptedStore::address))?;
     let seen = observe(&service, "two stores that close idle connections", || {
         stores.iter().for_each(|store| store.close_idle_connections_after(IDLE));
-        Ok(wait_for("a request to meet a connection being closed", PATIENCE, || {
+        wait_for("a request to meet a connection being closed", PATIENCE, || {
             (failed_callouts(&service).ok()? > 0).then_some(())
-        })?)
+        })
     })?;
     service.edge.envoy.stop()?;
     Ok(seen)

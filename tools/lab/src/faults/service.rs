@@ -141,7 +141,7 @@ impl Service<'_> {
 
     /// A counter of [`LISTENER`]'s HTTP.
     pub fn stat(&self, name: &str) -> Result<u64> {
-        Ok(self.edge.envoy.stat(&format!("http.{LISTENER}.{name}"))?)
+        self.edge.envoy.stat(&format!("http.{LISTENER}.{name}"))
     }
 
     /// What is still open when Envoy has had time to be rid of all.

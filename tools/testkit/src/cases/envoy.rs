@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 
+use anyhow::{anyhow, bail};
+
 use super::{Case, Cases, Expected, ExpectedCallout};
+use crate::Result;
 use crate::bypass_route;
 use crate::edge::{self, Fixture};
 use crate::envoy::Options;
@@ -12,7 +15,6 @@ use crate::envoy::config::Listener;
 use crate::http::{Connection, Response, encode_request};
 use crate::http2;
 use crate::store::{Behaviour, Request};
-use crate::{Error, Result};
 
 /// What Envoy itself adds to a callout.
 const ENVOYS_OWN: [&str; 2] = ["x-envoy-internal", "x-envoy-expected-rq-timeout-ms"];
@@ -68,7 +70,7 @@ fn run_with(
     for case in &cases.cases {
         fixture.store.set(store_answer(case));
         let response = ask(fixture.edge.listeners[&case.config], case);
-        let checked = response.map_err(|error| error.to_string());
+        let checked = response.map_err(|error| format!("{error:#}"));
         if let Err(failure) = checked.and_then(|response| check(&fixture, case, &response)) {
             failures.push(format!("{}: {failure}", case.name));
         }
@@ -105,7 +107,7 @@ fn ask(address: SocketAddr, case: &Case) -> Result<Response> {
     let response = connection.receive(case.method == "HEAD")?;
     if !case.body().is_empty() {
         if response.header("connection") != Some("close") {
-            return Err(Error::new(format!("the body is unread and {response:?} ends nothing")));
+            bail!("the body is unread and {response:?} ends nothing");
         }
         connection = Connection::open(address)?;
     }
@@ -124,7 +126,7 @@ fn ask_over_http2(connection: &mut http2::Connection, case: &Case) -> Result<Res
 fn followed_by(response: Response, next: Response) -> Result<Response> {
     match next.status {
         400 => Ok(response),
-        _ => Err(Error::new(format!("the next request is answered {next:?}"))),
+        _ => Err(anyhow!("the next request is answered {next:?}")),
     }
 }
 

@@ -8,9 +8,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Result};
+use crate::Result;
 
 mod listener;
 
@@ -167,5 +168,5 @@ fn publish(file: &Path, resources: &[Value]) -> Result<()> {
     let new = file.with_extension("new");
     fs::write(&new, json!({"resources": resources}).to_string())
         .and_then(|()| fs::rename(new, file))
-        .map_err(Error::while_doing(format!("publish {}", file.display())))
+        .with_context(|| format!("publishing {}", file.display()))
 }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -56,11 +57,7 @@ pub fn validate_with(binary: &Path, config: impl Display) -> Result<Verdict> {
     let config = write_config(folder.path(), &config.to_string())?;
     let mut envoy = Command::new(binary);
     envoy.args(["--mode", "validate", "--log-level", "warning", "-c"]);
-    let output = envoy
-        .arg(config)
-        .current_dir(folder.path())
-        .output()
-        .map_err(Error::while_doing("run Envoy"))?;
+    let output = envoy.arg(config).current_dir(folder.path()).output().context("running Envoy")?;
     Ok(match output.status.success() {
         true => Verdict::Accepted,
         false => Verdict::Refused(command::said(&output)),
@@ -86,7 +83,7 @@ impl Envoy {
         let log = options.log_file(folder.path())?;
         let admin_file = folder.path().join("admin-address");
         let opened = File::create(&log).and_then(|out| Ok((out.try_clone()?, out)));
-        let opened = opened.map_err(Error::while_doing(format!("write {}", log.display())));
+        let opened = opened.with_context(|| format!("writing {}", log.display()));
         let (out, err) = opened?;
         let child = options
             .command(config_yaml, &config, &admin_file)?
@@ -95,7 +92,7 @@ impl Envoy {
             .stdout(out)
             .stderr(err)
             .spawn()
-            .map_err(Error::while_doing("start Envoy"))?;
+            .context("starting Envoy")?;
         let mut envoy = Self {
             child: Mutex::new(child),
             admin: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -144,7 +141,7 @@ impl Envoy {
 
     fn signal(&self, signal: Signal) -> Result<()> {
         let sent = kill_process(Pid::from_child(&self.child()), signal);
-        sent.map_err(Error::while_doing("signal Envoy"))
+        sent.context("signalling Envoy")
     }
 
     /// Whether the process is still there: false after a crash.
@@ -190,7 +187,7 @@ impl Envoy {
 
     /// The cause comes last: it is what the reader looks for.
     fn after_last_words(&self, cause: impl Display) -> Error {
-        Error::new(format!("{}\n{cause}", last_words(&self.log)))
+        anyhow!("{}\n{cause:#}", last_words(&self.log))
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -207,15 +204,11 @@ impl Drop for Envoy {
 }
 
 fn temporary_folder() -> Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("envoy-")
-        .tempdir()
-        .map_err(Error::while_doing("make a temporary folder"))
+    tempfile::Builder::new().prefix("envoy-").tempdir().context("making a temporary folder")
 }
 
 fn write_config(folder: &Path, config_yaml: &str) -> Result<PathBuf> {
     let path = folder.join("envoy.yaml");
-    fs::write(&path, config_yaml)
-        .map_err(Error::while_doing(format!("write {}", path.display())))?;
+    fs::write(&path, config_yaml).with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
 }

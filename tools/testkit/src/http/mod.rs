@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, anyhow};
+
 use crate::{Error, PATIENCE, Result};
 
 mod message;
@@ -42,9 +44,9 @@ impl Connection {
     /// Connects; every read gives up after [`PATIENCE`] ([`set_timeout`](Self::set_timeout)).
     pub fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .map_err(Error::while_doing(format!("connect to {address}")))?;
+            .with_context(|| format!("connecting to {address}"))?;
         // Small writes are the point of some tests; they must leave at once.
-        stream.set_nodelay(true).map_err(Error::while_doing("set TCP_NODELAY"))?;
+        stream.set_nodelay(true).context("setting TCP_NODELAY")?;
         let mut connection = Self { stream: wire::Wire::new(stream), timeout: PATIENCE };
         connection.set_timeout(PATIENCE)?;
         Ok(connection)
@@ -57,27 +59,13 @@ impl Connection {
         stream
             .set_read_timeout(Some(timeout))
             .and_then(|()| stream.set_write_timeout(Some(timeout)))
-            .map_err(Error::while_doing("set the socket's timeouts"))
-    }
-
-    /// Our own end of the connection, as access logs show it.
-    pub fn local_address(&self) -> Result<SocketAddr> {
-        let address = self.stream.source().local_addr();
-        address.map_err(Error::while_doing("read the socket's address"))
+            .context("setting the socket's timeouts")
     }
 
     /// Sends these bytes, whatever they are.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let mut stream = self.stream.source();
         stream.write_all(bytes).map_err(|error| self.sentence("send the request", &error))
-    }
-
-    /// Says that nothing more will be sent (FIN), and keeps reading.
-    pub fn finish_sending(&mut self) -> Result<()> {
-        let stream = self.stream.source();
-        stream
-            .shutdown(std::net::Shutdown::Write)
-            .map_err(|error| self.sentence("finish sending", &error))
     }
 
     /// Sends a request and reads one response, interim ones too. Its error says by its kind what became of it.
@@ -127,7 +115,7 @@ impl Connection {
         body: &[u8],
     ) -> Result<Response> {
         let peer = self.stream.source().peer_addr();
-        let peer = peer.map_err(Error::while_doing("read the peer's address"))?;
+        let peer = peer.context("reading the peer's address")?;
         let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
         let host = peer.to_string();
         let mut all: Vec<(&str, &[u8])> = Vec::new();
@@ -174,11 +162,6 @@ impl Connection {
         closed
     }
 
-    /// Everything the peer sends until it closes, unread.
-    pub fn receive_raw(&mut self) -> Result<Vec<u8>> {
-        self.stream.rest().map_err(|error| self.sentence("read to the end", &error))
-    }
-
     fn sentence(&self, what: &str, error: &std::io::Error) -> Error {
         let why = match error.kind() {
             kind if is_timeout(kind) => {
@@ -189,7 +172,7 @@ impl Connection {
             }
             _ => error.to_string(),
         };
-        Error::new(format!("Could not {what}: {why}."))
+        anyhow!("Could not {what}: {why}.")
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::{Error, PATIENCE, Result, wait_for};
+use anyhow::Context;
+
+use crate::{PATIENCE, Result, wait_for};
 
 mod behaviour;
 mod connection;
@@ -60,9 +62,9 @@ impl ScriptedStore {
 
     /// Starts a store at `address`, for example where one was dropped before.
     pub fn start_at(address: SocketAddr) -> Result<Self> {
-        let failed = || Error::while_doing(format!("start the scripted store on {address}"));
-        let listener = TcpListener::bind(address).map_err(failed())?;
-        let address = listener.local_addr().map_err(failed())?;
+        let starting = || format!("starting the scripted store on {address}");
+        let listener = TcpListener::bind(address).with_context(starting)?;
+        let address = listener.local_addr().with_context(starting)?;
         let shared = Arc::new(Shared::new());
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
@@ -122,11 +124,6 @@ impl ScriptedStore {
     /// How many connections are open now.
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open.len()
-    }
-
-    /// How many connections were ever accepted.
-    pub fn accepted_connections(&self) -> usize {
-        self.shared.lock().accepted
     }
 }
 

@@ -1,12 +1,13 @@
 //! What happens to a request, in the order Envoy knows and in all others.
 
+use anyhow::{Context, bail};
 use wasmtime::{Val, WasmParams};
 
 use super::header_map;
 use super::host::{Host, size};
 use super::state::{Request, Serving};
 use super::step::{End, Step, Stream};
-use crate::{Error, Result};
+use crate::Result;
 
 /// How many streams that ended are remembered.
 const ENDED: usize = 1000;
@@ -81,8 +82,7 @@ impl Host {
         body: &[u8],
     ) -> Result<Step> {
         let token = self.store.data_mut().callouts.remove(&stream);
-        let token =
-            token.ok_or_else(|| Error::new(format!("No callout of {stream} is in flight.")))?;
+        let token = token.with_context(|| format!("No callout of {stream} is in flight."))?;
         let broken = headers.is_empty();
         self.store.data_mut().response =
             (!broken).then(|| (header_map::owned(headers), body.to_vec()));
@@ -111,7 +111,7 @@ impl Host {
     /// before it destroys the filters (`ConnectionManagerImpl::doDeferredStreamDestroy`).
     pub fn finish(&mut self, stream: Stream) -> Result<Step> {
         if !self.store.data().streams.contains_key(&stream) {
-            return Err(Error::new(format!("There is no {stream}.")));
+            bail!("There is no {stream}.");
         }
         self.begin_step(Serving::One(stream));
         self.end_context(stream.0)?;

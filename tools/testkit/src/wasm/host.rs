@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{anyhow, bail};
+use wasmtime::error::Context;
 use wasmtime::{Instance, Store, WasmParams, WasmResults};
 
 use super::imports;
@@ -24,7 +26,7 @@ pub struct Host {
     /// Contexts are numbered through, root contexts and requests alike.
     last_context: u32,
     /// Envoy never calls into a VM that has trapped.
-    trapped: Option<Error>,
+    trapped: Option<String>,
 }
 
 impl Host {
@@ -43,13 +45,13 @@ impl Host {
         let mut store = Store::new(module.inner().engine(), State::default());
         refuel(&mut store);
         let instance = linker.instantiate(&mut store, module.inner());
-        let instance = instance
-            .map_err(|error| Error::new(format!("Could not instantiate the module: {error:#}")))?;
+        let instance =
+            instance.map_err(|error| anyhow!("Could not instantiate the module: {error:#}"))?;
         let memory = instance.get_memory(&mut store, "memory");
         let allocate = instance.get_typed_func(&mut store, "proxy_on_memory_allocate");
         store.data_mut().exports = Some(Exports {
-            memory: memory.ok_or_else(|| Error::new("The module exports no memory."))?,
-            allocate: allocate.map_err(Error::while_doing("find proxy_on_memory_allocate"))?,
+            memory: memory.context("The module exports no memory.")?,
+            allocate: allocate.context("finding proxy_on_memory_allocate")?,
         });
 
         let mut host = Self { store, instance, root: 0, last_context: 0, trapped: None };
@@ -67,7 +69,7 @@ impl Host {
         // No test sets a vm configuration.
         let started = self.call_if_there(context, "proxy_on_vm_start", (context, 0))?;
         if started == Some(0) {
-            return Err(Error::new("The filter does not start."));
+            bail!("The filter does not start.");
         }
         let old = std::mem::replace(&mut self.root, context);
         if let Err(refused) = self.configure(configuration) {
@@ -89,7 +91,7 @@ impl Host {
         state.configuration = None;
         let logs = std::mem::take(&mut state.record).logs;
         match taken? {
-            0u32 => Err(Error::new(format!("The filter does not start: {}", logs.join("; ")))),
+            0u32 => Err(anyhow!("The filter does not start: {}", logs.join("; "))),
             _ => Ok(()),
         }
     }
@@ -126,7 +128,7 @@ impl Host {
 
     pub(super) fn next_context(&mut self) -> Result<u32> {
         let next = self.last_context.checked_add(1);
-        self.last_context = next.ok_or_else(|| Error::new("No context is left."))?;
+        self.last_context = next.context("No context is left.")?;
         Ok(self.last_context)
     }
 
@@ -167,7 +169,7 @@ impl Host {
         R: WasmResults,
     {
         let callback = self.instance.get_typed_func::<P, R>(&mut self.store, name);
-        let callback = callback.map_err(Error::while_doing(format!("find {name}")))?;
+        let callback = callback.with_context(|| format!("finding {name}"))?;
         self.run(context, name, |store| callback.call(store, arguments))
     }
 
@@ -178,7 +180,7 @@ impl Host {
         callback: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R> {
         if let Some(trap) = &self.trapped {
-            return Err(trap.clone());
+            bail!(trap.clone());
         }
         let state = self.store.data_mut();
         (state.context, state.effective) = (context, None);
@@ -189,9 +191,9 @@ impl Host {
         record.fuel += FUEL_PER_CALLBACK.saturating_sub(left);
         result.map_err(|error| {
             let logs = record.logs.join("; ");
-            let trap = Error::new(format!("{name} trapped: {error:#}. The filter's log: {logs}"));
+            let trap = format!("{name} trapped: {error:#}. The filter's log: {logs}");
             self.trapped = Some(trap.clone());
-            trap
+            Error::msg(trap)
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Which host calls there are.
 
+use anyhow::anyhow;
+use wasmtime::error::Context;
 use wasmtime::{Caller, ImportType, Linker, Val};
 
 use super::calls;
 use super::guest::{Guest, Out, Span};
 use super::state::State;
-use crate::{Error, Result};
+use crate::Result;
 
 const ENV: &str = "env";
 const WASI: &str = "wasi_snapshot_preview1";
@@ -18,9 +20,9 @@ pub(super) fn link(module: &wasmtime::Module) -> Result<Linker<State>> {
         let defined = served(&mut linker, &import).or_else(|| trap(&mut linker, &import));
         let defined = defined.ok_or_else(|| {
             let name = full_name(&import);
-            Error::new(format!("The module imports {name}, which this host does not know."))
+            anyhow!("The module imports {name}, which this host does not know.")
         });
-        defined?.map_err(Error::while_doing(format!("define {}", full_name(&import))))?;
+        defined?.with_context(|| format!("defining {}", full_name(&import)))?;
     }
     Ok(linker)
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use wasmtime::error::Context;
 use wasmtime::{Config, Engine};
 
 use super::imports;
-use crate::{Error, Result};
+use crate::Result;
 
 /// A compiled module.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ impl Module {
             return Ok(module.clone());
         }
         let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(Error::while_doing(format!("read {}", path.display())))?;
+        let bytes = bytes.with_context(|| format!("reading {}", path.display()))?;
         let module = Self::compile(&bytes)?;
         compiled.push((path.to_path_buf(), module.clone()));
         Ok(module)
@@ -33,9 +34,9 @@ impl Module {
     pub fn compile(bytes: &[u8]) -> Result<Self> {
         let mut config = Config::new();
         config.consume_fuel(true);
-        let engine = Engine::new(&config).map_err(Error::while_doing("start Wasmtime"))?;
+        let engine = Engine::new(&config).context("starting Wasmtime")?;
         let module = wasmtime::Module::from_binary(&engine, bytes);
-        Ok(Self(module.map_err(Error::while_doing("compile the module"))?))
+        Ok(Self(module.context("compiling the module")?))
     }
 
     /// What it imports, as `env.proxy_log`, sorted.

@@ -24,12 +24,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use tempfile::TempDir;
 use testkit::count_store::{self, CountStore};
 use testkit::envoy::{self, Envoy};
 use testkit::envoy_yaml::{self, Places, wait_for_store};
-use testkit::{Error, Progress, Result, lock, workspace};
+use testkit::{Progress, Result, lock, workspace};
 
 use crate::say;
 use ports::{LISTENER, Ports};
@@ -77,16 +78,16 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             say("\nInterrupted. What was built and downloaded so far is kept.");
             Ok(code)
         }
-        None if folder.path().join(LOG).exists() => Err(Error::new(format!(
-            "{error}\nEnvoy's log and the store's database are left in {}",
+        None if folder.path().join(LOG).exists() => Err(anyhow!(
+            "{error:#}\nEnvoy's log and the store's database are left in {}",
             folder.keep().display()
-        ))),
+        )),
         None => Err(error),
     }
 }
 
 fn print(line: fmt::Arguments) -> Result<()> {
-    writeln!(io::stdout(), "{line}").map_err(Error::while_doing("print"))
+    writeln!(io::stdout(), "{line}").context("printing")
 }
 
 /// A folder for the database and Envoy's log, gone when it is dropped: there may be other demos.
@@ -94,7 +95,7 @@ fn folder() -> Result<TempDir> {
     let home = home();
     fs::create_dir_all(&home)
         .and_then(|()| tempfile::Builder::new().prefix("demo-").tempdir_in(&home))
-        .map_err(Error::while_doing(format!("make a folder in {}", home.display())))
+        .with_context(|| format!("making a folder in {}", home.display()))
 }
 
 fn home() -> PathBuf {
@@ -126,7 +127,7 @@ fn serve(options: &Options, module: &Path, folder: &TempDir, signals: &Signals) 
     let running = start(options, module, folder.path())?;
     let failed = show::samples(running.listener, &running.envoy)?;
     if failed > 0 {
-        return Err(Error::new(format!("{failed} samples did not answer as expected.")));
+        bail!("{failed} samples did not answer as expected.");
     }
     if !options.once {
         out!("Serving on http://{} until Ctrl-C.", running.listener);

@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use anyhow::anyhow;
+use testkit::Result;
 use testkit::ports::{free_port, port_is_free};
-use testkit::{Error, Result};
 
 use super::Options;
 
@@ -36,9 +37,9 @@ impl Ports {
 fn choose(option: &str, given: Option<u16>, usual: u16) -> Result<SocketAddr> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match given {
-        Some(port) if !port_is_free(at(port)) => Err(Error::new(format!(
+        Some(port) if !port_is_free(at(port)) => Err(anyhow!(
             "Port {port} is in use. Give another with {option}, or leave {option} out."
-        ))),
+        )),
         Some(port) => Ok(at(port)),
         None if port_is_free(at(usual)) => Ok(at(usual)),
         None => Ok(at(free_port()?)),

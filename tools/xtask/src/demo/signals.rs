@@ -6,8 +6,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use testkit::{Error, Result};
+use testkit::Result;
 
 /// The signals that end the demo.
 pub struct Signals(Receiver<i32>);
@@ -18,7 +19,7 @@ impl Signals {
     /// Listens for them from now on.
     pub fn listen() -> Result<Signals> {
         let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
-            .map_err(Error::while_doing("listen for Ctrl-C"))?;
+            .context("listening for Ctrl-C")?;
         let (send, received) = mpsc::channel();
         thread::spawn(move || {
             for signal in signals.forever() {

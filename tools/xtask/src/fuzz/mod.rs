@@ -11,6 +11,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use testkit::{Error, Result, workspace};
 
@@ -51,7 +52,7 @@ pub fn run(options: &Options) -> Result<()> {
     let found: Vec<Result<Vec<Finding>>> = thread::scope(|scope| {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
         let ended = workers.into_iter().map(|worker| worker.join());
-        ended.map(|found| found.unwrap_or_else(|_| Err(Error::new("A worker panicked.")))).collect()
+        ended.map(|found| found.unwrap_or_else(|_| Err(anyhow!("A worker panicked.")))).collect()
     });
     let mut found: Vec<Finding> =
         found.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
@@ -62,23 +63,19 @@ pub fn run(options: &Options) -> Result<()> {
     let crashes: Vec<String> = found.iter().filter_map(Finding::crash).collect();
     match crashes.is_empty() {
         true => Ok(()),
-        false => Err(Error::new(crashes.join("\n\n"))),
+        false => Err(Error::msg(crashes.join("\n\n"))),
     }
 }
 
 /// The targets named, or all that there are.
 fn targets(named: &[String]) -> Result<Vec<String>> {
     let folder = workspace::root().join("tools/oracles/fuzz/src/bin");
-    let files =
-        fs::read_dir(&folder).map_err(Error::while_doing("read the folder of fuzz targets"))?;
+    let files = fs::read_dir(&folder).context("reading the folder of fuzz targets")?;
     let names = files.filter_map(|file| file.ok()?.path().file_stem()?.to_str().map(str::to_owned));
     let mut all: Vec<String> = names.collect();
     all.sort();
     match named.iter().find(|name| !all.contains(name)) {
-        Some(name) => Err(Error::new(format!(
-            "There is no fuzz target {name}. There are {}.",
-            all.join(", ")
-        ))),
+        Some(name) => Err(anyhow!("There is no fuzz target {name}. There are {}.", all.join(", "))),
         None if named.is_empty() => Ok(all),
         None => Ok(named.to_vec()),
     }
@@ -91,12 +88,12 @@ fn build() -> Result<PathBuf> {
     let lock = workspace::root().join("tools/oracles/fuzz/Cargo.toml");
     let mut metadata = cargo();
     metadata.args(["metadata", "--locked", "--format-version", "1", "--manifest-path"]).arg(lock);
-    let lock = metadata.output().map_err(Error::while_doing("run cargo metadata"))?;
+    let lock = metadata.output().context("running cargo metadata")?;
     if !lock.status.success() {
-        return Err(Error::new(format!(
+        bail!(
             "tools/oracles/fuzz/Cargo.lock is behind; `cargo update --workspace --manifest-path tools/oracles/fuzz/Cargo.toml` mends it.\n{}",
             String::from_utf8_lossy(&lock.stderr)
-        )));
+        );
     }
     eprintln!("Building the fuzz targets; the first time takes minutes …");
     let (host, target_dir) = (host()?, workspace::target_dir().join("fuzz"));
@@ -135,10 +132,10 @@ fn cargo_fuzz() -> Result<PathBuf> {
 /// The platform that cargo builds for by itself.
 fn host() -> Result<String> {
     let rustc = Command::new("rustc").arg("-vV").current_dir(workspace::root()).output();
-    let said = rustc.map_err(Error::while_doing("run rustc"))?.stdout;
+    let said = rustc.context("running rustc")?.stdout;
     let said = String::from_utf8_lossy(&said).into_owned();
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| Error::new("rustc -vV names no host."))
+    host.map(str::to_owned).context("rustc -vV names no host.")
 }
 
 /// Runs one target. What it finds worth keeping goes to `target/fuzz-corpus`, and what fails to
@@ -147,8 +144,7 @@ fn fuzz(target: &str, program: &Path, options: &Options) -> Result<Finding> {
     let corpus = workspace::target_dir().join("fuzz-corpus").join(target);
     let crashes = workspace::target_dir().join("fuzz-crashes").join(target);
     for folder in [&corpus, &crashes] {
-        let create = Error::while_doing(format!("create {}", folder.display()));
-        fs::create_dir_all(folder).map_err(create)?;
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     }
     let fuzz = workspace::root().join("tools/oracles/fuzz");
     let output = Command::new(program)
@@ -161,7 +157,7 @@ fn fuzz(target: &str, program: &Path, options: &Options) -> Result<Finding> {
         .args(["-print_final_stats=1", "-timeout=1"])
         .args([corpus, fuzz.join("seeds").join(target)])
         .output()
-        .map_err(Error::while_doing(format!("run {}", program.display())))?;
+        .with_context(|| format!("running {}", program.display()))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let finding = Finding::read(target, program, &said, output.status.success());
     println!("{target}: {} executions", finding.executions);
@@ -173,8 +169,8 @@ fn cargo() -> Command {
 }
 
 fn succeed(command: &mut Command, what: &str) -> Result<()> {
-    match command.status().map_err(Error::while_doing(what))? {
+    match command.status().with_context(|| format!("could not {what}"))? {
         status if status.success() => Ok(()),
-        status => Err(Error::new(format!("Could not {what} ({status}); it says why above."))),
+        status => Err(anyhow!("Could not {what} ({status}); it says why above.")),
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use anyhow::{Context, anyhow};
+
 use super::Envoy;
+use crate::Result;
 use crate::http::{self, Response};
-use crate::{Error, Result};
 
 impl Envoy {
     /// GET on the admin interface, such as `/config_dump`; anything but 200 is an error.
@@ -38,7 +40,7 @@ impl Envoy {
             let end = name.rsplit('.').next().unwrap_or(name);
             let like: Vec<&String> = stats.keys().filter(|key| key.contains(end)).collect();
             let like = &like[..like.len().min(8)];
-            Error::new(format!("Envoy has no stat `{name}`; it has {like:?}."))
+            anyhow!("Envoy has no stat `{name}`; it has {like:?}.")
         })
     }
 
@@ -47,16 +49,15 @@ impl Envoy {
         let text = self.admin_get("/listeners")?;
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix("::")?.parse().ok())
-            .ok_or_else(|| Error::new(format!("Envoy has no listener `{name}`, but:\n{text}")))
+            .with_context(|| format!("Envoy has no listener `{name}`, but:\n{text}"))
     }
 }
 
 fn good(path: &str, answer: Response) -> Result<String> {
     match answer.status {
         200 => Ok(answer.text()),
-        status => Err(Error::new(format!(
-            "Envoy's admin interface answered {status} to {path}: {}",
-            answer.text()
-        ))),
+        status => {
+            Err(anyhow!("Envoy's admin interface answered {status} to {path}: {}", answer.text()))
+        }
     }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::Envoy;
 use crate::envoy::envoy_binary;
-use crate::{Error, PATIENCE, Result};
+use crate::{PATIENCE, Result};
 
 /// Merged into configurations without an admin interface of their own.
 const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
@@ -104,11 +106,10 @@ impl Options {
 
     pub(super) fn log_file(&self, otherwise: &Path) -> Result<PathBuf> {
         let folder = self.log_dir.as_deref().unwrap_or(otherwise);
-        fs::create_dir_all(folder)
-            .map_err(Error::while_doing(format!("make {}", folder.display())))?;
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         // Absolute, because Envoy's and our current folder differ.
-        let folder = fs::canonicalize(folder)
-            .map_err(Error::while_doing(format!("find {}", folder.display())))?;
+        let folder =
+            fs::canonicalize(folder).with_context(|| format!("finding {}", folder.display()))?;
         Ok(folder.join("envoy.log"))
     }
 
