@@ -220,32 +220,11 @@ impl Mapper {
 
 /// Every name that this filter gives to an answer, now or soon.
 const OURS: &[&str] = &[
-    "edge_path",
-    "edge_method",
-    "edge_accept",
-    "edge_body",
-    "edge_project",
-    "edge_filter",
-    "edge_header",
-    "edge_unjudged",
-    "auth_missing",
-    "auth_project",
-    "auth_role",
-    "auth_refused",
-    "auth_invalid",
-    "auth_unavailable",
-    "auth_timeout",
-    "auth_unknown_cluster",
-    "store_count",
-    "store_fault",
-    "store_error",
-    "store_invalid",
-    "store_broken",
-    "store_unavailable",
-    "store_timeout",
-    "store_unknown_cluster",
-    "cache_hit",
-    "cache_stale",
+    "edge_path", "edge_method", "edge_accept", "edge_body", "edge_project", "edge_filter",
+    "edge_header", "edge_unjudged", "auth_missing", "auth_project", "auth_role", "auth_refused",
+    "auth_invalid", "auth_unavailable", "auth_timeout", "auth_unknown_cluster", "store_count",
+    "store_fault", "store_error", "store_invalid", "store_broken", "store_unavailable",
+    "store_timeout", "store_unknown_cluster", "cache_hit", "cache_stale",
 ];
 
 const OTHERS: &[&str] = &[

@@ -208,19 +208,7 @@ fn what_a_stranger_sends_costs_by_its_length() {
     println!("|---|---:|");
     let mut most = 0;
     for piece in [
-        "a",
-        "/",
-        "/.",
-        "/x/..",
-        "//",
-        "/..",
-        "%41",
-        "%2F",
-        "%2f..",
-        "\\",
-        ";",
-        ";a",
-        "/;%2F\\..",
+        "a", "/", "/.", "/x/..", "//", "/..", "%41", "%2F", "%2f..", "\\", ";", ";a", "/;%2F\\..",
         "/a;b\\%2e%2e",
     ] {
         let path = format!("{before}{}{after}", sixty(piece));

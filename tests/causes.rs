@@ -209,10 +209,7 @@ fn each_cause_is_in_the_access_log() {
     // (`tls` was demanded above of those Envoys that tell it.)
     seen.insert("store_unavailable:tls".to_owned());
     let unseen = [
-        "edge_unjudged",
-        "store_invalid",
-        "store_invalid:STATUS",
-        "store_unavailable",
+        "edge_unjudged", "store_invalid", "store_invalid:STATUS", "store_unavailable",
         "store_unavailable:overflow",
     ];
     let missing: Vec<String> = expected.filter(|name| !seen.contains(name)).collect();

@@ -126,10 +126,8 @@ fn an_answer_names_its_line_in_the_access_log() {
 
     // Refused before there is an id: none, and not the client's.
     for refused in [
-        "GET /v2/p%2Fq HTTP/1.1\r\nhost: a\r\n",
-        "GET /v2/p1/volumes HTTP/1.1\r\n",
-        "OPTIONS * HTTP/1.1\r\nhost: a\r\n",
-        "GET / HTTP/1.0\r\nhost: a\r\n",
+        "GET /v2/p%2Fq HTTP/1.1\r\nhost: a\r\n", "GET /v2/p1/volumes HTTP/1.1\r\n",
+        "OPTIONS * HTTP/1.1\r\nhost: a\r\n", "GET / HTTP/1.0\r\nhost: a\r\n",
     ] {
         let refused = format!("{refused}x-request-id: client\r\n\r\n");
         let response = shipped.send(&refused).unwrap().receive(false).unwrap();

@@ -133,14 +133,8 @@ fn the_filters_replies_and_the_backends_are_left_as_they_are() {
 
     // The access log tells who answered.
     let expected = [
-        "edge_filter",
-        "edge_method",
-        "edge_method",
-        "edge_path",
-        "store_count",
-        "via_upstream",
-        "store_fault",
-        "store_unavailable:503",
+        "edge_filter", "edge_method", "edge_method", "edge_path", "store_count", "via_upstream",
+        "store_fault", "store_unavailable:503",
     ];
     let log = shipped.access_log(expected.len()).unwrap();
     let answered: Vec<_> = log.iter().map(|entry| entry["answered_by"].as_str().unwrap()).collect();

@@ -53,17 +53,8 @@ struct FilterFields {
 /// The default of `store.forward_headers`: the caller's token, request ids, and the headers of W3C and B3
 /// tracing. Envoy makes no span for a callout.
 const FORWARD_HEADERS: [&str; 11] = [
-    "x-auth-token",
-    "x-request-id",
-    "x-openstack-request-id",
-    "traceparent",
-    "tracestate",
-    "b3",
-    "x-b3-traceid",
-    "x-b3-spanid",
-    "x-b3-parentspanid",
-    "x-b3-sampled",
-    "x-b3-flags",
+    "x-auth-token", "x-request-id", "x-openstack-request-id", "traceparent", "tracestate", "b3",
+    "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
 ];
 
 impl Default for StoreFields {

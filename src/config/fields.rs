@@ -274,18 +274,8 @@ pub fn whole_milliseconds(timeout: Duration) -> Duration {
 /// Connection-specific fields (RFC 9110 §7.6.1), the other hop-by-hop fields
 /// of RFC 2616 §13.5.1 and RFC 7540 §3.2.1, and what the callout sets itself.
 const REFUSED: [&str; 12] = [
-    "accept",
-    "connection",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+    "accept", "connection", "host", "http2-settings", "keep-alive", "proxy-authenticate",
+    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 ];
 
 fn header_name(name: &str) -> Option<String> {

@@ -96,12 +96,7 @@ impl Default for FilterRules {
     fn default() -> FilterRules {
         // docs/api-facts.md#values
         const STATUSES: [&str; 7] = [
-            "available",
-            "creating",
-            "deleting",
-            "error",
-            "error_deleting",
-            "error_restoring",
+            "available", "creating", "deleting", "error", "error_deleting", "error_restoring",
             "restoring",
         ];
         let statuses = STATUSES.into_iter().filter_map(StatusWord::parse).collect();

@@ -166,23 +166,14 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         for good in [
-            "0",
-            "120",
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "0", "120", "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
         ] {
             assert_eq!(retry_after(good.as_bytes()), Some(good));
         }
         for bad in [
-            "",
-            "-1",
-            "1.5",
-            "soon",
-            "1\r\nset-cookie: a",
-            "Sun, 06 Nov 1994",
-            "Sun, 06 Nov 1994 08:49:37 GMT ",
-            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "", "-1", "1.5", "soon", "1\r\nset-cookie: a", "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 32 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 UTC",
         ] {
             assert_eq!(retry_after(bad.as_bytes()), None, "{bad}");

@@ -8,18 +8,8 @@ use clap::builder::PossibleValuesParser;
 
 /// The names of the experiments, in the order of the pages.
 pub const NAMES: [&str; 12] = [
-    "vm",
-    "fuzzing",
-    "clients",
-    "faults",
-    "overload",
-    "versions",
-    "soak",
-    "planted",
-    "edge",
-    "instructions",
-    "envoy",
-    "store",
+    "vm", "fuzzing", "clients", "faults", "overload", "versions", "soak", "planted", "edge",
+    "instructions", "envoy", "store",
 ];
 
 /// Run experiments: what the filter bears, and what it and the count store cost

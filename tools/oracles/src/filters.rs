@@ -54,12 +54,7 @@ pub struct Rules {
 pub const DOCUMENTED: Rules = Rules {
     reject_unknown: true,
     statuses: &[
-        "available",
-        "creating",
-        "deleting",
-        "error",
-        "error_deleting",
-        "error_restoring",
+        "available", "creating", "deleting", "error", "error_deleting", "error_restoring",
         "restoring",
     ],
 };

@@ -9,17 +9,8 @@ use crate::percent;
 
 /// The default of `store.forward_headers`.
 pub const FORWARDED: [&str; 11] = [
-    "x-auth-token",
-    "x-request-id",
-    "x-openstack-request-id",
-    "traceparent",
-    "tracestate",
-    "b3",
-    "x-b3-traceid",
-    "x-b3-spanid",
-    "x-b3-parentspanid",
-    "x-b3-sampled",
-    "x-b3-flags",
+    "x-auth-token", "x-request-id", "x-openstack-request-id", "traceparent", "tracestate", "b3",
+    "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
 ];
 
 /// "a valid authority", of an HTTP request: no user information (RFC 9110 §4.2.4), some host, and

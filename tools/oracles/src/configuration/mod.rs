@@ -104,12 +104,7 @@ impl Reader {
 
     fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<StoreSettings> {
         const FIELDS: [&str; 7] = [
-            "cluster",
-            "protocol",
-            "authority",
-            "path_prefix",
-            "timeout",
-            "forward_headers",
+            "cluster", "protocol", "authority", "path_prefix", "timeout", "forward_headers",
             "retries",
         ];
         self.section("store", section, &FIELDS);

@@ -9,32 +9,9 @@ use proptest::sample::select;
 use crate::mutate::{mutated, one_of};
 
 const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "]",
-    "\"",
-    ",",
-    ":",
-    "\"count\":1",
-    "\"count\"",
-    "\\u0063ount",
-    "0",
-    "9",
-    "-",
-    ".",
-    "e1",
-    "1e999",
-    "null",
-    " ",
-    "\n",
-    "\\ud800",
-    "\\ud83d\\ude00",
-    "\u{1}",
-    "é",
-    "\u{feff}",
-    "\"message\":\"b\",",
-    "\"a\":{\"message\":\"c\"},",
+    "{", "}", "[", "]", "\"", ",", ":", "\"count\":1", "\"count\"", "\\u0063ount", "0", "9", "-",
+    ".", "e1", "1e999", "null", " ", "\n", "\\ud800", "\\ud83d\\ude00", "\u{1}", "é", "\u{feff}",
+    "\"message\":\"b\",", "\"a\":{\"message\":\"c\"},",
 ];
 
 const BODIES: &[&str] = &[

@@ -99,13 +99,7 @@ fn build() -> Result<PathBuf> {
     let (host, target_dir) = (host()?, workspace::target_dir().join("fuzz"));
     let mut build = Command::new(cargo_fuzz);
     build.args([
-        "build",
-        "--sanitizer",
-        "none",
-        "--target",
-        &host,
-        "--fuzz-dir",
-        "tools/oracles/fuzz",
+        "build", "--sanitizer", "none", "--target", &host, "--fuzz-dir", "tools/oracles/fuzz",
     ]);
     build.arg("--target-dir").arg(&target_dir);
     succeed(build.current_dir(workspace::root()), "build the fuzz targets")?;
