@@ -52,7 +52,7 @@ const BUDGETS: [Budget; 11] = [
     ("method: 405", &[PAIRS, SEND], [5_356, 382, 142]),
     ("method: 405, many headers", &[VALUE, PAIRS, SEND], [8_361, 3_629, 147]),
     ("accept: 406", &[PAIRS, SEND], [6_709, 387, 161]),
-    ("filter: 400", &[PAIRS, SEND], [11_661, 389, 248]),
+    ("filter: 400", &[PAIRS, SEND], [11_934, 399, 143]),
     ("count: request", &[PAIRS, TIME, CALL], [17_490, 428, 314]),
     ("count, all filters: request", &[PAIRS, TIME, CALL], [33_417, 602, 489]),
     ("count: answer", &[CONTEXT, VALUE, BODY, SEND], [3_953, 14, 71]),
@@ -120,7 +120,7 @@ fn kinds() -> [Kind; 9] {
         kind("method: 405", "POST", route(), "*/*", refused(405)),
         large(kind("method: 405, many headers", "POST", route(), "*/*", refused(405))),
         kind("accept: 406", "GET", route(), "text/html", refused(406)),
-        kind("filter: 400", "GET", format!("{PATH}?limit=1"), "*/*", refused(400)),
+        kind("filter: 400", "GET", format!("{PATH}?share_to_me=maybe"), "*/*", refused(400)),
         kind("count: request", "GET", few, json, Ends::Counted),
         kind("count, all filters: request", "GET", all, json, Ends::Counted),
     ]

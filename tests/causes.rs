@@ -218,7 +218,7 @@ fn each_cause_is_in_the_access_log() {
 }
 
 #[test]
-fn the_readme_tells_each_name_and_each_cause() {
+fn the_page_tells_each_name_and_each_cause() {
     let readme = std::fs::read_to_string(workspace::root().join("docs/watching-it.md")).unwrap();
     for row in details::ALL {
         assert!(readme.contains(&format!("`{}`", row.name)), "{}", row.name);

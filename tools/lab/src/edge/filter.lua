@@ -331,7 +331,7 @@ local values, pieces = {}, {}
 
 -- The store's query, with its `?`; or nil and the answer.
 local function read_query(query)
-  for place = 1, 8 do values[place] = nil end
+  for place = 1, #FILTERS do values[place] = nil end
   for piece in gmatch(query, "[^&]+") do
     local equals = find(piece, "=", 1, true)
     local raw_name = equals and sub(piece, 1, equals - 1) or piece
@@ -354,7 +354,7 @@ local function read_query(query)
     values[filter.place] = sent
   end
   local count = 0
-  for place = 1, 8 do
+  for place = 1, #FILTERS do
     local value = values[place]
     if value then
       pieces[count + 1], pieces[count + 2], pieces[count + 3] =

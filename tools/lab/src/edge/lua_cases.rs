@@ -1,6 +1,7 @@
 //! The contract's cases against `filter.lua`: beside a filter that does less, ours would look
 //! worse than it is, and beside one that does it wrong, better.
 
+use backup_sharing_count::filters::{FILTERS, Filter};
 use testkit::cases::envoy::{check_response, store_answer};
 use testkit::cases::{Case, Cases};
 use testkit::edge::clusters;
@@ -42,6 +43,14 @@ const NOT_IN_LUA: [&str; 24] = [
 /// Headers of the store's request that are none of the client's.
 const NOT_THE_CLIENTS: [&str; 4] =
     ["host", "accept", "x-envoy-internal", "x-envoy-expected-rq-timeout-ms"];
+
+#[test]
+fn it_has_every_filter() {
+    for Filter { name, .. } in &FILTERS {
+        let row = format!("{{name = \"{name}\"");
+        assert!(LUA.contains(&row), "tools/lab/src/edge/filter.lua lacks the filter {name}");
+    }
+}
 
 #[test]
 fn it_does_the_filters_job_but_for_what_it_says() {

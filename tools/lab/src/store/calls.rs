@@ -56,3 +56,23 @@ pub fn statement(target: &str) -> Result<Statement> {
     let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
     Ok(sql::count(&request.map_err(|_| anyhow!("{target} is not a valid call"))?))
 }
+
+#[cfg(test)]
+mod tests {
+    use backup_sharing_count::filters::{FILTERS as DOCUMENTED, Meaning};
+
+    use super::*;
+
+    #[test]
+    fn every_equality_is_measured() {
+        let asked = [Side::From, Side::To].map(|side| {
+            FILTERS.map(|filters| target(Watched { side, size: 1_000 }, filters)).join("&")
+        });
+        let asked = asked.join("&");
+        for filter in DOCUMENTED.iter().filter(|it| matches!(it.meaning, Meaning::Equals(_))) {
+            let names = [Some(filter.name), filter.alias].into_iter().flatten();
+            let is_asked = names.clone().any(|name| asked.contains(&format!("{name}=")));
+            assert!(is_asked, "tools/lab/src/store/calls.rs lacks the filter {}", filter.name);
+        }
+    }
+}
