@@ -120,6 +120,18 @@ fn push_escaped(body: &mut String, text: &str) {
     body.push_str(inside.unwrap_or_default());
 }
 
+/// The most characters of a client's value that a message repeats.
+const QUOTED: usize = 64;
+
+/// `text` in quotes, cut to its first characters.
+pub fn quote(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => ["\"", text.get(..end).unwrap_or_default(), "\"…"].concat(),
+        None => ["\"", &text, "\""].concat(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +148,12 @@ mod tests {
         let message = ["a\"b\\c", "\n\u{1}é"];
         let reply = Reply::fault_saying(status::BAD_REQUEST, "edge_filter", &message);
         assert_eq!(reply.body, r#"{"badRequest":{"code":400,"message":"a\"b\\c\n\u0001é"}}"#);
+    }
+
+    #[test]
+    fn a_quotation_has_at_most_64_characters() {
+        let long = "é".repeat(65);
+        assert_eq!(quote(long.as_bytes()), format!("\"{}\"…", "é".repeat(64)));
+        assert_eq!(quote(&long.as_bytes()[..128]), format!("\"{}\"", "é".repeat(64)));
     }
 }

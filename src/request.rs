@@ -7,7 +7,7 @@ use matchit::InsertError;
 use crate::accept;
 use crate::details;
 use crate::filters::{self, FilterRules, Filters};
-use crate::reply::Reply;
+use crate::reply::{Reply, quote};
 use crate::route::{Route, Target};
 use crate::status;
 use crate::values::ProjectId;
@@ -83,9 +83,8 @@ impl Validator {
             return Err(Reply::fault_saying(status::BAD_REQUEST, details::EDGE_BODY, &message));
         }
         let Some(project) = ProjectId::parse(&project_id) else {
-            let expected = filters::Domain::Project.expected(&self.rules);
-            let got = filters::quote(project_id.as_bytes());
-            let message = ["project_id: expected ", &expected, ", got ", &got];
+            let got = quote(project_id.as_bytes());
+            let message = ["project_id: expected ", ProjectId::EXPECTED, ", got ", &got];
             return Err(Reply::fault_saying(status::BAD_REQUEST, details::EDGE_PROJECT, &message));
         };
         let filters = filters::parse(query, &self.rules)?;

@@ -54,6 +54,9 @@ impl Uuid {
 }
 
 impl ProjectId {
+    /// What a message says was expected.
+    pub const EXPECTED: &str = "1 to 64 of 0-9 A-Z a-z _ -";
+
     /// Parses a project id; case is kept.
     pub fn parse(text: &str) -> Option<ProjectId> {
         let well_formed = (1..=64).contains(&text.len())

@@ -1,7 +1,8 @@
 //! The one list of columns. The schema, its indexes, the CSV header, the loader, the renewal of
 //! an older database and what is said about any of them are made from it.
 
-use backup_sharing_count::filters::{Domain, FilterRules, quote};
+use backup_sharing_count::filters::{Domain, FilterRules};
+use backup_sharing_count::reply::quote;
 use backup_sharing_count::values::{ProjectId, StatusWord, Text, Uuid, parse_boolean};
 
 /// One column of `backup_sharing`. All of them are text, and none is ever null.

@@ -7,7 +7,7 @@ mod query;
 
 use std::borrow::Cow;
 
-pub use query::{parse, quote};
+pub use query::parse;
 
 use crate::values::{ProjectId, StatusWord, Text, Uuid, parse_boolean};
 
@@ -153,7 +153,7 @@ impl Domain {
             Domain::Boolean => Cow::Borrowed("true or false"),
             Domain::Uuid => Cow::Borrowed("a UUID"),
             Domain::Text => Cow::Borrowed("1 to 255 characters, none of them a control character"),
-            Domain::Project => Cow::Borrowed("1 to 64 of 0-9 A-Z a-z _ -"),
+            Domain::Project => Cow::Borrowed(ProjectId::EXPECTED),
             Domain::Status => {
                 let words: Vec<&str> = rules.statuses.iter().map(StatusWord::as_str).collect();
                 Cow::Owned(format!("one of {}", words.join(", ")))

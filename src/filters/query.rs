@@ -6,7 +6,7 @@ use super::{FilterRules, Filters, NAMES};
 use crate::bytes;
 use crate::details;
 use crate::percent;
-use crate::reply::Reply;
+use crate::reply::{Reply, quote};
 use crate::status;
 
 /// Reads a query, without its `?`.
@@ -86,18 +86,6 @@ fn bad(parameter: &str, expected: &str, value: &[u8]) -> Reply {
 
 fn rejected(message: &[&str]) -> Reply {
     Reply::fault_saying(status::BAD_REQUEST, details::EDGE_FILTER, message)
-}
-
-/// The most characters of a client's value that a message repeats.
-const QUOTED: usize = 64;
-
-/// `text` in quotes, cut to its first characters.
-pub fn quote(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => ["\"", text.get(..end).unwrap_or_default(), "\"…"].concat(),
-        None => ["\"", &text, "\""].concat(),
-    }
 }
 
 #[cfg(test)]
@@ -193,12 +181,5 @@ mod tests {
         let filters = parse(b"limit=1&limit=1&x&=&name=a", &rules).unwrap();
         assert_eq!(filters.given().count(), 1);
         assert!(fault(b"limit=%zz", &rules).contains(r#"\"limit\": expected two hex"#));
-    }
-
-    #[test]
-    fn a_quotation_has_at_most_64_characters() {
-        let long = "é".repeat(65);
-        assert_eq!(quote(long.as_bytes()), format!("\"{}\"…", "é".repeat(64)));
-        assert_eq!(quote(&long.as_bytes()[..128]), format!("\"{}\"", "é".repeat(64)));
     }
 }

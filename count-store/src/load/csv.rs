@@ -8,7 +8,7 @@ use std::io::Read;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
-use backup_sharing_count::filters::quote;
+use backup_sharing_count::reply::quote;
 
 use super::rows::Rows;
 use super::{Place, Refusal};

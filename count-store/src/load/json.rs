@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::Read;
 
-use backup_sharing_count::filters::quote;
+use backup_sharing_count::reply::quote;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 

@@ -19,18 +19,18 @@ const COUNTED: &str = r#"{"count":2}"#;
 const PASSED: &str = r#""passed""#;
 
 /// One Envoy, and what stands behind it.
-struct Neighbourhood {
+struct Surroundings {
     fixture: Fixture,
     /// The service that ext_authz asks, and where traces go.
     service: ScriptedStore,
 }
 
-impl Neighbourhood {
-    fn start(listeners: impl IntoIterator<Item = Listener>) -> Neighbourhood {
+impl Surroundings {
+    fn start(listeners: impl IntoIterator<Item = Listener>) -> Surroundings {
         let service = ScriptedStore::start().unwrap();
         let cluster = Cluster::new("service", service.address());
         let fixture = Fixture::start_with(Envoy::options(), listeners, [cluster]).unwrap();
-        Neighbourhood { fixture, service }
+        Surroundings { fixture, service }
     }
 
     fn ask(&self, listener: &str, method: &str, path: &str, headers: &[(&str, &[u8])]) -> Response {
@@ -83,7 +83,7 @@ fn what_refuses_before_it_keeps_the_store_from_being_asked_and_behind_it_is_not_
     for (filter, status) in
         [(rbac(), 403), (jwt_authn(), 401), (ext_authz("service"), 403), (local_ratelimit(), 429)]
     {
-        let edge = Neighbourhood::start([
+        let edge = Surroundings::start([
             before("before", COUNT, filter.clone()),
             behind("behind", COUNT, filter.clone()),
             behind("validate", VALIDATE, filter.clone()),
@@ -128,7 +128,7 @@ fn a_route_that_rewrites_makes_a_call_that_nobody_checks() {
           handle:headers():replace(":path", path)
         end"#
     );
-    let edge = Neighbourhood::start([
+    let edge = Surroundings::start([
         rewriting("count", COUNT),
         rewriting("validate", VALIDATE),
         before("filter", COUNT, lua(&alias)),
@@ -164,7 +164,7 @@ fn cors_before_it_answers_the_preflight_and_lets_pages_read_refusals() {
     let mut call = to_cluster("", "upstream");
     call["match"] = json!({"path": CALL});
     call["typed_per_filter_config"] = policy["typed_per_filter_config"].clone();
-    let edge = Neighbourhood::start([
+    let edge = Surroundings::start([
         before("before", COUNT, filters[0].clone()).first_route(call.clone()),
         behind("behind", COUNT, filters[0].clone()).first_route(call),
     ]);
@@ -202,7 +202,7 @@ fn cors_before_it_answers_the_preflight_and_lets_pages_read_refusals() {
 
 #[test]
 fn what_mode_validate_lets_through_and_what_not() {
-    let edge = Neighbourhood::start([
+    let edge = Surroundings::start([
         listener("validate", VALIDATE).unwrap(),
         listener("count", COUNT).unwrap(),
     ]);
@@ -254,7 +254,7 @@ fn envoys_trace_ends_at_the_callout() {
         "collector_endpoint_version": "HTTP_JSON",
         "shared_span_context": false,
     });
-    let edge = Neighbourhood::start([
+    let edge = Surroundings::start([
         traced("opentelemetry", "OpenTelemetryConfig", opentelemetry),
         traced("zipkin", "ZipkinConfig", zipkin),
     ]);
@@ -315,7 +315,7 @@ fn who() -> Value {
 fn what_a_filter_before_it_adds_reaches_the_store_if_the_configuration_names_it() {
     const NAMED: &str = r#"{"store": {"cluster": "store", "forward_headers": ["x-project-id"]}}"#;
     let listeners = [before("named", NAMED, who()), before("not", COUNT, who())];
-    let edge = Neighbourhood::start(listeners);
+    let edge = Surroundings::start(listeners);
     let forged: [(&str, &[u8]); 1] = [("x-project-id", b"p2")];
     for (listener, expected) in [("named", &[&b"p1"[..]][..]), ("not", &[])] {
         assert_eq!(edge.ask(listener, "GET", CALL, &forged).text(), COUNTED);
@@ -326,7 +326,7 @@ fn what_a_filter_before_it_adds_reaches_the_store_if_the_configuration_names_it(
 
 #[test]
 fn the_response_side_of_a_filter_behind_it_runs_for_its_answers() {
-    let edge = Neighbourhood::start([behind("behind", COUNT, who())]);
+    let edge = Surroundings::start([behind("behind", COUNT, who())]);
     for path in [CALL.to_owned(), format!("{CALL}?x=1")] {
         let answer = edge.ask("behind", "GET", &path, &[]);
         assert_eq!(answer.header("x-was-there"), Some("yes"), "{path}");
