@@ -2,7 +2,7 @@
 //! `%RESPONSE_CODE_DETAILS%`.
 //!
 //! `edge_…` is answered without the store, `store_…` after asking it. The cause follows a colon where the filter
-//! knows it: `store_invalid:410`. docs/contract.md#response-code-details says what each of them means.
+//! knows it: `store_invalid:410`. docs/watching-it.md#answered_by says what each of them means.
 
 /// A name, and the causes that may follow it.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::whole_milliseconds;
 use crate::reply::Reply;
-use crate::store::{Again, Callout, Outcome};
+use crate::store::{Callout, Outcome, Retry};
 
 /// The pause before each retry but the first.
 pub const PAUSE: Duration = Duration::from_millis(10);
@@ -72,15 +72,15 @@ impl Waiting {
     pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
         let store = self.callout.store();
         let verdict = store.judge(outcome, || self.elapsed(now()));
-        let repeats = match verdict.again {
-            Again::Never => false,
-            Again::Once => !self.has_been_unavailable,
-            Again::Always => true,
+        let repeats = match verdict.retry {
+            Retry::Never => false,
+            Retry::Once => !self.has_been_unavailable,
+            Retry::Always => true,
         };
         if !repeats || self.retries >= store.retries {
             return Step::Reply(verdict.reply);
         }
-        self.has_been_unavailable |= verdict.again == Again::Once;
+        self.has_been_unavailable |= verdict.retry == Retry::Once;
         let now = now();
         if self.retries == 0 {
             return self.again(now).map_or(Step::Reply(verdict.reply), Step::Callout);

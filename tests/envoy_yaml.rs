@@ -190,6 +190,8 @@ fn a_400_keeps_the_connection_but_conflicting_framing_ends_it() {
         ("content-length: 5\r\ncontent-length: 6", "abcdef"),
         ("content-length: 5\r\ncontent-length: 5", "abcde"),
         ("content-length: +5", "abcde"),
+        ("content-length: 5, 5", "abcde"),
+        ("transfer-encoding: chunked, identity", "0\r\n\r\n"),
         ("transfer-encoding: xchunked", "0\r\n\r\n"),
         ("transfer-encoding: chunked", "zz\r\n\r\n"),
     ] {

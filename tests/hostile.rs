@@ -109,32 +109,6 @@ fn what_is_long_or_many_is_refused_once() {
 }
 
 #[test]
-fn conflicting_framing_is_refused_and_the_connection_ends() {
-    let fixture = start();
-    let next = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
-    for (framing, body) in [
-        ("content-length: 5\r\ntransfer-encoding: chunked", "0\r\n\r\n"),
-        ("transfer-encoding: chunked\r\ncontent-length: 5", "0\r\n\r\n"),
-        ("content-length: 5\r\ncontent-length: 6", "abcdef"),
-        ("content-length: +5", "abcde"),
-        ("content-length: 5, 5", "abcde"),
-        ("transfer-encoding: chunked, identity", "0\r\n\r\n"),
-        ("transfer-encoding: xchunked", "0\r\n\r\n"),
-    ] {
-        let mut connection = Connection::open(fixture.edge.listeners["count"]).unwrap();
-        let headers = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
-        connection.send((headers + body + &next).as_bytes()).unwrap();
-        let response = connection.receive(false).unwrap();
-        assert!([400, 501].contains(&response.status), "{framing}: {response:?}");
-        // Envoy lingers for a second, so that the client can read the answer.
-        let end = connection.receive(false).expect_err("the request behind it is not answered");
-        assert!(end.to_string().contains("closed"), "{framing}: {end}");
-    }
-    assert_eq!(fixture.store.take_requests().len(), 0);
-    fixture.stop().unwrap();
-}
-
-#[test]
 fn a_connection_survives_the_filters_own_refusals() {
     let fixture = start();
     let mut connection = Connection::open(fixture.edge.listeners["count"]).unwrap();

@@ -1,5 +1,5 @@
 //! Many streams on one connection: each gets its own answer, and one that is reset harms no other. The contract's
-//! cases over HTTP/2 are in `cases_envoy.rs`.
+//! cases over HTTP/2 are in `cases_envoy.rs`, `envoy.yaml` over HTTP/2 in `protocols.rs`.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should

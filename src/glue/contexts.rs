@@ -8,9 +8,9 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
+use super::carry_out::{Turn, carry_out, log, now, resume};
 use super::imports;
 use super::ticks::{Alive, Ticks};
-use super::turn::{Turn, carry_out, log, now, resume};
 use crate::edge::{self, Edge, Step};
 use crate::waiting::Waiting;
 

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `contexts` | the SDK's contexts: what Envoy calls |
-//! | `turn` | carries out a step: callouts, local replies, log lines |
+//! | `carry_out` | carries out a step: callouts, local replies, log lines |
 //! | `ticks` | ends pauses, and asks Envoy for its log level |
 //! | `imports` | three host calls that the SDK lacks or makes in another way |
 //! | `exports.txt` | the exports that `cargo xtask dist` keeps |
@@ -12,7 +12,7 @@
 //! `clippy.toml` says which of its calls must not be used, and docs/decisions/2026-11-25-the-sdk.md which of its
 //! panics remain and why no Envoy causes them.
 
+mod carry_out;
 mod contexts;
 mod imports;
 mod ticks;
-mod turn;

@@ -1,7 +1,7 @@
 //! The responses that Envoy itself gives to a callout when no store does.
 //!
-//! Envoy's texts, as 1.36.2 to 1.40.0 have them, are held by the tests with a real Envoy
-//! (`tests/causes.rs`).
+//! The texts are those of 1.36.2 to 1.40.0. `tests/response_code_details.rs` holds them with the Envoy that it runs
+//! (`ENVOY_BIN` names another).
 
 use crate::details::cause;
 use crate::request::{Header, values_of};

@@ -9,7 +9,7 @@ mod outcome;
 mod settings;
 
 pub use callout::Callout;
-pub use outcome::{Again, MAX_BODY, NotSent, Outcome, Verdict, reads_headers};
+pub use outcome::{MAX_BODY, NotSent, Outcome, Retry, Verdict, reads_headers};
 pub use settings::StoreSettings;
 
 use crate::bytes;

@@ -45,12 +45,12 @@ pub struct Verdict {
     /// The client's answer, unless the callout is sent again.
     pub reply: Reply,
     /// Whether the callout may be sent again.
-    pub again: Again,
+    pub retry: Retry,
 }
 
 /// Whether another callout may have a better outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Retry {
     /// The outcome stands.
     Never,
     /// Once for each request: the store itself said that it is unavailable.
@@ -68,7 +68,7 @@ impl StoreSettings {
             Outcome::Broken => {
                 let message = ["The count store's answer broke off."];
                 Reply::fault_saying(status::BAD_GATEWAY, details::STORE_BROKEN, &message)
-                    .again(Again::Always)
+                    .retry(Retry::Always)
             }
             Outcome::NotSent(NotSent::NoHost) => unavailable(cause::NO_HOST).into(),
             Outcome::NotSent(NotSent::UnknownCluster) => self.unknown_cluster().into(),
@@ -126,8 +126,8 @@ fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Verdict {
         Some(502) => error(status::BAD_GATEWAY),
         Some(503) => {
             let says_when = values_of(headers.iter().copied(), "retry-after").next().is_some();
-            let again = if says_when { Again::Never } else { Again::Once };
-            return with_retry_after(unavailable("503"), headers).again(again);
+            let retry = if says_when { Retry::Never } else { Retry::Once };
+            return with_retry_after(unavailable("503"), headers).retry(retry);
         }
         Some(504) => timed_out().cause("504"),
         Some(code) => {
@@ -142,17 +142,17 @@ fn read(status: &[u8], headers: &[Header], body: &[u8]) -> Verdict {
 
 /// What Envoy answers in the store's place.
 fn envoys(response: EnvoyResponse) -> Verdict {
-    let (reply, again) = match response {
-        EnvoyResponse::TimedOut => (timed_out(), Again::Never),
-        EnvoyResponse::NoHttp(text) => (invalid(cause::NO_HTTP).envoy_says(text), Again::Always),
+    let (reply, retry) = match response {
+        EnvoyResponse::TimedOut => (timed_out(), Retry::Never),
+        EnvoyResponse::NoHttp(text) => (invalid(cause::NO_HTTP).envoy_says(text), Retry::Always),
         EnvoyResponse::NotAsked { cause, text } => {
-            (unavailable(cause).envoy_says(text), Again::Never)
+            (unavailable(cause).envoy_says(text), Retry::Never)
         }
         EnvoyResponse::NoAnswer { cause, text } => {
-            (unavailable(cause).envoy_says(text), Again::Always)
+            (unavailable(cause).envoy_says(text), Retry::Always)
         }
     };
-    reply.again(again)
+    reply.retry(retry)
 }
 
 fn counted(body: &[u8]) -> Verdict {
@@ -161,7 +161,7 @@ fn counted(body: &[u8]) -> Verdict {
         None if body.len() > MAX_BODY => invalid(cause::TOO_LARGE),
         None => invalid("200"),
     };
-    Verdict { reply, again: Again::Never }
+    Verdict { reply, retry: Retry::Never }
 }
 
 fn invalid(cause: &str) -> Reply {
@@ -202,14 +202,14 @@ fn with_retry_after(reply: Reply, headers: &[Header]) -> Reply {
 }
 
 impl Reply {
-    fn again(self, again: Again) -> Verdict {
-        Verdict { reply: self, again }
+    fn retry(self, retry: Retry) -> Verdict {
+        Verdict { reply: self, retry }
     }
 }
 
 impl From<Reply> for Verdict {
     fn from(reply: Reply) -> Verdict {
-        reply.again(Again::Never)
+        reply.retry(Retry::Never)
     }
 }
 
@@ -240,19 +240,19 @@ mod tests {
     fn the_clock_tells_a_timeout_from_a_broken_answer() {
         let verdict = |ms| {
             let verdict = store().judge(Outcome::Broken, || Duration::from_millis(ms));
-            (verdict.reply.status, verdict.again)
+            (verdict.reply.status, verdict.retry)
         };
-        let (broken, late) = ((502, Again::Always), (504, Again::Never));
+        let (broken, late) = ((502, Retry::Always), (504, Retry::Never));
         assert_eq!([0, 149, 150, 160, 9000].map(verdict), [broken, broken, late, late, late]);
     }
 
     #[test]
     fn what_was_not_sent_is_told_apart() {
-        let Verdict { reply, again } = judge(Outcome::NotSent(NotSent::NoHost));
-        assert_eq!((reply.status, reply.notes, again), (503, None, Again::Never));
+        let Verdict { reply, retry } = judge(Outcome::NotSent(NotSent::NoHost));
+        assert_eq!((reply.status, reply.notes, retry), (503, None, Retry::Never));
         assert_eq!(reply.details, "store_unavailable:no_host");
-        let Verdict { reply, again } = judge(Outcome::NotSent(NotSent::UnknownCluster));
-        assert_eq!((reply.status, again), (500, Again::Never));
+        let Verdict { reply, retry } = judge(Outcome::NotSent(NotSent::UnknownCluster));
+        assert_eq!((reply.status, retry), (500, Retry::Never));
         assert!(reply.notes.unwrap().alarm.unwrap().contains("\"counts\""));
         assert!(!reply.body.contains("counts"), "not the client's business");
         let odd = StoreSettings { cluster: "a\nb".to_owned(), ..store() };
@@ -273,29 +273,29 @@ mod tests {
                 _ => (502, format!("store_invalid:{code}")),
             };
             assert_eq!((verdict.reply.status, &*verdict.reply.details), (status, &*details));
-            let again = if code == 503 { Again::Once } else { Again::Never };
-            assert_eq!(verdict.again, again, "{code}");
+            let retry = if code == 503 { Retry::Once } else { Retry::Never };
+            assert_eq!(verdict.retry, retry, "{code}");
         }
     }
 
     #[test]
     fn what_envoy_says_in_the_stores_place_is_not_the_stores_word() {
         let reset = "upstream connect error or disconnect/reset before headers. reset reason: ";
-        for (status, text, answer, details, again) in [
+        for (status, text, answer, details, retry) in [
             (
                 "503",
                 "remote connection failure",
                 503,
                 "store_unavailable:connect_failure",
-                Again::Always,
+                Retry::Always,
             ),
-            ("503", "connection termination", 503, "store_unavailable:reset", Again::Always),
-            ("503", "overflow", 503, "store_unavailable:overflow", Again::Never),
-            ("502", "protocol error", 502, "store_invalid:no_http", Again::Always),
+            ("503", "connection termination", 503, "store_unavailable:reset", Retry::Always),
+            ("503", "overflow", 503, "store_unavailable:overflow", Retry::Never),
+            ("502", "protocol error", 502, "store_invalid:no_http", Retry::Always),
         ] {
             let body = [reset, text].concat();
-            let Verdict { reply, again: found } = answered(status, &[], &body);
-            assert_eq!((reply.status, &*reply.details, found), (answer, details, again), "{text}");
+            let Verdict { reply, retry: found } = answered(status, &[], &body);
+            assert_eq!((reply.status, &*reply.details, found), (answer, details, retry), "{text}");
             let notes = reply.notes.unwrap();
             assert_eq!(notes.envoy_says, Some(body.clone()), "for the access log");
             assert!(!reply.body.contains("upstream"), "not the client's business");
@@ -304,14 +304,14 @@ mod tests {
             let Verdict { reply, .. } = answered(status, &[time], &body);
             assert_eq!(reply.notes, None, "{text}");
         }
-        let Verdict { reply, again } = answered("504", &[], "upstream request timeout");
-        assert_eq!((&*reply.details, again), ("store_timeout", Again::Never));
+        let Verdict { reply, retry } = answered("504", &[], "upstream request timeout");
+        assert_eq!((&*reply.details, retry), ("store_timeout", Retry::Never));
     }
 
     #[test]
     fn a_store_that_says_when_to_come_back_is_not_asked_before() {
         let verdict = answered("503", &[(b"retry-after", b"soon")], "{}");
-        assert_eq!((verdict.again, verdict.reply.headers.len()), (Again::Never, 1));
+        assert_eq!((verdict.retry, verdict.reply.headers.len()), (Retry::Never, 1));
     }
 
     #[test]

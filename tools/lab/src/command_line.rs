@@ -8,8 +8,8 @@ use clap::builder::PossibleValuesParser;
 
 /// The names of the experiments, in the order of the pages.
 pub const NAMES: [&str; 12] = [
-    "vm", "fuzzing", "clients", "faults", "overload", "versions", "soak", "planted", "edge",
-    "instructions", "envoy", "store",
+    "wasm_host", "fuzzing", "clients", "faults", "overload", "versions", "soak", "planted", "cost",
+    "instructions", "startup_memory", "store",
 ];
 
 /// Run experiments: what the filter bears, and what it and the count store cost
@@ -41,7 +41,7 @@ pub struct Options {
     /// Seconds for each contender in each round
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Only this case of `edge` and `instructions`, as `count`, or `count/40` with 40 headers alone, or this table of `store`, as
+    /// Only this case of `cost` and `instructions`, as `count`, or `count/40` with 40 headers alone, or this table of `store`, as
     /// `10^5`; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,

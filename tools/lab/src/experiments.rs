@@ -1,13 +1,13 @@
 //! The list of the experiments.
 
 use crate::{
-    Experiment, clients, edge, envoy, faults, fuzzing, instructions, overload, planted, soak,
-    store, versions, vm,
+    Experiment, clients, cost, faults, fuzzing, instructions, overload, planted, soak,
+    startup_memory, store, versions, wasm_host,
 };
 
 /// All of them, in the order of the pages.
 pub static EXPERIMENTS: &[Experiment] = &[
-    Experiment { name: "vm", run: vm::run },
+    Experiment { name: "wasm_host", run: wasm_host::run },
     Experiment { name: "fuzzing", run: fuzzing::run },
     Experiment { name: "clients", run: clients::run },
     Experiment { name: "faults", run: faults::run },
@@ -15,9 +15,9 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment { name: "versions", run: versions::run },
     Experiment { name: "soak", run: soak::run },
     Experiment { name: "planted", run: planted::run },
-    Experiment { name: "edge", run: edge::run },
+    Experiment { name: "cost", run: cost::run },
     Experiment { name: "instructions", run: instructions::run },
-    Experiment { name: "envoy", run: envoy::run },
+    Experiment { name: "startup_memory", run: startup_memory::run },
     Experiment { name: "store", run: store::run },
 ];
 

@@ -8,19 +8,20 @@
 //! |---|---|
 //! | [`command_line`] | what may be asked |
 //! | [`experiments`] | the list of the experiments |
-//! | [`run`] | runs them, keeps what they found, says what failed |
+//! | [`run`] | runs them, and says what failed |
+//! | [`results`] | what they found, as it is kept |
 //! | [`pages`], [`chart`] | how results are shown |
 //! | [`machine`] | the processor, and what a process uses |
 //! | [`cores`], [`oha`], [`statistics`] | what runs on which core, load for figures, medians |
 //! | [`load`] | requests in great number, each answer judged |
-//! | [`vm`], [`fuzzing`] | the module in the wasm host; its parts against a second reading of the contract |
+//! | [`wasm_host`], [`fuzzing`] | the module in the wasm host; its parts against a second reading of the contract |
 //! | [`clients`] | the documented API against programs that nobody here wrote |
 //! | [`faults`], [`overload`] | what clients get while a store or Envoy is in trouble, or asked too much |
 //! | [`versions`], [`soak`] | releases of Envoy; two million requests and the memory they take |
 //! | [`planted`] | whether these see a fault |
-//! | [`edge`] | the filter beside Envoy alone and Envoy's Lua filter |
+//! | [`cost`] | the filter beside Envoy alone and Envoy's Lua filter |
 //! | [`instructions`] | the same, in instructions instead of time |
-//! | [`envoy`] | workers, start-up time and memory, with and without the module |
+//! | [`startup_memory`] | workers, start-up time and memory, with and without the module |
 //! | [`store`] | the count store beside SQLite alone |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
@@ -30,8 +31,7 @@ pub mod chart;
 mod clients;
 pub mod command_line;
 mod cores;
-mod edge;
-mod envoy;
+mod cost;
 pub mod experiments;
 mod faults;
 mod fuzzing;
@@ -42,12 +42,14 @@ mod oha;
 mod overload;
 pub mod pages;
 mod planted;
+pub mod results;
 pub mod run;
 mod soak;
+mod startup_memory;
 mod statistics;
 mod store;
 mod versions;
-mod vm;
+mod wasm_host;
 
 use std::net::SocketAddr;
 
@@ -70,19 +72,17 @@ pub struct Experiment {
 pub struct Findings {
     /// Every figure that its section shows. Times are milliseconds unless their names say otherwise.
     pub figures: serde_json::Value,
-    /// Charts for `docs/`: file name and SVG.
-    pub charts: Vec<(&'static str, String)>,
     /// What should not have been seen, missed targets among it: a sentence each. None: it passed.
     pub failures: Vec<String>,
 }
 
 impl Findings {
-    /// Findings without a chart.
+    /// These.
     ///
     /// # Errors
     /// If the figures cannot be written as JSON.
     pub fn new(figures: impl serde::Serialize, failures: Vec<String>) -> anyhow::Result<Self> {
-        Ok(Self { figures: serde_json::to_value(figures)?, charts: Vec::new(), failures })
+        Ok(Self { figures: serde_json::to_value(figures)?, failures })
     }
 }
 

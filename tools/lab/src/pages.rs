@@ -11,8 +11,8 @@ use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, context, path_loader};
 use testkit::workspace;
 
-use crate::run::Results;
-use crate::{edge, store};
+use crate::results::Results;
+use crate::{cost, soak, store};
 
 /// The pages, each a template here and a file in `docs/`.
 pub const PAGES: [&str; 2] = ["reliability", "performance"];
@@ -20,10 +20,11 @@ pub const PAGES: [&str; 2] = ["reliability", "performance"];
 /// A chart: its file in `docs/`, the experiment whose figures it shows, and what draws it.
 pub type Chart = (&'static str, &'static str, fn(&serde_json::Value) -> Result<String>);
 
-/// The charts that are drawn from results.
-pub const CHARTS: [Chart; 2] = [
-    ("performance.svg", "edge", edge::chart::draw),
+/// The charts.
+pub const CHARTS: [Chart; 3] = [
+    ("performance.svg", "cost", cost::chart::draw),
     ("performance-store.svg", "store", store::chart::draw),
+    ("soak-memory.svg", "soak", soak::draw),
 ];
 
 /// Writes every page, and every chart of [`CHARTS`], from the results that are kept.
@@ -77,7 +78,9 @@ pub fn section(results: &Results) -> Result<String> {
 fn render(environment: &Environment, results: &Value) -> Result<String, Error> {
     let field = |name: &str| results.get_attr(name);
     let template = environment.get_template(&format!("{}.md", field("name")?))?;
-    let measured = format!("`{}`, {}.", field("command")?, field("date")?);
+    let commit = field("commit")?;
+    let commit = commit.as_str().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    let measured = format!("`{}`, {}{commit}.", field("command")?, field("date")?);
     let mut text = template.render(context! { measured, ..results.clone() })?;
     for failure in field("failures")?.try_iter()? {
         text.push_str(&format!("\n**Failed:** {failure}\n"));

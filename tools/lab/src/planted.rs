@@ -25,14 +25,18 @@ const FAULTS: [Fault; 4] = [
     Fault {
         what: "a panic on an answer that broke off",
         plant: panic_without_headers,
-        seen_by: &[("vm", "trapped"), ("faults", "trapped")],
+        seen_by: &[("wasm_host", "trapped"), ("faults", "trapped")],
     },
-    Fault { what: "a leak of 64 bytes with each request", plant: leak, seen_by: &[("vm", "grew")] },
+    Fault {
+        what: "a leak of 64 bytes with each request",
+        plant: leak,
+        seen_by: &[("wasm_host", "grew")],
+    },
     Fault {
         what: "403 for another method, not 405",
         plant: |module| replies(module, forbid),
         seen_by: &[
-            ("vm", "refused with Some(405), and ended as Reply"),
+            ("wasm_host", "refused with Some(405), and ended as Reply"),
             ("overload", "undocumented"),
             ("faults", "undocumented"),
         ],
@@ -40,7 +44,7 @@ const FAULTS: [Fault; 4] = [
     Fault {
         what: "a count whose last digit is one too high",
         plant: |module| replies(module, count_one_more),
-        seen_by: &[("vm", "became"), ("overload", "gave 200"), ("faults", "wrong counts")],
+        seen_by: &[("wasm_host", "became"), ("overload", "gave 200"), ("faults", "wrong counts")],
     },
 ];
 

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use testkit::count_store::CountStore;
 use testkit::edge::{Edge, clusters, envoy_config};
 use testkit::envoy::Envoy;
@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 16;
 const ALLOWED_GROWTH: f64 = 2.0 * WORKERS as f64;
 
 /// Between two looks at Envoy's memory.
-const SAMPLED_EVERY: Duration = Duration::from_millis(250);
+const SAMPLED_EVERY: Duration = Duration::from_secs(1);
 
 /// What a soak showed: a column of the page.
 #[derive(Debug, Serialize)]
@@ -42,6 +42,16 @@ struct Figures {
     judged: Option<Judged>,
 }
 
+/// Thousands of requests served, and Envoy's resident memory in MiB, to a tenth.
+type Samples = Vec<(f64, f64)>;
+
+/// What the chart shows, of the figures.
+#[derive(Deserialize)]
+struct Memory {
+    memory_with: Samples,
+    memory_without: Samples,
+}
+
 /// Runs it.
 pub fn run(options: &Options) -> Result<Findings> {
     let requests = options.pick(20_000, 2_000_000);
@@ -53,7 +63,7 @@ pub fn run(options: &Options) -> Result<Findings> {
     let config = [("edge", CONFIGURATION)];
     let config = envoy_config(&config, store.address(), upstream.address())?;
     let edge = Edge::around(start(config)?, ["edge"])?;
-    let (tally, mut with, memory) = soak(&edge.envoy, edge.listeners["edge"], requests)?;
+    let (tally, mut with, memory_with) = soak(&edge.envoy, edge.listeners["edge"], requests)?;
     with.judged = Some(tally.judged());
     let mut failures = tally.complaints();
     failures.extend(edge.check_vms().err().map(|error| format!("{error:#}")));
@@ -79,17 +89,21 @@ pub fn run(options: &Options) -> Result<Findings> {
         "allowed_growth_mib": ALLOWED_GROWTH,
         "with": with,
         "without": without,
+        "memory_with": memory_with,
+        "memory_without": memory_without,
     });
-    let chart = chart::lines(
-        "requests, thousands",
-        "resident memory, MiB",
-        &[("with the filter", &memory), ("without", &memory_without)],
-    )?;
-    Ok(Findings { charts: vec![("soak-memory.svg", chart)], ..Findings::new(figures, failures)? })
+    Findings::new(figures, failures)
 }
 
-/// Thousands of requests served, and Envoy's resident memory in MiB.
-type Samples = Vec<(f64, f64)>;
+/// Draws the memory over the requests.
+///
+/// # Errors
+/// If the figures are others, or cannot be drawn.
+pub fn draw(figures: &Value) -> Result<String> {
+    let Memory { memory_with, memory_without } = Memory::deserialize(figures)?;
+    let lines = [("with the filter", &memory_with[..]), ("without", &memory_without)];
+    chart::lines("requests, thousands", "resident memory, MiB", &lines)
+}
 
 fn soak(envoy: &Envoy, address: SocketAddr, requests: u64) -> Result<(Tally, Figures, Samples)> {
     let load = Load { requests: Some(requests), connections: CONNECTIONS, ..Load::new(address) };
@@ -102,7 +116,7 @@ fn soak(envoy: &Envoy, address: SocketAddr, requests: u64) -> Result<(Tally, Fig
         tally.merge(&running.take());
         let served = tally.requests();
         let mib = machine::resident(envoy.pid())? as f64 / f64::from(1 << 20);
-        samples.push((served as f64 / 1e3, mib));
+        samples.push(((served / 1000) as f64, (mib * 10.0).round() / 10.0));
         let most = if served <= requests / 10 { &mut first_mib } else { &mut rest_mib };
         *most = mib.max(*most);
         if !busy {

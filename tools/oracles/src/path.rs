@@ -94,13 +94,13 @@ fn spellings(path: &str) -> BTreeSet<String> {
 const STEPS: [fn(&str) -> String; 5] =
     [merge_slashes, resolve_dots, straighten_backslashes, cut_parameters, drop_trailing_slash];
 
-/// "one round of percent-decoding"; what is no escape stays.
+/// Percent-decodes once; what is no escape stays.
 fn decode(path: &str) -> String {
     let bytes: Vec<u8> = path.chars().map(|byte| byte as u8).collect();
     percent::decode(&bytes).into_iter().map(char::from).collect()
 }
 
-/// "`//` merged"
+/// Makes one `/` of several.
 fn merge_slashes(path: &str) -> String {
     let mut path = path.to_owned();
     while path.contains("//") {
@@ -109,7 +109,7 @@ fn merge_slashes(path: &str) -> String {
     path
 }
 
-/// "`.` and `..` segments resolved": `remove_dot_segments` of RFC 3986 §5.2.4, rules B to E.
+/// Resolves `.` and `..`: `remove_dot_segments` of RFC 3986 §5.2.4, rules B to E.
 fn resolve_dots(path: &str) -> String {
     // What does not begin with a slash is no path (RFC 9112 §3.2.1).
     if !path.starts_with('/') {
@@ -135,18 +135,18 @@ fn resolve_dots(path: &str) -> String {
     output
 }
 
-/// "`\` read as `/`"
+/// Reads `\` as `/`.
 fn straighten_backslashes(path: &str) -> String {
     path.replace('\\', "/")
 }
 
-/// "`;parameters` cut", from every segment (RFC 3986 §3.3)
+/// Cuts `;parameters` from every segment (RFC 3986 §3.3).
 fn cut_parameters(path: &str) -> String {
     let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
     names.collect::<Vec<_>>().join("/")
 }
 
-/// "a trailing `/` dropped"
+/// Drops a trailing `/`.
 fn drop_trailing_slash(path: &str) -> String {
     path.trim_end_matches('/').to_owned()
 }

@@ -3,10 +3,7 @@
 mod demo;
 mod dist;
 mod fuzz;
-#[path = "../../lab/src/command_line.rs"]
-#[allow(dead_code, reason = "lab reads it; here it is only checked")]
 mod lab;
-mod tools;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,7 +26,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
-        Task::Lab(_) => tools::run("lab"),
+        Task::Lab(_) => lab::run(),
     };
     code(done.map(|()| ExitCode::SUCCESS))
 }

@@ -42,11 +42,11 @@ pub fn observe(setup: Setup) -> Result<Observation> {
     });
     seen.failures.extend(refused.err().map(|error| format!("{error:#}")));
     seen.meanwhile(&loads.run_for(service.calm()));
-    seen.look_back(&service)?;
+    service.look_back(&mut seen)?;
     // From here on connections are refused, so nothing more can be lost.
     seen.meanwhile(&loads.stop());
     seen.failures.extend(only_counts("meanwhile", &seen.during, setup.options));
-    seen.excuse_closes(&service)?;
+    service.excuse_closes(&mut seen)?;
     service.edge.envoy.stop()?;
     Ok(seen)
 }

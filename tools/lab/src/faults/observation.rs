@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
 use serde::Serialize;
 
-use super::service::{Service, TIMEOUT};
-use super::updates::Updates;
 use crate::Options;
 use crate::load::{Judged, Kind, Latencies, P99, Quantiles, SLOWEST, Tally};
+
+/// How long the filter waits for the store.
+pub const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A rejection that had waited for the store would have taken its whole timeout; less than this is
 /// a busy machine.
@@ -49,6 +49,24 @@ pub struct Figures {
     failures: usize,
 }
 
+/// What came of updates of Envoy's configuration.
+#[derive(Debug, Serialize)]
+pub struct Updates {
+    /// `--drain-strategy`.
+    pub strategy: &'static str,
+    pub published: u64,
+    pub taken: u64,
+    /// From the file to the first answer that only this configuration gives: the slowest, in milliseconds.
+    pub slowest: f64,
+    pub connections_closed: u64,
+    /// Closed by Envoy with a request in them.
+    pub cut: u64,
+    pub vms_before: u64,
+    pub vms_after: u64,
+    /// Whether an update with an invalid configuration was refused, and the one before stayed.
+    pub invalid_refused: bool,
+}
+
 impl Observation {
     /// Of this fault, which comes after this.
     pub fn begin(fault: &str, before: &Tally) -> Self {
@@ -69,24 +87,6 @@ impl Observation {
         if !good {
             self.failures.push(otherwise.into());
         }
-    }
-
-    /// Open streams and trapped VMs.
-    pub fn look_back(&mut self, service: &Service) -> Result<()> {
-        self.figures.open_after = service.open_after()?;
-        self.failures.extend(service.edge.check_vms().err().map(|error| format!("{error:#}")));
-        Ok(())
-    }
-
-    /// Envoy closed connections, or its listener, on purpose: as long as it cut off no request, those
-    /// without an answer had crossed with the close. How many it cut off.
-    pub fn excuse_closes(&mut self, service: &Service) -> Result<u64> {
-        let cut = service.stat("downstream_cx_destroy_local_active_rq")?;
-        self.expect(cut == 0, format!("Envoy closed {cut} connections with a request in them"));
-        if cut == 0 {
-            self.all.excuse_closes();
-        }
-        Ok(cut)
     }
 
     /// What the page shows, and what should not have been seen, a sentence each. Latencies are not judged in the

@@ -137,6 +137,6 @@ fn observe(
         counts == answered
     };
     seen.expect(good && counts > 0, format!("counts were answered {statuses:?}"));
-    seen.look_back(service)?;
+    service.look_back(&mut seen)?;
     Ok(seen)
 }

@@ -15,10 +15,7 @@ use super::observation::{Observation, only_counts};
 use crate::load::{Load, Mix, Running, expected};
 use crate::{Options, machine, millis};
 
-/// How long the filter waits for the store.
-pub const TIMEOUT: Duration = Duration::from_millis(400);
-
-/// The listener, and the plugin configuration that goes with [`TIMEOUT`].
+/// The listener, and the plugin configuration that goes with [`TIMEOUT`](super::observation::TIMEOUT).
 pub const LISTENER: &str = "count";
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#;
 
@@ -122,7 +119,7 @@ impl Service<'_> {
             self.expect_order(&loads, &mut seen);
         }
         seen.all.merge(&loads.stop());
-        seen.look_back(self)?;
+        self.look_back(&mut seen)?;
         Ok(seen)
     }
 
@@ -140,7 +137,7 @@ impl Service<'_> {
     }
 
     /// A counter of [`LISTENER`]'s HTTP.
-    pub fn stat(&self, name: &str) -> Result<u64> {
+    fn stat(&self, name: &str) -> Result<u64> {
         self.edge.envoy.stat(&format!("http.{LISTENER}.{name}"))
     }
 
@@ -148,6 +145,24 @@ impl Service<'_> {
     pub fn open_after(&self) -> Result<u64> {
         let streams = format!("http.{LISTENER}.downstream_rq_active");
         open_after(&self.edge.envoy, &[&streams, "cluster.store.upstream_rq_active"], self.options)
+    }
+
+    /// Open streams and trapped VMs.
+    pub fn look_back(&self, seen: &mut Observation) -> Result<()> {
+        seen.figures.open_after = self.open_after()?;
+        seen.failures.extend(self.edge.check_vms().err().map(|error| format!("{error:#}")));
+        Ok(())
+    }
+
+    /// Envoy closed connections, or its listener, on purpose: as long as it cut off no request, those
+    /// without an answer had crossed with the close. How many it cut off.
+    pub fn excuse_closes(&self, seen: &mut Observation) -> Result<u64> {
+        let cut = self.stat("downstream_cx_destroy_local_active_rq")?;
+        seen.expect(cut == 0, format!("Envoy closed {cut} connections with a request in them"));
+        if cut == 0 {
+            seen.all.excuse_closes();
+        }
+        Ok(cut)
     }
 
     /// How long it takes until the first right count comes, and four more after it.

@@ -11,7 +11,8 @@ use testkit::{PATIENCE, wait_for};
 
 use super::Setup;
 use super::observation::Observation;
-use super::service::{LIMITS, TIMEOUT};
+use super::observation::TIMEOUT;
+use super::service::LIMITS;
 use crate::anywhere;
 use crate::load::expected;
 

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 use testkit::{edge, http, wait_for};
 
 use super::Setup;
-use super::observation::{Observation, only_counts};
+use super::observation::{Observation, Updates, only_counts};
 use super::service::{LISTENER, Service, patience};
 use crate::load::{Running, expected};
 use crate::millis;
@@ -19,24 +18,6 @@ const DRAIN: u64 = 1;
 const SUCCESS: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
-
-/// What came of the updates.
-#[derive(Debug, Serialize)]
-pub struct Updates {
-    /// `--drain-strategy`.
-    strategy: &'static str,
-    published: u64,
-    taken: u64,
-    /// From the file to the first answer that only this configuration gives: the slowest, in milliseconds.
-    slowest: f64,
-    connections_closed: u64,
-    /// Closed by Envoy with a request in them.
-    cut: u64,
-    vms_before: u64,
-    vms_after: u64,
-    /// Whether an update with an invalid configuration was refused, and the one before stayed.
-    invalid_refused: bool,
-}
 
 /// With one of Envoy's drain strategies.
 pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
@@ -66,7 +47,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     seen.all.merge(&loads.run_for(service.calm()));
     seen.all.merge(&loads.stop());
     seen.figures.open_after = service.open_after()?;
-    let cut = seen.excuse_closes(&service)?;
+    let cut = service.excuse_closes(&mut seen)?;
     // The last replaced listener takes its own with it when it goes.
     let as_before = || stat(VMS).ok().filter(|&after| after == vms_before);
     let vms_after = wait_for("the VMs to go", patience(setup.options), as_before);

@@ -12,9 +12,9 @@ use testkit::http::Connection;
 
 use self::callgrind::Callgrind;
 use crate::cores::Cores;
-use crate::edge::plan::{Contender, Plan, plans};
-use crate::edge::requests::{Case, End, FEW};
-use crate::edge::testbed::Testbed;
+use crate::cost::plan::{Contender, Plan, plans};
+use crate::cost::requests::{Case, End, FEW};
+use crate::cost::testbed::Testbed;
 use crate::oha::Request;
 use crate::statistics::least;
 use crate::{Findings, Options};
@@ -196,7 +196,7 @@ impl CaseCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::requests::CASES;
+    use crate::cost::requests::CASES;
 
     #[test]
     fn the_least_count_is_judged_by_its_bounds() {

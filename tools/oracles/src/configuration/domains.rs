@@ -13,7 +13,7 @@ pub const FORWARDED: [&str; 11] = [
     "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
 ];
 
-/// "a valid authority", of an HTTP request: no user information (RFC 9110 §4.2.4), some host, and
+/// An authority of an HTTP request: no user information (RFC 9110 §4.2.4), some host, and
 /// a port that there is.
 pub fn authority(text: &str) -> Option<String> {
     let reference = format!("//{text}");
@@ -29,7 +29,7 @@ pub fn authority(text: &str) -> Option<String> {
     (whole && port && host).then(|| text.to_owned())
 }
 
-/// "the cluster's name, if it is a valid authority without `_`"
+/// The cluster's name, if it is an authority without `_`.
 pub fn authority_of_cluster(name: &str) -> Option<String> {
     match name.find('_') {
         Some(_) => None,
@@ -37,7 +37,7 @@ pub fn authority_of_cluster(name: &str) -> Option<String> {
     }
 }
 
-/// "empty, or an absolute path without trailing `/` and dot segments"
+/// Empty, or an absolute path without a trailing `/` and dot segments.
 pub fn path_prefix(text: &str) -> Option<String> {
     let reference = UriRef::parse(text).ok()?;
     let path = reference.path().as_str();
@@ -50,7 +50,7 @@ pub fn path_prefix(text: &str) -> Option<String> {
     (fits && path == text && !path.split('/').any(dots)).then(|| text.to_owned())
 }
 
-/// "protobuf JSON duration, 0.001s to 60s", rounded up to the milliseconds that Envoy knows.
+/// A duration of protobuf's JSON mapping, 0.001s to 60s, rounded up to the milliseconds that Envoy knows.
 pub fn timeout(text: &str) -> Option<Duration> {
     // The library cuts a tenth decimal off, and takes `1.s`; protobuf's JSON mapping refuses both.
     let decimals = text.split_once('.').map_or(1, |(_, decimals)| decimals.len().saturating_sub(1));
@@ -62,13 +62,12 @@ pub fn timeout(text: &str) -> Option<Duration> {
     fits.then(|| Duration::from_millis(millis))
 }
 
-/// "0 to 3", and "integers may come as `2.0`".
+/// An integer from 0 to 3, which may be written as `2.0`.
 pub fn retries(number: f64) -> Option<u32> {
     [0_u32, 1, 2, 3].into_iter().find(|retries| f64::from(*retries) == number)
 }
 
-/// "header names; pseudo-headers, `host`, hop-by-hop, `content-*` and `x-envoy-*` names are
-/// refused", and `accept`, which the callout sets itself.
+/// A header name that is no pseudo-header, not `host`, `accept`, `content-*` or `x-envoy-*`, and not hop-by-hop.
 pub fn forwarded_header(text: &str) -> Option<String> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok()?;
     // RFC 9110 §7.6.1, RFC 2616 §13.5.1 for those it no longer lists, and RFC 7540 §3.2.1.
@@ -82,7 +81,7 @@ pub fn forwarded_header(text: &str) -> Option<String> {
     (!refused).then(|| name_text.to_owned())
 }
 
-/// "lower-case words"
+/// A lower-case word.
 pub fn status(text: &str) -> Option<String> {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
     let fits = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(word);

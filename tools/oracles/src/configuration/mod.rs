@@ -59,7 +59,7 @@ fn check_meaning(value: &Json, found: &Result<Config, ConfigError>) {
     }
 }
 
-/// "one error line names the field by its path and says what was expected"
+/// One line that names a field and says what was expected.
 fn check_sentence(error: &ConfigError) {
     let ConfigError(sentence) = error;
     assert!(!sentence.chars().any(char::is_control), "one line: {sentence:?}");

@@ -145,7 +145,7 @@ fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::requests::CASES;
+    use crate::cost::requests::CASES;
 
     #[test]
     fn every_contender_gives_the_same_answers() {

@@ -38,12 +38,13 @@ pub fn run(options: &Options) -> Result<Findings> {
     let mut vm = Vm { host, time, ends: BTreeMap::new() };
     let long = format!("{PATH}?name={}", "a".repeat(8_000));
     let warm_up = requests / 10;
-    let mut memory_after_warm_up = 0;
+    let (mut memory_after_warm_up, mut replaced) = (0, 0);
     for n in 0..requests {
         vm.serve(n, request(n, &long))?;
         if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
             let old = vm.host.replace_root(CONFIGURATION)?;
             vm.host.delete_root(old)?;
+            replaced += 1;
         }
         if n == warm_up {
             memory_after_warm_up = vm.host.memory_bytes();
@@ -55,11 +56,6 @@ pub fn run(options: &Options) -> Result<Findings> {
         let grown = memory - memory_after_warm_up;
         failures.push(format!("the linear memory grew by {grown} bytes"));
     }
-    let ended: u64 = ends.values().sum();
-    if ended != requests {
-        failures.push(format!("of {requests} requests {ended} came to an end"));
-    }
-    let replaced = requests / REPLACED_EVERY;
     Findings::new(
         Figures { requests, ends, replaced, warm_up, memory_after_warm_up, memory },
         failures,

@@ -10,11 +10,11 @@ use testkit::envoy::Envoy;
 use testkit::workspace;
 
 use crate::cores::Cores;
-use crate::edge::config::one_listener;
-use crate::edge::plan::Contender;
-use crate::edge::requests::{CASES, Case, FEW};
-use crate::edge::rounds::{Round, one_round, warm_up};
-use crate::edge::testbed::Testbed;
+use crate::cost::config::one_listener;
+use crate::cost::plan::Contender;
+use crate::cost::requests::{CASES, Case, FEW};
+use crate::cost::rounds::{Round, one_round, warm_up};
+use crate::cost::testbed::Testbed;
 use crate::machine;
 use crate::oha::{Amount, Oha, Traffic};
 use crate::statistics::{least, median};

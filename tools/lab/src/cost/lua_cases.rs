@@ -48,7 +48,7 @@ const NOT_THE_CLIENTS: [&str; 4] =
 fn it_has_every_filter() {
     for Filter { name, .. } in &FILTERS {
         let row = format!("{{name = \"{name}\"");
-        assert!(LUA.contains(&row), "tools/lab/src/edge/filter.lua lacks the filter {name}");
+        assert!(LUA.contains(&row), "tools/lab/src/cost/filter.lua lacks the filter {name}");
     }
 }
 
