@@ -20,7 +20,7 @@ pub use crate::waiting::Step;
 #[derive(Clone, Debug)]
 pub struct Edge {
     validator: Validator,
-    /// `None`: a valid request continues to the upstream.
+    /// `None`: a valid request continues to the backend.
     store: Option<Rc<StoreSettings>>,
 }
 

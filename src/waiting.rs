@@ -17,7 +17,7 @@ pub const PAUSE: Duration = Duration::from_millis(10);
 /// What to do with a request next.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Let it continue to the upstream, unchanged.
+    /// Let it continue to the backend, unchanged.
     Continue,
     /// Answer it.
     Reply(Reply),

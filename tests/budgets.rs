@@ -1,6 +1,6 @@
 //! What the release module may cost: bytes, host calls, instructions, in the wasm host.
 //!
-//! `cargo test --test budgets -- --nocapture --test-threads 1` prints the figures for the README.
+//! `cargo test --test budgets -- --nocapture --test-threads 1` prints the figures of docs/performance.md.
 
 // Clippy takes helpers outside `#[test]` functions for production code unless told otherwise.
 #![cfg(test)]

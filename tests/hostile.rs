@@ -11,7 +11,7 @@ use testkit::edge::{Fixture, capabilities, filter, listener_with};
 use testkit::envoy::config::Listener;
 use testkit::http::{Connection, Response};
 use testkit::store::Behaviour;
-use testkit::workspace::filter_module;
+use testkit::workspace::{filter_module, root};
 use testkit::{PATIENCE, wait_for};
 
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
@@ -201,6 +201,10 @@ fn a_host_that_does_not_show_the_headers_lets_nothing_past() {
 /// An Envoy that allows the module nothing else than it needs.
 #[test]
 fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
+    let page = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let listed: Vec<&str> = page.split(|one: char| !one.is_alphanumeric() && one != '_').collect();
+    let missing = CALLED.iter().find(|call| !listed.contains(call));
+    assert_eq!(missing, None, "docs/security.md lacks it");
     let configurations = [
         ("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#),
         ("unknown", r#"{"store": {"cluster": "unknown"}}"#),

@@ -12,7 +12,7 @@
 //!
 //! What a request or a value means is not decided here: both come from the
 //! library that the filter is made of. It is a library for its tests and
-//! benchmarks, which count without the service.
+//! the lab, which count without the service.
 
 #![deny(missing_docs, clippy::print_stderr, clippy::print_stdout)]
 

@@ -98,7 +98,7 @@ words! {
         /// The store is asked.
         #[default]
         Count = "count",
-        /// It continues to the upstream.
+        /// It continues to the backend.
         Validate = "validate",
     }
 

@@ -52,7 +52,7 @@ pub enum Meaning {
 
 macro_rules! filters {
     ($($name:literal $(or $alias:literal)?: $domain:ident, $meaning:ident $(($column:literal))?;)*) => {
-        /// The filters in the order of the documentation (docs/api-facts.md#meaning-of-the-filters).
+        /// The filters in the order of the documentation (docs/contract.md#query).
         pub static FILTERS: [Filter; [$($name),*].len()] = [$(Filter {
             name: $name,
             alias: filters!(alias $($alias)?),

@@ -1,5 +1,5 @@
 //! The contract's cases as data. One file, `tests/cases.toml`, is run by every harness, so that
-//! a native test, an Envoy and a benchmark cannot disagree about what is asked of them.
+//! a native test, an Envoy and the lab cannot disagree about what is asked of them.
 
 mod check;
 pub mod envoy;

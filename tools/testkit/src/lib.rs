@@ -1,4 +1,4 @@
-//! What tests, demo and benchmarks share: a real Envoy and the module it loads, a raw HTTP
+//! What tests, demo and lab share: a real Envoy and the module it loads, a raw HTTP
 //! client that may be rude, and a store that may be ruder.
 //!
 //! | module | holds |
