@@ -16,6 +16,10 @@ use crate::waiting::Waiting;
 
 pub use crate::waiting::Step;
 
+/// An extra host call costs as much as copying this many headers. Of a request with more, `:path` is read first, so
+/// that one for another path costs no copy (docs/decisions/2026-11-24-one-read.md).
+pub const READ_AT_ONCE: usize = 56;
+
 /// One configured plugin.
 #[derive(Clone, Debug)]
 pub struct Edge {

@@ -50,10 +50,6 @@ enum State {
     Waiting(Waiting),
 }
 
-/// An extra host call costs as much as copying 56 header fields. Of a request with more, `:path` is read first, so
-/// that a request for another path costs no copy (docs/decisions/2026-11-24-one-read.md).
-const FEW: usize = 56;
-
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
         match Edge::new(&self.get_plugin_configuration().unwrap_or_default()) {
@@ -144,7 +140,7 @@ impl Request {
     /// `None`: the request is for another path.
     fn begin(&self, fields: usize) -> Option<Step> {
         let Some(edge) = &self.edge else { return Some(Step::Reply(edge::unjudged())) };
-        if fields > FEW {
+        if fields > edge::READ_AT_ONCE {
             let path = self.get_http_request_header_bytes(":path").unwrap_or_default();
             edge.locate(&path)?;
         }

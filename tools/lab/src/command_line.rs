@@ -32,7 +32,7 @@ pub struct CommandLine {
 /// How much of an experiment is run: all of it by default.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// The short form, as `cargo test` runs it: to see that it works, not to see figures
+    /// The short form: to see that it works, not to see figures
     #[arg(long)]
     pub quick: bool,
     /// Rounds of each measurement

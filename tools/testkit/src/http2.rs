@@ -109,14 +109,14 @@ impl Stream {
 }
 
 async fn whole(response: ResponseFuture) -> std::result::Result<Response, h2::Error> {
-    let (head, mut rest) = response.await?.into_parts();
+    let (parts, mut rest) = response.await?.into_parts();
     let mut body = Vec::new();
     while let Some(piece) = rest.data().await {
         let piece = piece?;
         rest.flow_control().release_capacity(piece.len())?;
         body.extend_from_slice(&piece);
     }
-    let headers = head.headers.iter();
+    let headers = parts.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-    Ok(Response { status: head.status.as_u16(), headers: headers.collect(), body })
+    Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body })
 }
