@@ -1,7 +1,7 @@
 //! The table of response code details: why a request was answered as it was, for Envoy's
 //! `%RESPONSE_CODE_DETAILS%`.
 //!
-//! `edge_…` is answered without the store, `store_…` after asking it. The cause follows a colon where the filter
+//! `edge_…` is answered without asking anyone, `auth_…` because of the caller, `store_…` after asking the store. The cause follows a colon where the filter
 //! knows it: `store_invalid:410`. docs/watching-it.md#answered_by says what each of them means.
 
 /// A name, and the causes that may follow it.
@@ -34,6 +34,16 @@ details! {
     EDGE_FILTER = "edge_filter" [];
     EDGE_HEADER = "edge_header" [];
     EDGE_UNJUDGED = "edge_unjudged" [];
+    AUTH_MISSING = "auth_missing" [];
+    AUTH_REFUSED = "auth_refused" ["400", "414", "431", cause::EXPIRED];
+    AUTH_PROJECT = "auth_project" [];
+    AUTH_ROLE = "auth_role" [];
+    AUTH_INVALID = "auth_invalid" ["STATUS", cause::TOO_LARGE, cause::NO_HTTP, cause::BROKEN];
+    AUTH_UNAVAILABLE = "auth_unavailable" [
+        "STATUS", cause::CONNECT_FAILURE, cause::RESET, cause::CONNECT_TIMEOUT, cause::TLS, cause::NO_HOST, cause::OVERFLOW
+    ];
+    AUTH_TIMEOUT = "auth_timeout" ["504"];
+    AUTH_UNKNOWN_CLUSTER = "auth_unknown_cluster" [];
     STORE_COUNT = "store_count" [];
     STORE_FAULT = "store_fault" [];
     STORE_ERROR = "store_error" [];
@@ -63,6 +73,10 @@ pub mod cause {
     pub const TLS: &str = "tls";
     /// Envoy had no host to ask, or a circuit breaker was open; it does not tell the filter which.
     pub const NO_HOST: &str = "no_host";
+    /// The answer broke off.
+    pub const BROKEN: &str = "broken";
+    /// The token's time was over by this machine's clock.
+    pub const EXPIRED: &str = "expired";
     /// A circuit breaker was open.
     pub const OVERFLOW: &str = "overflow";
 }

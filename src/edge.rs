@@ -5,14 +5,16 @@
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use crate::config::{Config, ConfigError};
+use crate::auth::{Auth, Keystone};
+use crate::callout::{Service, token};
+use crate::config::{AuthConfig, Config, ConfigError};
 use crate::details;
 use crate::reply::Reply;
 use crate::request::{Header, Validator};
 use crate::route::Target;
 use crate::status;
-use crate::store::StoreSettings;
-use crate::waiting::Waiting;
+use crate::store;
+use crate::waiting::Valid;
 
 pub use crate::waiting::Step;
 
@@ -25,7 +27,8 @@ pub const READ_AT_ONCE: usize = 56;
 pub struct Edge {
     validator: Validator,
     /// `None`: a valid request continues to the backend.
-    store: Option<Rc<StoreSettings>>,
+    store: Option<Rc<Service>>,
+    auth: Auth,
 }
 
 impl Edge {
@@ -37,7 +40,12 @@ impl Edge {
         let config = Config::parse(configuration)?;
         let validator =
             Validator::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
-        Ok(Edge { validator, store: config.store.map(Rc::new) })
+        let auth = match config.auth {
+            AuthConfig::None => Auth::None,
+            AuthConfig::Header(header) => Auth::Header(header),
+            AuthConfig::Keystone(settings) => Auth::Keystone(Rc::new(Keystone::new(settings))),
+        };
+        Ok(Edge { validator, store: config.store.map(Rc::new), auth })
     }
 
     /// Routes a `:path`. `None`: the request is for another path and continues; none of its headers need be
@@ -63,9 +71,31 @@ impl Edge {
         now: impl FnOnce() -> SystemTime,
     ) -> Result<Step, Reply> {
         let request = self.validator.check(target, headers.clone())?;
-        let Some(store) = &self.store else { return Ok(Step::Continue) };
-        let callout = store.callout(&request, headers)?;
-        Ok(Step::Callout(Waiting::new(callout, now())))
+        let callout = match &self.store {
+            Some(store) => Some(store::callout(store, &request, headers.clone())?),
+            None => None,
+        };
+        let request = Valid { project: request.project, callout };
+        let keystone = match &self.auth {
+            Auth::None => return Ok(request.vouched(now)),
+            Auth::Header(header) => {
+                header.check(headers, &request.project)?;
+                return Ok(request.vouched(now));
+            }
+            Auth::Keystone(keystone) => keystone,
+        };
+        // What is forwarded to the store has been checked; what goes to Keystone alone is checked here, whether or not
+        // it will be asked.
+        let callout = match &self.store {
+            Some(_) => None,
+            None => Some(keystone.callout(headers.clone())?),
+        };
+        let token = token(headers.clone())?;
+        if token.is_empty() {
+            return Err(keystone.missing());
+        }
+        let callout = || callout.map_or_else(|| keystone.callout(headers), Ok);
+        request.vouched_by(keystone, token, callout, now())
     }
 }
 

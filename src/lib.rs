@@ -5,9 +5,9 @@
 //! next one's input.
 //!
 //! ```text
-//! Target + headers ── request ──▶ CountRequest ── store ──▶ Callout
-//!                        └────────▶ Reply ◀─────────┘
-//! Outcome + Waiting ── waiting ──▶ Step: the callout once more, or the Reply
+//! Target + headers ── request ──▶ CountRequest ── store, auth ──▶ Callout
+//!                        └────────▶ Reply ◀───────────┘
+//! Outcome + Waiting ── waiting ──▶ Step: a callout again, the next one, or the Reply
 //! ```
 //!
 //! Everything here is functions from values to values, except `glue`: the contexts of the proxy-wasm SDK, which
@@ -17,7 +17,7 @@
 //! use std::time::SystemTime;
 //!
 //! use backup_sharing_count::edge::{Edge, Step};
-//! use backup_sharing_count::store::Outcome;
+//! use backup_sharing_count::callout::Outcome;
 //!
 //! let edge = Edge::new(br#"{"store": {"cluster": "count_store", "authority": "count-store"}}"#)?;
 //!
@@ -54,7 +54,9 @@
 pub mod accept;
 #[cfg(any(target_arch = "wasm32", test))]
 mod alarm;
+pub mod auth;
 mod bytes;
+pub mod callout;
 pub mod config;
 pub mod details;
 pub mod edge;
@@ -62,10 +64,13 @@ pub mod filters;
 #[cfg(target_arch = "wasm32")]
 mod glue;
 pub mod header_map;
+mod json;
+mod memory;
 pub mod percent;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub mod sharing;
 pub mod status;
 pub mod store;
 pub mod values;

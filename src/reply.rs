@@ -82,6 +82,14 @@ impl Reply {
         self
     }
 
+    /// Adds a `retry-after`, if there is one.
+    pub fn retry_after(self, when: Option<&str>) -> Reply {
+        match when {
+            Some(when) => self.header("retry-after", when.to_owned()),
+            None => self,
+        }
+    }
+
     /// Adds the cause to the details.
     pub fn cause(mut self, cause: &str) -> Reply {
         self.details = Cow::Owned([&self.details, ":", cause].concat());

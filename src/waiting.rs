@@ -1,15 +1,20 @@
-//! What to do with a request next: a request that waits for its callout, and when the callout is sent again
+//! What to do with a request next: a request that waits for a callout, and when the callout is sent again
 //! (docs/contract.md#retries).
 //!
 //! The first retry is sent at once. Before each later one there is a pause, by whose end Envoy has ejected a
 //! dead host.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use crate::auth::{self, Keystone, TokenHash, Verdict};
+use crate::callout::{Callout, Ended, Outcome, Retry, Service};
 use crate::config::whole_milliseconds;
 use crate::reply::Reply;
-use crate::store::{Callout, Outcome, Retry};
+use crate::sharing::{self, Lead, Part, Question};
+use crate::store;
+use crate::values::ProjectId;
 
 /// The pause before each retry but the first.
 pub const PAUSE: Duration = Duration::from_millis(10);
@@ -23,22 +28,57 @@ pub enum Step {
     Reply(Reply),
     /// Send the callout; its outcome goes to [`Waiting::resume`].
     Callout(Waiting),
-    /// Wait a little, then call [`Paused::over`].
-    Pause(Box<Paused>),
+    /// Wait a little, then call [`Held::poll`].
+    Hold(Box<Held>),
+}
+
+/// A valid request.
+#[derive(Clone, Debug)]
+pub struct Valid {
+    /// The path's project.
+    pub project: ProjectId,
+    /// What the store is asked. `None`: the request continues to the backend.
+    pub callout: Option<Callout>,
 }
 
 /// A request that waits for the outcome of its callout.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     callout: Callout,
+    asks: Asks,
     /// When the first callout was sent.
     since: SystemTime,
     /// How long the answer to this callout may take.
     timeout: Duration,
     /// How many times the callout was sent again.
     retries: u32,
-    /// Whether a retry followed the store's own 503.
+    /// Whether a retry followed the service's own 503.
     has_been_unavailable: bool,
+}
+
+/// What a callout asks.
+#[derive(Clone, Debug)]
+enum Asks {
+    /// The store, for the count.
+    Count,
+    /// Keystone, who the caller is. Requests with the same token may wait for the answer.
+    Caller(Unvouched, Rc<Lead<TokenHash, Verdict>>),
+}
+
+/// A request whose caller is not known yet.
+#[derive(Clone, Debug)]
+struct Unvouched {
+    keystone: Rc<Keystone>,
+    request: Valid,
+}
+
+/// A request that is looked at again on the next tick.
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// Its callout is to be sent again after a pause.
+    Paused(Paused),
+    /// Another request has asked about the same token.
+    Follower(Follower),
 }
 
 /// A request whose callout is to be sent again after a pause.
@@ -51,11 +91,70 @@ pub struct Paused {
     otherwise: Reply,
 }
 
+/// A request that waits for the answer to another's callout.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    unvouched: Unvouched,
+    question: Rc<Question<TokenHash, Verdict>>,
+    /// What it sends if the other has gone.
+    callout: Callout,
+    since: SystemTime,
+}
+
+impl Valid {
+    /// What to do with a request whose caller may ask.
+    pub fn vouched(self, now: impl FnOnce() -> SystemTime) -> Step {
+        match self.callout {
+            Some(callout) => Step::Callout(Waiting::new(callout, Asks::Count, now())),
+            None => Step::Continue,
+        }
+    }
+
+    /// What to do with a request whose caller Keystone is to vouch for. `callout` asks it about `token`.
+    ///
+    /// # Errors
+    /// What the client is answered at once.
+    pub fn vouched_by(
+        self,
+        keystone: &Rc<Keystone>,
+        token: &str,
+        callout: impl FnOnce() -> Result<Callout, Reply>,
+        now: SystemTime,
+    ) -> Result<Step, Reply> {
+        let unvouched = Unvouched { keystone: Rc::clone(keystone), request: self };
+        let hash = Keystone::hash(token);
+        if let Some(verdict) = keystone.remembered(&hash, now) {
+            return Ok(unvouched.decided(verdict, now));
+        }
+        let callout = Keystone::asking(callout()?, token);
+        Ok(match sharing::join(keystone.open(), hash) {
+            Part::Lead(lead) => {
+                let asks = Asks::Caller(unvouched, Rc::new(lead));
+                Step::Callout(Waiting::new(callout, asks, now))
+            }
+            Part::Follow(question) => {
+                let follower = Follower { unvouched, question, callout, since: now };
+                Step::Hold(Box::new(Held::Follower(follower)))
+            }
+            Part::Answered(verdict) => unvouched.decided(verdict, now),
+        })
+    }
+}
+
+impl Unvouched {
+    fn decided(self, verdict: Verdict, now: SystemTime) -> Step {
+        match self.keystone.admit(verdict, &self.request.project, now) {
+            Ok(()) => self.request.vouched(|| now),
+            Err(reply) => Step::Reply(reply),
+        }
+    }
+}
+
 impl Waiting {
     /// A request whose first callout is sent now.
-    pub fn new(callout: Callout, now: SystemTime) -> Waiting {
-        let timeout = callout.store().timeout;
-        Waiting { callout, since: now, timeout, retries: 0, has_been_unavailable: false }
+    fn new(callout: Callout, asks: Asks, now: SystemTime) -> Waiting {
+        let timeout = callout.service().timeout;
+        Waiting { callout, asks, since: now, timeout, retries: 0, has_been_unavailable: false }
     }
 
     /// The callout to send.
@@ -68,76 +167,130 @@ impl Waiting {
         self.timeout
     }
 
+    fn service(&self) -> &Service {
+        self.callout.service()
+    }
+
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
     pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
-        let store = self.callout.store();
-        let verdict = store.judge(outcome, || self.elapsed(now()));
-        let repeats = match verdict.retry {
+        let ended = self.service().ended(outcome, || self.elapsed(now()));
+        let reply = match &self.asks {
+            Asks::Count => store::judge(self.service(), &ended),
+            Asks::Caller(unvouched, lead) => match unvouched.keystone.judge(&ended) {
+                Verdict::Failed(reply) => reply,
+                verdict => {
+                    unvouched.keystone.remember(*lead.key(), &verdict, self.since);
+                    lead.answer(verdict.clone());
+                    return unvouched.clone().decided(verdict, now());
+                }
+            },
+        };
+        let retry = ended.retry();
+        let repeats = match retry {
             Retry::Never => false,
             Retry::Once => !self.has_been_unavailable,
-            Retry::Always => true,
+            Retry::WithinLimit => true,
         };
-        if !repeats || self.retries >= store.retries {
-            return Step::Reply(verdict.reply);
+        if !repeats || self.retries >= self.service().retries {
+            return self.answered(reply);
         }
-        self.has_been_unavailable |= verdict.retry == Retry::Once;
+        self.has_been_unavailable |= retry == Retry::Once;
         let now = now();
         if self.retries == 0 {
-            return self.again(now).map_or(Step::Reply(verdict.reply), Step::Callout);
+            return self.again(now, reply);
         }
         match now.checked_add(PAUSE).filter(|until| self.time_left(*until).is_some()) {
             Some(until) => {
-                Step::Pause(Box::new(Paused { waiting: self, until, otherwise: verdict.reply }))
+                let paused = Paused { waiting: self, until, otherwise: reply };
+                Step::Hold(Box::new(Held::Paused(paused)))
             }
-            None => Step::Reply(verdict.reply),
+            None => self.answered(reply),
         }
     }
 
-    /// The same request with one more retry, if there is time for it.
-    fn again(mut self, now: SystemTime) -> Option<Waiting> {
-        self.timeout = self.time_left(now)?;
+    /// The same request with one more retry, or `otherwise` if there is no time for it.
+    fn again(mut self, now: SystemTime, otherwise: Reply) -> Step {
+        let Some(left) = self.time_left(now) else { return self.answered(otherwise) };
+        self.timeout = left;
         self.retries = self.retries.saturating_add(1);
-        Some(self)
+        Step::Callout(self)
+    }
+
+    fn answered(self, reply: Reply) -> Step {
+        if let Asks::Caller(_, lead) = &self.asks {
+            lead.answer(Verdict::Failed(reply.clone()));
+        }
+        Step::Reply(reply)
     }
 
     /// The time that is left, if it is at least a quarter of the timeout. In whole milliseconds: Envoy knows no
     /// smaller unit, and reads 0 as no timeout.
     fn time_left(&self, now: SystemTime) -> Option<Duration> {
-        let whole = self.callout.store().timeout;
+        let whole = self.service().timeout;
         let left = whole.saturating_sub(self.elapsed(now));
         (left.saturating_mul(4) >= whole).then(|| whole_milliseconds(left))
     }
 
-    /// Zero if the clock was set back.
     fn elapsed(&self, now: SystemTime) -> Duration {
-        now.duration_since(self.since).unwrap_or_default()
+        elapsed(self.since, now)
+    }
+}
+
+/// Zero if the clock was set back.
+fn elapsed(since: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(since).unwrap_or_default()
+}
+
+impl Held {
+    /// What to do now. [`Step::Hold`]: go on waiting.
+    pub fn poll(self: Box<Held>, now: SystemTime) -> Step {
+        match *self {
+            Held::Paused(ref paused) if !paused.is_over(now) => Step::Hold(self),
+            Held::Paused(Paused { waiting, otherwise, .. }) => waiting.again(now, otherwise),
+            Held::Follower(follower) => follower.poll(now),
+        }
     }
 }
 
 impl Paused {
-    /// Whether the pause is over. If the clock was set back it is over, so that the client does not wait for long.
-    pub fn is_over(&self, now: SystemTime) -> bool {
+    /// If the clock was set back it is over, so that the client does not wait for long.
+    fn is_over(&self, now: SystemTime) -> bool {
         match self.until.duration_since(now) {
             Ok(left) => left.is_zero() || left > PAUSE,
             Err(_) => true,
         }
     }
+}
 
-    /// What to do after the pause.
-    pub fn over(self, now: SystemTime) -> Step {
-        let Paused { waiting, otherwise, .. } = self;
-        waiting.again(now).map_or(Step::Reply(otherwise), Step::Callout)
+impl Follower {
+    fn poll(self, now: SystemTime) -> Step {
+        let Follower { unvouched, question, callout, since } = self;
+        let left = callout.service().timeout.saturating_sub(elapsed(since, now));
+        match question.look() {
+            Part::Answered(verdict) => unvouched.decided(verdict, now),
+            _ if left.is_zero() => Step::Reply(auth::timed_out()),
+            Part::Follow(question) => {
+                let follower = Follower { unvouched, question, callout, since };
+                Step::Hold(Box::new(Held::Follower(follower)))
+            }
+            Part::Lead(lead) => {
+                let asks = Asks::Caller(unvouched, Rc::new(lead));
+                let mut waiting = Waiting::new(callout, asks, since);
+                waiting.timeout = whole_milliseconds(left);
+                Step::Callout(waiting)
+            }
+        }
     }
 }
 
-/// For the log: nothing that a client or a store sent.
+/// For the log: nothing that a client or a service sent.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Step::Continue => f.write_str("continues"),
             Step::Reply(reply) => write!(f, "is answered {} {}", reply.status, reply.details),
             Step::Callout(waiting) => waiting.fmt(f),
-            Step::Pause(paused) => paused.fmt(f),
+            Step::Hold(held) => held.fmt(f),
         }
     }
 }
@@ -145,20 +298,21 @@ impl fmt::Display for Step {
 /// For the log.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (cluster, timeout) = (&self.callout.store().cluster, self.timeout().as_millis());
+        let (cluster, timeout) = (&self.service().cluster, self.timeout.as_millis());
         write!(f, "asks {cluster:?}, retry {}, timeout {timeout} ms", self.retries)
     }
 }
 
 /// For the log.
-impl fmt::Display for Paused {
+impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "waits {} ms to ask again, for it met {}",
-            PAUSE.as_millis(),
-            self.otherwise.details
-        )
+        match self {
+            Held::Paused(Paused { otherwise, .. }) => {
+                let (pause, details) = (PAUSE.as_millis(), &otherwise.details);
+                write!(f, "waits {pause} ms to ask again, for it met {details}")
+            }
+            Held::Follower(_) => f.write_str("waits for what another has asked"),
+        }
     }
 }
 
@@ -167,7 +321,7 @@ mod tests {
     use super::*;
     use crate::edge::Edge;
     use crate::request::Header;
-    use crate::store::NotSent;
+    use crate::callout::NotSent;
 
     const TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -198,9 +352,9 @@ mod tests {
         }
     }
 
-    fn paused(step: Step) -> Box<Paused> {
+    fn held(step: Step) -> Box<Held> {
         match step {
-            Step::Pause(paused) => paused,
+            Step::Hold(held) => held,
             step => panic!("{step}"),
         }
     }
@@ -210,9 +364,9 @@ mod tests {
         assert_eq!(waiting().timeout(), TIMEOUT);
         let first = sent(broken(waiting(), 5));
         assert_eq!(first.timeout(), Duration::from_millis(95), "what is left");
-        let pause = paused(broken(first, 6));
-        assert!(!pause.is_over(at(15)) && pause.is_over(at(16)));
-        let second = sent(pause.over(at(18)));
+        let pause = held(held(broken(first, 6)).poll(at(15)));
+        sent(pause.clone().poll(at(16)));
+        let second = sent(pause.poll(at(18)));
         assert_eq!(second.timeout(), Duration::from_millis(82));
         let Step::Reply(reply) = broken(second, 19) else { panic!("a third") };
         assert_eq!(reply.details, "store_broken");
@@ -223,18 +377,17 @@ mod tests {
         sent(broken(waiting(), 75));
         assert!(matches!(broken(waiting(), 76), Step::Reply(_)));
         let first = || sent(broken(waiting(), 1));
-        paused(broken(first(), 65));
+        held(broken(first(), 65));
         assert!(matches!(broken(first(), 66), Step::Reply(_)), "nor is there a pause");
-        let late = paused(broken(first(), 65)).over(at(76));
+        let late = held(broken(first(), 65)).poll(at(76));
         assert!(matches!(late, Step::Reply(reply) if reply.details == "store_broken"));
     }
 
     #[test]
     fn a_clock_that_is_set_makes_no_client_wait() {
-        let pause = paused(broken(sent(broken(waiting(), 1)), 2));
+        let pause = held(broken(sent(broken(waiting(), 1)), 2));
         let back = SystemTime::UNIX_EPOCH;
-        assert!(pause.is_over(back));
-        assert_eq!(sent(pause.over(back)).timeout(), TIMEOUT);
+        assert_eq!(sent(pause.poll(back)).timeout(), TIMEOUT);
         assert!(matches!(broken(waiting(), 9_000), Step::Reply(_)));
     }
 
@@ -250,7 +403,7 @@ mod tests {
         let step = broken(sent(step), 2);
         assert_eq!(step.to_string(), "waits 10 ms to ask again, for it met store_broken");
         let step =
-            sent(paused(step).over(at(12))).resume(Outcome::NotSent(NotSent::NoHost), || at(12));
+            sent(held(step).poll(at(12))).resume(Outcome::NotSent(NotSent::NoHost), || at(12));
         assert_eq!(step.to_string(), "is answered 503 store_unavailable:no_host");
         let path = b"/v2/p1/os-vendor-backup-sharing/count?secret=secret";
         let step = edge.begin(edge.locate(path).unwrap(), headers.into_iter(), || at(0));

@@ -1,29 +1,28 @@
 //! The shape of the configuration, its defaults, and what is checked across fields.
 
-use std::fmt;
-use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::Duration;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 
 use super::fields::{
-    Authority, Cluster, Field, HeaderName, Mode, PathPrefix, Protocol, Retries, Statuses, Timeout,
-    Unknown,
+    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxTokens, Mode, PathPrefix,
+    Protocol, Remember, Retries, Role, Statuses, Timeout, Unknown,
 };
-use super::{Config, ConfigError, one_line};
+use super::{AuthConfig, Config, ConfigError, one_line};
+use crate::auth::{KeystoneSettings, VouchedHeader};
+use crate::callout::{Service, TOKEN};
 use crate::filters::FilterRules;
-use crate::store::StoreSettings;
+use crate::json::Object;
 
 /// The whole configuration.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Document {
     mode: Mode,
-    #[serde(deserialize_with = "object")]
-    store: StoreFields,
-    #[serde(deserialize_with = "object")]
-    filters: FilterFields,
+    store: Object<StoreFields>,
+    auth: Object<AuthFields>,
+    filters: Object<FilterFields>,
 }
 
 /// How the store is asked.
@@ -42,6 +41,35 @@ struct StoreFields {
     retries: Retries,
 }
 
+/// Who vouches for the caller.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AuthFields {
+    mode: AuthMode,
+    #[serde(deserialize_with = "given")]
+    challenge: Option<Challenge>,
+    #[serde(deserialize_with = "given")]
+    header: Option<HeaderName>,
+    #[serde(deserialize_with = "given")]
+    keystone: Option<Object<KeystoneFields>>,
+}
+
+/// How Keystone is asked.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeystoneFields {
+    #[serde(deserialize_with = "given")]
+    cluster: Option<Cluster>,
+    #[serde(deserialize_with = "given")]
+    authority: Option<Authority>,
+    path_prefix: PathPrefix,
+    timeout: Timeout,
+    retries: Retries,
+    roles: Vec<Role>,
+    remember: Remember,
+    max_tokens: MaxTokens,
+}
+
 /// How strictly queries are read.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -50,23 +78,39 @@ struct FilterFields {
     statuses: Statuses,
 }
 
-/// The default of `store.forward_headers`: the caller's token, request ids, and the headers of W3C and B3
-/// tracing. Envoy makes no span for a callout.
-const FORWARD_HEADERS: [&str; 11] = [
-    "x-auth-token", "x-request-id", "x-openstack-request-id", "traceparent", "tracestate", "b3",
-    "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
+/// Request ids, and the headers of W3C and B3 tracing: Envoy makes no span for a callout.
+const TRACING: [&str; 10] = [
+    "x-request-id", "x-openstack-request-id", "traceparent", "tracestate", "b3", "x-b3-traceid",
+    "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
 ];
 
 impl Default for StoreFields {
     fn default() -> StoreFields {
+        // The caller's token goes along too.
+        let names = [TOKEN].into_iter().chain(TRACING);
         StoreFields {
             cluster: None,
             _protocol: Protocol(()),
             authority: None,
             path_prefix: PathPrefix(String::new()),
             timeout: Timeout(Duration::from_secs(1)),
-            forward_headers: FORWARD_HEADERS.map(|name| HeaderName(name.to_owned())).into(),
-            retries: Retries(2),
+            forward_headers: names.map(|name| HeaderName(name.to_owned())).collect(),
+            retries: Integer(2),
+        }
+    }
+}
+
+impl Default for KeystoneFields {
+    fn default() -> KeystoneFields {
+        KeystoneFields {
+            cluster: None,
+            authority: None,
+            path_prefix: PathPrefix(String::new()),
+            timeout: Timeout(Duration::from_secs(1)),
+            retries: Integer(1),
+            roles: Vec::new(),
+            remember: Remember(Duration::from_secs(60)),
+            max_tokens: Integer(10_000),
         }
     }
 }
@@ -74,45 +118,118 @@ impl Default for StoreFields {
 impl Document {
     /// Checks what involves several fields.
     pub fn check(self) -> Result<Config, ConfigError> {
-        let Document { mode, store, filters } = self;
+        let Document { mode, store: Object(store), auth: Object(auth), filters: Object(filters) } =
+            self;
         let store = match mode {
             Mode::Count => Some(store.check()?),
             Mode::Validate => None,
         };
+        let auth = auth.check(store.as_ref())?;
         let reject_unknown = filters.unknown == Unknown::Reject;
         let rules = FilterRules { reject_unknown, statuses: filters.statuses.0 };
-        Ok(Config { store, rules })
+        Ok(Config { store, auth, rules })
     }
 }
 
 impl StoreFields {
-    fn check(self) -> Result<StoreSettings, ConfigError> {
-        let Some(Cluster(cluster)) = self.cluster else {
-            let line = format!("store.cluster: expected {}, got nothing", Cluster::EXPECTED);
-            return Err(ConfigError(line));
-        };
-        let Some(Authority(authority)) = self.authority.or_else(|| default_authority(&cluster))
-        else {
-            let line = format!(
-                "store.authority: expected {}, for the cluster's name \"{cluster}\" cannot be sent \
-                 as one: set store.authority",
-                Authority::EXPECTED
-            );
-            return Err(ConfigError(one_line(&line)));
-        };
-        Ok(StoreSettings {
+    fn check(self) -> Result<Service, ConfigError> {
+        let (cluster, authority) = reach("store", self.cluster, self.authority)?;
+        Ok(Service {
             cluster,
             authority,
             path_prefix: self.path_prefix.0,
             timeout: self.timeout.0,
-            forward_headers: self.forward_headers.into_iter().map(|name| name.0).collect(),
+            forward_headers: self.forward_headers.into_iter().map(|name| name.0.into()).collect(),
             retries: self.retries.0,
         })
     }
 }
 
-/// The cluster's name, if every store takes it as a host. RFC 3986 allows `_` in a host, but strict stores such
-/// as Django refuse it, so it is sent only if `store.authority` says so.
+impl AuthFields {
+    fn check(self, store: Option<&Service>) -> Result<AuthConfig, ConfigError> {
+        let AuthFields { mode, challenge, header, keystone } = self;
+        let challenge = challenge.map(|challenge| challenge.0);
+        let needless = [
+            ("challenge", challenge.is_some() && mode == AuthMode::None),
+            ("header", header.is_some() && mode != AuthMode::Header),
+            ("keystone", keystone.is_some() && mode != AuthMode::Keystone),
+        ];
+        if let Some((field, _)) = needless.iter().find(|(_, is_needless)| *is_needless) {
+            let mode = mode.word();
+            let line = format!("auth.{field}: has no meaning with auth.mode \"{mode}\"");
+            return Err(ConfigError(line));
+        }
+        Ok(match mode {
+            AuthMode::None => AuthConfig::None,
+            AuthMode::Header => AuthConfig::Header(VouchedHeader {
+                name: header.map_or_else(|| "x-project-id".to_owned(), |name| name.0),
+                challenge: challenge
+                    .ok_or_else(|| missing("auth.challenge", Challenge::EXPECTED))?,
+            }),
+            AuthMode::Keystone => {
+                let Object(keystone) = keystone.unwrap_or_default();
+                let challenge = challenge.unwrap_or_else(|| "Keystone".to_owned());
+                AuthConfig::Keystone(keystone.check(challenge, store)?)
+            }
+        })
+    }
+}
+
+impl KeystoneFields {
+    /// The headers of tracing go to Keystone if they go to the store; without a store, the default ones.
+    fn check(
+        self,
+        challenge: String,
+        store: Option<&Service>,
+    ) -> Result<KeystoneSettings, ConfigError> {
+        let (cluster, authority) = reach("auth.keystone", self.cluster, self.authority)?;
+        let goes = |name: &&str| {
+            store.is_none_or(|store| store.forward_headers.iter().any(|listed| **listed == **name))
+        };
+        let service = Service {
+            cluster,
+            authority,
+            path_prefix: self.path_prefix.0,
+            timeout: self.timeout.0,
+            forward_headers: TRACING.into_iter().filter(goes).map(Rc::from).collect(),
+            retries: self.retries.0,
+        };
+        Ok(KeystoneSettings {
+            service,
+            challenge,
+            roles: self.roles.into_iter().map(|role| role.0).collect(),
+            remember: self.remember.0,
+            max_tokens: usize::try_from(self.max_tokens.0).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+/// The cluster and the authority of the service in this section.
+fn reach(
+    section: &str,
+    cluster: Option<Cluster>,
+    authority: Option<Authority>,
+) -> Result<(String, String), ConfigError> {
+    let Some(Cluster(cluster)) = cluster else {
+        return Err(missing(&format!("{section}.cluster"), Cluster::EXPECTED));
+    };
+    let Some(Authority(authority)) = authority.or_else(|| default_authority(&cluster)) else {
+        let line = format!(
+            "{section}.authority: expected {}, for the cluster's name \"{cluster}\" cannot be sent as one: set \
+             {section}.authority",
+            Authority::EXPECTED
+        );
+        return Err(ConfigError(one_line(&line)));
+    };
+    Ok((cluster, authority))
+}
+
+fn missing(field: &str, expected: &str) -> ConfigError {
+    ConfigError(format!("{field}: expected {expected}, got nothing"))
+}
+
+/// The cluster's name, if every service takes it as a host. RFC 3986 allows `_` in a host, but strict ones such
+/// as Django refuse it, so it is sent only if the configuration says so.
 fn default_authority(cluster: &str) -> Option<Authority> {
     Authority::parse(cluster).filter(|_| !cluster.contains('_'))
 }
@@ -120,23 +237,4 @@ fn default_authority(cluster: &str) -> Option<Authority> {
 /// A field without a default. Derive would read `null` as `None`; here it is an error.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
-}
-
-/// A struct from an object. Derive would also take a list of its fields' values.
-pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-    struct Object<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-
-    from.deserialize_map(Object(PhantomData))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-use crate::bytes::is_tchar;
+use crate::bytes::{are_printable, is_tchar};
 use crate::filters::FilterRules;
 use crate::percent::decode_path;
 use crate::values::StatusWord;
@@ -87,6 +87,15 @@ macro_rules! words {
                 }
             }
 
+            impl $name {
+                /// The word.
+                pub fn word(&self) -> &'static str {
+                    match self {
+                        $($name::$variant => $word,)*
+                    }
+                }
+            }
+
             deserialize_as_text!($name);
         )*
     };
@@ -102,6 +111,17 @@ words! {
         Validate = "validate",
     }
 
+    /// `auth.mode`: who vouches for the caller.
+    AuthMode = "none, header or keystone" {
+        /// Nobody at the edge: the store judges.
+        #[default]
+        None = "none",
+        /// An earlier filter, in a header.
+        Header = "header",
+        /// Keystone.
+        Keystone = "keystone",
+    }
+
     /// `filters.unknown`: what becomes of a parameter that is no filter.
     Unknown = "reject or ignore" {
         /// The request is answered 400.
@@ -113,7 +133,7 @@ words! {
 }
 
 fields! {
-    /// `store.cluster`.
+    /// `store.cluster` and `auth.keystone.cluster`.
     Cluster(String) = "the name of an Envoy cluster", |text| {
         (!text.is_empty()).then(|| text.to_owned())
     };
@@ -123,24 +143,40 @@ fields! {
         (text == "vbs").then_some(())
     };
 
-    /// `store.authority`: RFC 3986 §3.2, without user information.
+    /// `store.authority` and `auth.keystone.authority`: RFC 3986 §3.2, without user information.
     Authority(String) = "a host, or a host and a port", |text| {
         is_authority(text).then(|| text.to_owned())
     };
 
-    /// `store.path_prefix`.
+    /// `store.path_prefix` and `auth.keystone.path_prefix`.
     PathPrefix(String) =
         "nothing, or an absolute path without a trailing / and without dot segments",
         |text| is_path_prefix(text).then(|| text.to_owned());
 
-    /// `store.timeout`, in whole milliseconds.
+    /// `store.timeout` and `auth.keystone.timeout`, in whole milliseconds.
     Timeout(Duration) = "a duration such as \"1.5s\", from 0.001s to 60s", |text| {
         let range = Duration::from_millis(1)..=Duration::from_secs(60);
         duration(text).filter(|timeout| range.contains(timeout)).map(whole_milliseconds)
     };
 
-    /// An element of `store.forward_headers`, in lower case.
-    HeaderName(String) = "the name of a header that may go to the store", header_name;
+    /// `auth.keystone.remember`.
+    Remember(Duration) = "a duration such as \"60s\", from 0s to 300s", |text| {
+        duration(text).filter(|time| *time <= Duration::from_secs(300))
+    };
+
+    /// `auth.challenge`.
+    Challenge(String) = "1 to 256 printable ASCII characters", |text| {
+        let well_formed = (1..=256).contains(&text.len()) && are_printable(text.as_bytes());
+        well_formed.then(|| text.to_owned())
+    };
+
+    /// An element of `auth.keystone.roles`.
+    Role(String) = "the name of a role", |text| {
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+
+    /// `auth.header`, and an element of `store.forward_headers`: in lower case.
+    HeaderName(String) = "the name of a header that may be forwarded", header_name;
 
     /// An element of `filters.statuses`.
     Word(StatusWord) = "a lower-case word", StatusWord::parse;
@@ -168,42 +204,47 @@ impl TryFrom<Vec<Word>> for Statuses {
     }
 }
 
-/// `store.retries`.
-pub struct Retries(pub u32);
+/// `store.retries` and `auth.keystone.retries`.
+pub type Retries = Integer<0, 3>;
 
-impl<'de> Deserialize<'de> for Retries {
+/// `auth.keystone.max_tokens`.
+pub type MaxTokens = Integer<1, 100_000>;
+
+/// An integer from `LEAST` to `MOST`. It reads `2` and also `2.0`, because a `Struct` has only doubles.
+pub struct Integer<const LEAST: u32, const MOST: u32>(pub u32);
+
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Integer<LEAST, MOST> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_u32(Number)
+        from.deserialize_u32(Number::<LEAST, MOST>).map(Integer)
     }
 }
 
-/// Reads `2` and also `2.0`, because a `Struct` has only doubles.
-struct Number;
+struct Number<const LEAST: u32, const MOST: u32>;
 
-impl Number {
-    fn find<E: Error>(self, is: impl Fn(u32) -> bool, got: Unexpected) -> Result<Retries, E> {
-        let found = (0..=3).find(|&retries| is(retries));
-        found.map(Retries).ok_or_else(|| E::invalid_value(got, &self))
-    }
-}
-
-impl Visitor<'_> for Number {
-    type Value = Retries;
+impl<const LEAST: u32, const MOST: u32> Visitor<'_> for Number<LEAST, MOST> {
+    type Value = u32;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an integer from 0 to 3")
+        write!(f, "an integer from {LEAST} to {MOST}")
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Retries, E> {
-        self.find(|retries| u64::from(retries) == number, Unexpected::Unsigned(number))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u32, E> {
+        let found = u32::try_from(number).ok().filter(|number| (LEAST..=MOST).contains(number));
+        found.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Retries, E> {
-        self.find(|retries| i64::from(retries) == number, Unexpected::Signed(number))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
+        // serde_json reads `-0` as a float.
+        Err(E::invalid_value(Unexpected::Signed(number), &self))
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Retries, E> {
-        self.find(|retries| f64::from(retries) == number, Unexpected::Float(number))
+    fn visit_f64<E: Error>(self, number: f64) -> Result<u32, E> {
+        let range = f64::from(LEAST)..=f64::from(MOST);
+        if number.fract() != 0.0 || !range.contains(&number) {
+            return Err(E::invalid_value(Unexpected::Float(number), &self));
+        }
+        // Within the range, and whole.
+        self.visit_u64(number as u64)
     }
 }
 

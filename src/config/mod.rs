@@ -10,13 +10,16 @@ mod wire;
 
 use std::fmt;
 
-use serde::de::IgnoredAny;
+use serde::de::{Deserialize, IgnoredAny};
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::{Deserializer as Tracking, Path, Track};
 
+use crate::auth::{KeystoneSettings, VouchedHeader};
+use crate::callout::Service;
 use crate::filters::FilterRules;
-use crate::store::StoreSettings;
+use crate::json::Object;
+
 use document::Document;
 
 pub use fields::whole_milliseconds;
@@ -25,9 +28,22 @@ pub use fields::whole_milliseconds;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `None` in mode `validate`, in which no store is asked.
-    pub store: Option<StoreSettings>,
+    pub store: Option<Service>,
+    /// Who vouches for the caller.
+    pub auth: AuthConfig,
     /// How strictly queries are read.
     pub rules: FilterRules,
+}
+
+/// Who vouches for the caller (`auth.mode`).
+#[derive(Clone, Debug)]
+pub enum AuthConfig {
+    /// `none`
+    None,
+    /// `header`
+    Header(VouchedHeader),
+    /// `keystone`
+    Keystone(KeystoneSettings),
 }
 
 /// Why a configuration is refused.
@@ -55,8 +71,8 @@ impl Config {
         let json = wire.map(|object| Value::Object(object).to_string().into_bytes());
         let mut json = serde_json::Deserializer::from_slice(json.as_deref().unwrap_or(bytes));
         let mut track = Track::new();
-        let document = document::object::<Document, _>(Tracking::new(&mut json, &mut track));
-        let document = document.map_err(|error| sentence(&track.path(), &error))?;
+        let document = Object::<Document>::deserialize(Tracking::new(&mut json, &mut track));
+        let Object(document) = document.map_err(|error| sentence(&track.path(), &error))?;
         json.end().map_err(|error| malformed(&error))?;
         document.check()
     }

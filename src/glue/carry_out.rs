@@ -12,8 +12,8 @@ use crate::alarm;
 use crate::edge::Step;
 use crate::header_map::HeaderMap;
 use crate::reply::{Notes, Reply};
-use crate::store::{MAX_BODY, NotSent, Outcome, reads_headers};
-use crate::waiting::{Paused, Waiting};
+use crate::callout::{MAX_BODY, NotSent, Outcome, reads_headers};
+use crate::waiting::{Held, Waiting};
 
 /// What has become of a request.
 pub enum Turn {
@@ -21,8 +21,8 @@ pub enum Turn {
     Continues,
     /// It is answered.
     Answered,
-    /// It is to pause.
-    Pause(Box<Paused>),
+    /// It waits for a later tick.
+    Held(Box<Held>),
     /// A callout was sent under this token.
     Sent(u32, Waiting),
 }
@@ -40,10 +40,10 @@ pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks) -> Turn {
                 answer(&reply);
                 return Turn::Answered;
             }
-            Step::Pause(paused) => return Turn::Pause(paused),
+            Step::Hold(held) => return Turn::Held(held),
             Step::Callout(waiting) => {
                 let (callout, timeout) = (waiting.callout(), waiting.timeout());
-                let (cluster, headers) = (&callout.store().cluster, callout.headers());
+                let (cluster, headers) = (&callout.service().cluster, callout.headers());
                 match hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout) {
                     Ok(token) => return Turn::Sent(token, waiting),
                     Err(Status::BadArgument) => not_sent(waiting, NotSent::UnknownCluster),

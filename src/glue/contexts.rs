@@ -1,5 +1,6 @@
 //! What Envoy calls, through the SDK.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
 use super::carry_out::{Turn, carry_out, log, now, resume};
 use super::imports;
-use super::ticks::{Alive, Ticks};
+use super::ticks::{Alive, Carried, Ticks};
 use crate::edge::{self, Edge, Step};
 use crate::waiting::Waiting;
 
@@ -25,7 +26,7 @@ struct Root {
     /// `None` until a plugin configuration was taken.
     edge: Option<Rc<Edge>>,
     ticks: Rc<Ticks>,
-    /// The callouts that were sent after a pause, by token. The SDK delivers their outcome to the root context,
+    /// The callouts that were sent on a tick, by token. The SDK delivers their outcome to the root context,
     /// which sent them.
     callouts: VecDeque<(u32, Alive, Waiting)>,
 }
@@ -42,8 +43,8 @@ struct Request {
 enum State {
     /// It is held: its headers have not arrived, or it is answered.
     Held,
-    /// It is held, and the root context continues it unless this has been dropped by then.
-    Paused(#[expect(dead_code, reason = "that it is dropped tells the root context")] Rc<u32>),
+    /// It is held, and the root context carries on with it unless this has been dropped by then.
+    OnTick(Rc<Carried>),
     /// It continues to the next filter.
     Passed,
     /// It is held until its callout ends.
@@ -74,10 +75,8 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let now = now();
-        for (request, paused) in self.ticks.tick(now) {
-            self.carry_on(&request, |_| paused.over(now));
-        }
+        let ticks = Rc::clone(&self.ticks);
+        ticks.tick(now(), |request, step| self.carry_on(request, step));
     }
 }
 
@@ -85,25 +84,31 @@ impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, fields: usize, _body: usize, _trailers: usize) {
         let place = self.callouts.iter().position(|(sent, ..)| *sent == token);
         if let Some((_, request, waiting)) = place.and_then(|at| self.callouts.remove(at)) {
-            self.carry_on(&request, |root| resume(root, fields, waiting));
+            // If the request has gone, others may wait for the answer.
+            let step = resume(self, fields, waiting);
+            self.carry_on(&request, step);
         }
     }
 }
 
 impl Root {
-    /// Carries out the next step of a request after a pause, unless its stream has ended. The host does not tell:
-    /// between a stream's end and its deletion it accepts the context, and a local reply then crashes Envoy.
-    fn carry_on(&mut self, request: &Alive, step: impl FnOnce(&Root) -> Step) {
-        let Some(id) = request.upgrade() else { return };
-        if hostcalls::set_effective_context(*id).is_err() {
+    /// Carries out the next step of a request on a tick or after one, unless its stream has ended. The host does not
+    /// tell: between a stream's end and its deletion it accepts the context, and a local reply then crashes Envoy.
+    fn carry_on(&mut self, request: &Alive, step: Step) {
+        let Some(carried) = request.upgrade() else { return };
+        if hostcalls::set_effective_context(carried.id).is_err() {
             return;
         }
-        match carry_out(*id, step(self), &self.ticks) {
+        match carry_out(carried.id, step, &self.ticks) {
             Turn::Sent(token, waiting) => {
                 self.callouts.push_back((token, Alive::clone(request), waiting));
             }
-            Turn::Pause(paused) => self.ticks.pause(Alive::clone(request), paused),
-            Turn::Continues | Turn::Answered => {}
+            Turn::Held(held) => self.ticks.hold(Alive::clone(request), held),
+            Turn::Continues => {
+                carried.passed.set(true);
+                continue_request();
+            }
+            Turn::Answered => {}
         }
     }
 }
@@ -132,8 +137,17 @@ impl Context for Request {
         if let State::Waiting(waiting) = mem::replace(&mut self.state, State::Held) {
             let step = resume(self, fields, waiting);
             self.carry_out(step);
+            if let State::Passed = self.state {
+                continue_request();
+            }
         }
     }
+}
+
+/// Lets a request continue that was held. It is the effective context.
+fn continue_request() {
+    // It is `Ok`, or a panic of the SDK.
+    let _ = hostcalls::resume_http_request();
 }
 
 impl Request {
@@ -155,19 +169,21 @@ impl Request {
         self.state = match carry_out(self.id, step, &self.ticks) {
             Turn::Continues => State::Passed,
             Turn::Sent(_, waiting) => State::Waiting(waiting),
-            Turn::Pause(paused) => {
-                let alive = Rc::new(self.id);
-                self.ticks.pause(Rc::downgrade(&alive), paused);
-                State::Paused(alive)
+            Turn::Held(held) => {
+                let carried = Rc::new(Carried { id: self.id, passed: Cell::new(false) });
+                self.ticks.hold(Rc::downgrade(&carried), held);
+                State::OnTick(carried)
             }
             Turn::Answered => State::Held,
         };
     }
 
     fn action(&self) -> Action {
-        match self.state {
-            State::Passed => Action::Continue,
-            State::Held | State::Paused(_) | State::Waiting(_) => Action::Pause,
-        }
+        let passed = match &self.state {
+            State::Passed => true,
+            State::OnTick(carried) => carried.passed.get(),
+            State::Held | State::Waiting(_) => false,
+        };
+        if passed { Action::Continue } else { Action::Pause }
     }
 }

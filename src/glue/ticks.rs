@@ -1,4 +1,5 @@
-//! What a root context does on a tick: it ends pauses, and asks whether Envoy writes debug lines.
+//! What a root context does on a tick: it looks at the requests that wait for one, and asks whether Envoy writes debug
+//! lines.
 //!
 //! Requests start the ticks. They stop when no request needs them.
 
@@ -10,27 +11,36 @@ use std::time::{Duration, SystemTime};
 use proxy_wasm::hostcalls;
 
 use super::imports;
-use crate::waiting::Paused;
+use crate::edge::Step;
+use crate::waiting::Held;
 
-/// The period while requests are paused.
+/// The period while requests wait for a tick.
 const SHORT: Duration = Duration::from_millis(2);
 
 /// How often Envoy is asked for its log level while requests come. Asking for each request would cost a rejection
 /// 1,160 of 134,000 instructions.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Envoy sends the local replies of a callback after it has returned, each within the one before. Some 300 exhaust
-/// the stack of the VM (docs/envoy-facts.md#local-replies).
+/// Envoy sends the local replies of a callback after it has returned, each within the one before, and continues
+/// requests so. Some 300 exhaust the stack of the VM (docs/envoy-facts.md#local-replies).
 const MOST_IN_A_TICK: usize = 100;
 
-/// A request's number, for as long as its context is there.
-pub type Alive = Weak<u32>;
+/// What the root context knows of a request that it carries on with.
+pub struct Carried {
+    /// Its number.
+    pub id: u32,
+    /// Whether it continues to the next filter.
+    pub passed: Cell<bool>,
+}
+
+/// The same, for as long as the request's context is there.
+pub type Alive = Weak<Carried>;
 
 /// A root context's ticks, shared by its requests.
 #[derive(Default)]
 pub struct Ticks {
-    /// Requests, in the order in which their pauses end.
-    paused: Cell<VecDeque<(Alive, Box<Paused>)>>,
+    /// The requests that wait, the oldest first.
+    held: Cell<VecDeque<(Alive, Box<Held>)>>,
     /// Whether Envoy writes debug lines; `None` if no request has asked for a second.
     debug: Cell<Option<bool>>,
     /// Whether a request has asked since the last tick.
@@ -39,11 +49,11 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// Keeps a request until its pause has ended.
-    pub fn pause(&self, request: Alive, paused: Box<Paused>) {
-        let mut queue = self.paused.take();
-        queue.push_back((request, paused));
-        self.paused.set(queue);
+    /// Keeps a request until a tick has something to do with it.
+    pub fn hold(&self, request: Alive, held: Box<Held>) {
+        let mut queue = self.held.take();
+        queue.push_back((request, held));
+        self.held.set(queue);
         self.set_period(SHORT);
     }
 
@@ -58,27 +68,41 @@ impl Ticks {
         })
     }
 
-    /// A tick: returns the requests whose pauses have ended, at most [`MOST_IN_A_TICK`]; the others follow at the next.
-    pub fn tick(&self, now: SystemTime) -> Vec<(Alive, Box<Paused>)> {
-        let mut queue = self.paused.take();
-        let mut ended = Vec::new();
-        while ended.len() < MOST_IN_A_TICK
-            && queue.front().is_some_and(|(_, paused)| paused.is_over(now))
-        {
-            ended.extend(queue.pop_front());
+    /// A tick: `carry_on` with the requests that need not wait any longer, at most [`MOST_IN_A_TICK`]; the others
+    /// follow at the next.
+    pub fn tick(&self, now: SystemTime, mut carry_on: impl FnMut(&Alive, Step)) {
+        let mut left = MOST_IN_A_TICK;
+        let mut waiting = VecDeque::new();
+        for (request, held) in self.held.take() {
+            if request.strong_count() == 0 {
+                // What it asked is open to those who asked the same.
+                continue;
+            }
+            if left == 0 {
+                waiting.push_back((request, held));
+                continue;
+            }
+            match held.poll(now) {
+                Step::Hold(held) => waiting.push_back((request, held)),
+                step => {
+                    left = left.saturating_sub(1);
+                    carry_on(&request, step);
+                }
+            }
         }
+        // What has come to wait meanwhile.
+        waiting.append(&mut self.held.take());
         let requests_come = self.asked.replace(false);
         match requests_come {
             true => drop(self.ask()),
             false => self.debug.set(None),
         }
-        self.set_period(match (queue.is_empty(), requests_come) {
+        self.set_period(match (waiting.is_empty(), requests_come) {
             (false, _) => SHORT,
             (true, true) => LONG,
             (true, false) => Duration::ZERO,
         });
-        self.paused.set(queue);
-        ended
+        self.held.set(waiting);
     }
 
     fn ask(&self) -> bool {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{MAX_BODY, printable};
+use crate::callout::MAX_BODY;
+use crate::json::{Object, from_body};
 
 /// The most characters of a store's message that reach the client.
 const MAX_MESSAGE: usize = 512;
@@ -27,18 +28,14 @@ enum Member {
 /// The count in a 200's body: a JSON object whose one `count` is an integer
 /// from 0 to 2^63-1.
 pub fn count(body: &[u8]) -> Option<u64> {
-    // Derive would take a list of the struct's fields too.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    let Counted { count } = json(body)?;
+    let Object(Counted { count }) = read(body)?;
     i64::try_from(count).is_ok().then_some(count)
 }
 
 /// The message in an OpenStack-style error body: `{"itemNotFound": {"message": "…"}}`.
 /// Of several members, the first in alphabetical order that has one.
 pub fn message(body: &[u8]) -> Option<String> {
-    let members: BTreeMap<String, Member> = json(body)?;
+    let members: BTreeMap<String, Member> = read(body)?;
     let mut message = members.into_values().find_map(|member| match member {
         Member::Fault { message } => Some(message),
         Member::Other(_) => None,
@@ -49,45 +46,16 @@ pub fn message(body: &[u8]) -> Option<String> {
     (!message.is_empty()).then_some(message)
 }
 
-/// The code in a `:status`: three digits (RFC 9110 §15), where a parser of numbers also takes `+200`.
-pub fn status(value: &[u8]) -> Option<u16> {
-    let &[hundreds, tens, units] = value else {
-        return None;
-    };
-    [hundreds, tens, units].iter().try_fold(0u16, |code, &digit| {
-        let digit = digit.is_ascii_digit().then(|| u16::from(digit & 0xF))?;
-        code.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-/// A `retry-after` value: a number of seconds or a date (RFC 9110 §10.2.3).
-pub fn retry_after(value: &[u8]) -> Option<&str> {
-    let text = printable(value)?;
-    let is_seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // The parser takes spaces around a date, which are no part of it.
-    let is_date = || text.trim() == text && httpdate::parse_http_date(text).is_ok();
-    (is_seconds || is_date()).then_some(text)
-}
-
-/// Checks UTF-8 first: serde_json does not look inside strings it skips.
-fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     if body.len() > MAX_BODY {
         return None;
     }
-    serde_json::from_str(str::from_utf8(body).ok()?).ok()
+    from_body(body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_status_is_three_digits() {
-        assert_eq!(status(b"200"), Some(200));
-        for bad in ["", "20", "+200", "0200", "20 ", "2e2"] {
-            assert_eq!(status(bad.as_bytes()), None, "{bad}");
-        }
-    }
 
     #[test]
     fn counts() {
@@ -161,22 +129,5 @@ mod tests {
         }
         let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "é".repeat(600));
         assert_eq!(message(long.as_bytes()), Some("é".repeat(512)));
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        for good in [
-            "0", "120", "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-        ] {
-            assert_eq!(retry_after(good.as_bytes()), Some(good));
-        }
-        for bad in [
-            "", "-1", "1.5", "soon", "1\r\nset-cookie: a", "Sun, 06 Nov 1994",
-            "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 32 Nov 1994 08:49:37 GMT",
-            "Sun, 06 Nov 1994 08:49:37 UTC",
-        ] {
-            assert_eq!(retry_after(bad.as_bytes()), None, "{bad}");
-        }
     }
 }

@@ -1,21 +1,52 @@
-//! What the count store is asked, and how its answer is read.
+//! What the count store is asked (protocol `vbs`: the documented call itself, docs/contract.md#callout), and how its
+//! answer is read.
 //!
 //! Nothing here knows how a callout is sent. Nothing outside knows what a store's answer looks like.
 
 mod answer;
-mod callout;
-mod envoy_response;
 mod outcome;
-mod settings;
 
-pub use callout::Callout;
-pub use outcome::{MAX_BODY, NotSent, Outcome, Retry, Verdict, reads_headers};
-pub use settings::StoreSettings;
+use std::rc::Rc;
 
-use crate::bytes;
+pub use outcome::judge;
 
-/// A header value as text, if it is printable ASCII. The host does not check the values it sends: CR and LF would
-/// split the message.
-fn printable(value: &[u8]) -> Option<&str> {
-    bytes::are_printable(value).then(|| str::from_utf8(value).ok()).flatten()
+use crate::callout::{Callout, Service};
+use crate::filters::Value;
+use crate::percent;
+use crate::reply::Reply;
+use crate::request::{CountRequest, Header};
+use crate::route;
+
+/// The callout to `store` for a valid request, with those of its `headers` that are to be forwarded.
+///
+/// # Errors
+/// See [`Callout::new`].
+pub fn callout<'a>(
+    store: &Rc<Service>,
+    request: &CountRequest,
+    headers: impl Iterator<Item = Header<'a>>,
+) -> Result<Callout, Reply> {
+    Callout::new(store, path(store, request), headers)
+}
+
+fn path(store: &Service, request: &CountRequest) -> String {
+    // Room for all filters and some headers: growing costs more.
+    let mut path = String::with_capacity(1024);
+    path.push_str(&store.path_prefix);
+    path.push_str(route::BEFORE);
+    path.push_str(request.project.as_str());
+    path.push_str(route::AFTER);
+    let mut separator = '?';
+    for (filter, value) in request.filters.given() {
+        path.push(separator);
+        path.push_str(filter.name);
+        path.push('=');
+        match value {
+            Value::Text(text) => percent::encode_into(&mut path, text.as_str()),
+            // All others consist of unreserved characters.
+            plain => path.push_str(plain.as_str()),
+        }
+        separator = '&';
+    }
+    path
 }

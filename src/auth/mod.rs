@@ -1,0 +1,21 @@
+//! Who vouches for the caller (docs/contract.md#callers): nobody, an earlier filter, or Keystone.
+
+mod header;
+mod keystone;
+mod token;
+
+use std::rc::Rc;
+
+pub use header::VouchedHeader;
+pub use keystone::{Keystone, KeystoneSettings, TokenHash, Verdict, timed_out};
+
+/// Who vouches for the caller (`auth.mode`).
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Nobody at the edge: the store judges.
+    None,
+    /// An earlier filter, which says the caller's project in a header.
+    Header(VouchedHeader),
+    /// The identity service, which is asked about the caller's token.
+    Keystone(Rc<Keystone>),
+}

@@ -1,0 +1,154 @@
+//! Reading what Keystone says of a token, trusting none of it.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::json::{Object, from_body};
+use crate::values::ProjectId;
+
+/// What is remembered of a token that Keystone knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's project; `None` if it has none that a path could name.
+    pub project: Option<ProjectId>,
+    /// Whether one of its roles is among those that may ask.
+    pub has_role: bool,
+    /// When its time is over.
+    pub expires: SystemTime,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    token: Object<Token>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    expires_at: String,
+    project: Option<Object<Project>>,
+    #[serde(default)]
+    roles: Vec<Object<Role>>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    name: String,
+}
+
+/// The caller in the body of a 200. Without `roles` any role will do.
+pub fn caller(body: &[u8], roles: &[String]) -> Option<Caller> {
+    let Object(Body { token: Object(token) }) = from_body(body)?;
+    let fits = |Object(role): &Object<Role>| roles.iter().any(|wanted| wanted.eq_ignore_ascii_case(&role.name));
+    Some(Caller {
+        project: token.project.and_then(|Object(project)| ProjectId::parse(&project.id)),
+        has_role: roles.is_empty() || token.roles.iter().any(fits),
+        expires: time(&token.expires_at)?,
+    })
+}
+
+/// Whether the body of a 404 is Keystone's: `{"error": {"code": 404, …}}`.
+pub fn is_keystones_404(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Object<Error>,
+    }
+
+    #[derive(Deserialize)]
+    struct Error {
+        code: u64,
+    }
+
+    from_body(body).is_some_and(|Object(Body { error: Object(Error { code }) })| code == 404)
+}
+
+/// RFC 3339. A time before 1970 is 1970: it is over.
+fn time(text: &str) -> Option<SystemTime> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let seconds = u64::try_from(time.unix_timestamp()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, time.nanosecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, nanos) in [
+            ("1970-01-01T00:00:01Z", Some(1_000_000_000)),
+            ("1970-01-01T00:00:01.000000Z", Some(1_000_000_000)),
+            ("1970-01-01T01:00:01.5+01:00", Some(1_500_000_000)),
+            ("1969-01-01T00:00:00Z", Some(0)),
+            ("2026-11-25T19:44:54.000000Z", Some(1_795_635_894_000_000_000)),
+            ("", None),
+            ("2026-11-25", None),
+            ("2026-11-25T19:44:54", None),
+            ("2026-13-25T19:44:54Z", None),
+            ("2026-02-30T19:44:54Z", None),
+            ("9999999999", None),
+        ] {
+            let since = time(text).map(|time| {
+                time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()
+            });
+            assert_eq!(since, nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn callers() {
+        let body = |inside: &str| format!(r#"{{"token":{{"expires_at":"1970-01-01T00:00:09Z"{inside}}}}}"#);
+        let read = |inside: &str, roles: &[&str]| {
+            let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
+            caller(body(inside).as_bytes(), &roles)
+                .map(|caller| (caller.project.map(|id| id.as_str().to_owned()), caller.has_role))
+        };
+        let project = r#","project":{"id":"p1","name":"x"},"roles":[{"name":"Member","id":"1"},{"name":"reader"}]"#;
+        assert_eq!(read(project, &[]), Some((Some("p1".to_owned()), true)));
+        assert_eq!(read(project, &["admin", "member"]), Some((Some("p1".to_owned()), true)));
+        assert_eq!(read(project, &["admin"]), Some((Some("p1".to_owned()), false)));
+        assert_eq!(read("", &[]), Some((None, true)));
+        assert_eq!(read("", &["member"]), Some((None, false)));
+        assert_eq!(read(r#","project":null,"domain":{"id":"default"}"#, &[]), Some((None, true)));
+        let long = format!(r#","project":{{"id":"{}"}}"#, "a".repeat(65));
+        assert_eq!(read(&long, &[]), Some((None, true)));
+        for bad in [
+            r#","project":"p1""#,
+            r#","project":{"id":1}"#,
+            r#","project":{}"#,
+            r#","roles":{}"#,
+            r#","roles":["member"]"#,
+            r#","expires_at":"1970-01-01T00:00:09Z""#,
+            r#","project":{"id":"p1"},"project":{"id":"p2"}"#,
+            r#","project":{"id":"p1","id":"p2"}"#,
+        ] {
+            assert_eq!(read(bad, &[]), None, "{bad}");
+        }
+        for bad in [
+            "", "{}", "[]", "null", r#"{"token":null}"#, r#"{"token":{}}"#, r#"{"token":[]}"#,
+            r#"[{"expires_at":"1970-01-01T00:00:09Z"}]"#, r#"{"token":{"expires_at":null}}"#,
+            r#"{"token":{"expires_at":"soon"}}"#, r#"{"token":["1970-01-01T00:00:09Z",null,[]]}"#,
+        ] {
+            assert_eq!(caller(bad.as_bytes(), &[]), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn keystones_404() {
+        let own = r#"{"error":{"code":404,"message":"Failed to validate token","title":"Not Found"}}"#;
+        assert!(is_keystones_404(own.as_bytes()));
+        for other in [
+            "", "<html>", "{}", r#"{"error":{}}"#, r#"{"error":{"code":"404"}}"#,
+            r#"{"error":{"code":401}}"#, r#"{"error":"404"}"#, r#"[{"code":404}]"#,
+        ] {
+            assert!(!is_keystones_404(other.as_bytes()), "{other}");
+        }
+    }
+}

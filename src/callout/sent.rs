@@ -1,0 +1,170 @@
+//! The HTTP request of a callout.
+
+use std::rc::Rc;
+
+use super::{Service, printable};
+use crate::details;
+use crate::reply::Reply;
+use crate::request::Header;
+use crate::status;
+
+/// The HTTP request of a callout. It owns its text, because it may be sent again when the client's headers can no
+/// longer be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callout {
+    service: Rc<Service>,
+    /// The path, followed by the values of the other headers: printable ASCII.
+    text: String,
+    path_end: usize,
+    /// The name of each header, and where its value ends in `text`.
+    fields: Vec<(Rc<str>, usize)>,
+}
+
+impl Callout {
+    /// `GET path`, with those of a client's `headers` that are to be forwarded to the service. `path` is printable
+    /// ASCII.
+    ///
+    /// # Errors
+    /// 400 if a header to be forwarded is not printable ASCII, if there are too many, or two tokens.
+    pub fn new<'a>(
+        service: &Rc<Service>,
+        path: String,
+        headers: impl Iterator<Item = Header<'a>>,
+    ) -> Result<Callout, Reply> {
+        let path_end = path.len();
+        let fields = Vec::with_capacity(service.forward_headers.len().saturating_add(1));
+        let mut callout = Callout { service: Rc::clone(service), text: path, path_end, fields };
+        callout.forward(headers)?;
+        Ok(callout)
+    }
+
+    /// Adds a header whose value is printable ASCII.
+    pub fn add(&mut self, name: &Rc<str>, value: &str) {
+        self.text.push_str(value);
+        self.fields.push((Rc::clone(name), self.text.len()));
+    }
+
+    /// The service that is asked.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The header fields, pseudo-headers first.
+    pub fn headers(&self) -> Vec<(&str, &str)> {
+        let Callout { service, text, path_end, fields } = self;
+        let mut headers = Vec::with_capacity(fields.len().saturating_add(4));
+        headers.extend([
+            (":method", "GET"),
+            (":path", text.get(..*path_end).unwrap_or_default()),
+            (":authority", service.authority.as_str()),
+            ("accept", "application/json"),
+        ]);
+        headers.extend(self.fields());
+        headers
+    }
+
+    /// The header fields besides those that every callout has.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut start = self.path_end;
+        self.fields.iter().filter_map(move |(name, end)| {
+            let value = self.text.get(start..*end)?;
+            start = *end;
+            Some((&**name, value))
+        })
+    }
+
+    /// Only listed headers go along: another could desynchronise the service's connection or override the timeout.
+    fn forward<'a>(&mut self, headers: impl Iterator<Item = Header<'a>>) -> Result<(), Reply> {
+        let service = Rc::clone(&self.service);
+        let mut bytes: usize = 0;
+        let mut tokens: usize = 0;
+        // Most names in a request have a length that no listed name has.
+        let bit = |name: &[u8]| 1_u64.wrapping_shl(u32::try_from(name.len()).unwrap_or_default());
+        let listed = service.forward_headers.iter().map(|name| bit(name.as_bytes()));
+        let lengths = listed.fold(0, |all, one| all | one);
+        for (name, value) in headers {
+            if lengths & bit(name) == 0 {
+                continue;
+            }
+            let mut listed = service.forward_headers.iter();
+            let Some(listed) = listed.find(|listed| listed.as_bytes() == name) else { continue };
+            let Some(value) = printable(value) else { return Err(not_printable(listed)) };
+            self.add(listed, value);
+            bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+            tokens = tokens.saturating_add(usize::from(name == TOKEN.as_bytes()));
+        }
+        if self.fields.len() > MAX_FIELDS || bytes > MAX_BYTES {
+            let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
+            return Err(bad_header(&["headers to be forwarded: expected at most ", &most]));
+        }
+        if tokens > 1 {
+            return Err(several_tokens());
+        }
+        Ok(())
+    }
+}
+
+/// The host takes a header map of 1,023 fields and 1 MiB. For a larger one it returns the same status as for an
+/// unknown cluster. Envoy's limits for requests are lower unless an operator raised them.
+const MAX_FIELDS: usize = 1000;
+const MAX_BYTES: usize = 900_000;
+
+/// The header with the caller's token.
+pub const TOKEN: &str = "x-auth-token";
+
+/// The caller's token, empty without one.
+///
+/// # Errors
+/// 400 if there are several, or if it is not printable ASCII.
+pub fn token<'a>(headers: impl Iterator<Item = Header<'a>>) -> Result<&'a str, Reply> {
+    let mut values = crate::request::values_of(headers, TOKEN);
+    let token = values.next().unwrap_or_default();
+    let token = printable(token).ok_or_else(|| not_printable(TOKEN))?;
+    // A service and an access log could read different ones of two.
+    match values.next() {
+        None => Ok(token),
+        Some(_) => Err(several_tokens()),
+    }
+}
+
+/// The value may be a secret, so it is not repeated.
+fn not_printable(name: &str) -> Reply {
+    bad_header(&[name, ": expected printable ASCII"])
+}
+
+/// A service and an access log could read different ones of two.
+fn several_tokens() -> Reply {
+    bad_header(&[TOKEN, ": expected one, got several"])
+}
+
+fn bad_header(message: &[&str]) -> Reply {
+    Reply::fault_saying(status::BAD_REQUEST, details::EDGE_HEADER, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn more_headers_than_the_host_takes_are_the_clients_fault() {
+        let service = Rc::new(Service {
+            cluster: "counts".to_owned(),
+            authority: "counts".to_owned(),
+            path_prefix: String::new(),
+            timeout: Duration::from_secs(1),
+            forward_headers: vec!["tracestate".into()],
+            retries: 2,
+        });
+        let details = |headers: &[Header]| {
+            let callout = Callout::new(&service, "/".to_owned(), headers.iter().copied());
+            callout.map(drop).map_err(|reply| reply.details)
+        };
+        let field: Header = (b"tracestate", b"a");
+        assert_eq!(details(&vec![field; 1000]), Ok(()));
+        assert_eq!(details(&vec![field; 1001]), Err("edge_header".into()));
+        let long = "a".repeat(MAX_BYTES);
+        assert_eq!(details(&[(b"tracestate", long.as_bytes())]), Err("edge_header".into()));
+    }
+}

@@ -1,0 +1,31 @@
+//! Where and how a service is asked.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Where and how a service is asked (`store` and `auth.keystone` of the plugin configuration).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The Envoy cluster.
+    pub cluster: String,
+    /// The `:authority` of the callout.
+    pub authority: String,
+    /// What stands before the path of the call; empty, or an absolute path.
+    pub path_prefix: String,
+    /// How long the whole answer may take. At least 1 ms: Envoy reads 0 as no
+    /// timeout at all.
+    pub timeout: Duration,
+    /// The client's headers that go along, in lower case.
+    pub forward_headers: Vec<Rc<str>>,
+    /// How many times a callout may be sent again; 0 to 3.
+    pub retries: u32,
+}
+
+impl Service {
+    /// The line for the error log when Envoy does not have the cluster. `field` is the section of the plugin
+    /// configuration.
+    pub fn unknown_cluster(&self, field: &str) -> String {
+        let cluster = &self.cluster;
+        format!("{field}.cluster: Envoy has no cluster {cluster:?}; requests are answered 500")
+    }
+}

@@ -1,0 +1,87 @@
+//! A bounded memory in which each entry has its time. What was remembered first goes first.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+/// At most so many entries, each until its time is over.
+#[derive(Debug)]
+pub struct Memory<K, V> {
+    entries: BTreeMap<K, Entry<V>>,
+    /// The keys in the order in which they were remembered.
+    order: BTreeMap<u64, K>,
+    next: u64,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    number: u64,
+    since: SystemTime,
+    until: SystemTime,
+}
+
+impl<K: Ord + Clone, V> Memory<K, V> {
+    /// A memory of at most `most` entries.
+    pub fn new(most: usize) -> Memory<K, V> {
+        Memory { entries: BTreeMap::new(), order: BTreeMap::new(), next: 0, most }
+    }
+
+    /// What is remembered under `key` now. A clock that went back makes it forgotten.
+    pub fn get(&self, key: &K, now: SystemTime) -> Option<&V> {
+        let entry = self.entries.get(key)?;
+        (entry.since <= now && now < entry.until).then_some(&entry.value)
+    }
+
+    /// Remembers `value` from `since` on, for `how_long`.
+    pub fn remember(&mut self, key: K, value: V, since: SystemTime, how_long: Duration) {
+        let Some(until) = since.checked_add(how_long).filter(|until| *until > since) else {
+            return;
+        };
+        let number = self.next;
+        self.next = number.saturating_add(1);
+        let entry = Entry { value, number, since, until };
+        if let Some(before) = self.entries.insert(key.clone(), entry) {
+            self.order.remove(&before.number);
+        }
+        self.order.insert(number, key);
+        while self.entries.len() > self.most {
+            let Some((_, first)) = self.order.pop_first() else { return };
+            self.entries.remove(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_entry_has_its_time() {
+        let mut memory = Memory::new(2);
+        memory.remember("a", 1, at(100), MINUTE);
+        let found = [99, 100, 159, 160].map(|now| memory.get(&"a", at(now)).copied());
+        assert_eq!(found, [None, Some(1), Some(1), None]);
+        memory.remember("a", 2, at(150), MINUTE);
+        assert_eq!(memory.get(&"a", at(209)), Some(&2));
+        memory.remember("b", 1, at(100), Duration::ZERO);
+        assert_eq!((memory.get(&"b", at(100)), memory.entries.len()), (None, 1));
+    }
+
+    #[test]
+    fn what_was_remembered_first_goes_first() {
+        let mut memory = Memory::new(2);
+        for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+            memory.remember(key, value, at(0), MINUTE);
+        }
+        let found = ["a", "b", "c"].map(|key| memory.get(&key, at(0)).copied());
+        assert_eq!(found, [Some(3), None, Some(4)]);
+        assert_eq!((memory.entries.len(), memory.order.len()), (2, 2));
+    }
+}

@@ -1,0 +1,189 @@
+//! One callout for all requests that ask the same question at the same time.
+//!
+//! Whoever asks first holds the [`Lead`] and sends the callout. The others hold the [`Question`] and look at it on
+//! ticks: it is answered, or whoever asked has gone and one of them takes the lead. So a client that hangs up takes
+//! nothing from the others.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::rc::{Rc, Weak};
+
+/// The questions that wait for an answer, each with the key that equal ones share.
+pub type Open<K, V> = RefCell<BTreeMap<K, Weak<Question<K, V>>>>;
+
+/// A question that several requests may ask.
+#[derive(Debug)]
+pub struct Question<K: Ord, V> {
+    key: K,
+    state: Cell<State<V>>,
+    open: Rc<Open<K, V>>,
+}
+
+#[derive(Debug, Default)]
+enum State<V> {
+    /// A callout is on its way.
+    Asked,
+    /// Whoever asked has gone.
+    #[default]
+    Orphaned,
+    Answered(V),
+}
+
+/// What a request is to do about its question.
+#[derive(Debug)]
+pub enum Part<K: Ord, V> {
+    /// Send the callout.
+    Lead(Lead<K, V>),
+    /// Wait: another has sent it.
+    Follow(Rc<Question<K, V>>),
+    /// Take this answer.
+    Answered(V),
+}
+
+/// The part of the request that sends the callout. If it is dropped before it has an answer, the question is
+/// open to the others.
+#[derive(Debug)]
+pub struct Lead<K: Ord, V>(Rc<Question<K, V>>);
+
+/// Joins those that ask the question with this key.
+pub fn join<K: Ord + Clone, V: Clone>(open: &Rc<Open<K, V>>, key: K) -> Part<K, V> {
+    let asked = open.try_borrow().ok().and_then(|questions| questions.get(&key)?.upgrade());
+    if let Some(question) = asked {
+        return question.look();
+    }
+    let state = Cell::new(State::Asked);
+    let question = Rc::new(Question { key: key.clone(), state, open: Rc::clone(open) });
+    if let Ok(mut questions) = open.try_borrow_mut() {
+        questions.insert(key, Rc::downgrade(&question));
+    }
+    Part::Lead(Lead(question))
+}
+
+impl<K: Ord, V: Clone> Question<K, V> {
+    /// What one that waits is to do now.
+    pub fn look(self: Rc<Self>) -> Part<K, V> {
+        match self.state.take() {
+            State::Asked => {
+                self.state.set(State::Asked);
+                Part::Follow(self)
+            }
+            State::Orphaned => {
+                self.state.set(State::Asked);
+                Part::Lead(Lead(self))
+            }
+            State::Answered(answer) => {
+                self.state.set(State::Answered(answer.clone()));
+                Part::Answered(answer)
+            }
+        }
+    }
+}
+
+impl<K: Ord, V> Question<K, V> {
+    /// Who asks from now on asks anew.
+    fn close(&self) {
+        if let Ok(mut questions) = self.open.try_borrow_mut() {
+            questions.remove(&self.key);
+        }
+    }
+}
+
+impl<K: Ord, V> Lead<K, V> {
+    /// The key of the question.
+    pub fn key(&self) -> &K {
+        &self.0.key
+    }
+
+    /// Gives all who wait this answer.
+    pub fn answer(&self, answer: V) {
+        self.0.close();
+        self.0.state.set(State::Answered(answer));
+    }
+}
+
+impl<K: Ord, V> Drop for Lead<K, V> {
+    fn drop(&mut self) {
+        let state = self.0.state.take();
+        if let State::Answered(_) = state {
+            self.0.state.set(state);
+        }
+    }
+}
+
+impl<K: Ord, V> Drop for Question<K, V> {
+    fn drop(&mut self) {
+        // An answered one is closed, and another may be open under its key.
+        if !matches!(self.state.take(), State::Answered(_)) {
+            self.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Asked = Rc<Open<u8, &'static str>>;
+
+    fn lead(part: Part<u8, &'static str>) -> Lead<u8, &'static str> {
+        match part {
+            Part::Lead(lead) => lead,
+            part => panic!("{part:?}"),
+        }
+    }
+
+    fn follow(part: Part<u8, &'static str>) -> Rc<Question<u8, &'static str>> {
+        match part {
+            Part::Follow(question) => question,
+            part => panic!("{part:?}"),
+        }
+    }
+
+    #[test]
+    fn one_asks_and_all_who_wait_are_answered() {
+        let open = Asked::default();
+        let first = lead(join(&open, 1));
+        let waiting: Vec<_> = (0..3).map(|_| follow(join(&open, 1))).collect();
+        lead(join(&open, 2));
+        first.answer("yes");
+        let later = lead(join(&open, 1));
+        drop(first);
+        for question in waiting {
+            assert!(matches!(question.look(), Part::Answered("yes")));
+        }
+        follow(join(&open, 1));
+        drop(later);
+        assert!(open.borrow().is_empty());
+    }
+
+    #[test]
+    fn one_who_waits_takes_the_lead_of_one_who_has_gone() {
+        let open = Asked::default();
+        let first = lead(join(&open, 1));
+        let [second, third, fourth] = [(); 3].map(|()| follow(join(&open, 1)));
+        drop(first);
+        let promoted = lead(second.look());
+        let third = follow(third.look());
+        drop(promoted);
+        // A newcomer may be the next.
+        let newcomer = lead(join(&open, 1));
+        let third = follow(third.look());
+        newcomer.answer("no");
+        assert!(matches!(third.look(), Part::Answered("no")));
+        drop(newcomer);
+        assert!(matches!(fourth.look(), Part::Answered("no")));
+        assert!(open.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_question_that_all_have_left_is_forgotten() {
+        let open = Asked::default();
+        let first = lead(join(&open, 1));
+        let second = follow(join(&open, 1));
+        drop(first);
+        assert_eq!(open.borrow().len(), 1);
+        drop(second);
+        assert!(open.borrow().is_empty());
+    }
+}
