@@ -1,14 +1,16 @@
 //! A bounded memory in which each entry has its time. What was remembered first goes first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::time::{Duration, SystemTime};
 
 /// At most so many entries, each until its time is over.
 #[derive(Debug)]
 pub struct Memory<K, V> {
     entries: BTreeMap<K, Entry<V>>,
-    /// The keys in the order in which they were remembered.
-    order: BTreeMap<u64, K>,
+    /// The keys in the order in which they were remembered, each with the number of its entry. What has another number
+    /// by now was remembered again.
+    order: VecDeque<(u64, K)>,
     next: u64,
     most: usize,
 }
@@ -24,7 +26,7 @@ struct Entry<V> {
 impl<K: Ord + Clone, V> Memory<K, V> {
     /// A memory of at most `most` entries.
     pub fn new(most: usize) -> Memory<K, V> {
-        Memory { entries: BTreeMap::new(), order: BTreeMap::new(), next: 0, most }
+        Memory { entries: BTreeMap::new(), order: VecDeque::new(), next: 0, most }
     }
 
     /// What is remembered under `key` now. A clock that went back makes it forgotten.
@@ -40,15 +42,23 @@ impl<K: Ord + Clone, V> Memory<K, V> {
         };
         let number = self.next;
         self.next = number.saturating_add(1);
-        let entry = Entry { value, number, since, until };
-        if let Some(before) = self.entries.insert(key.clone(), entry) {
-            self.order.remove(&before.number);
-        }
-        self.order.insert(number, key);
+        self.entries.insert(key.clone(), Entry { value, number, since, until });
+        self.order.push_back((number, key));
         while self.entries.len() > self.most {
-            let Some((_, first)) = self.order.pop_first() else { return };
-            self.entries.remove(&first);
+            let Some((number, key)) = self.order.pop_front() else { return };
+            if self.is_current(number, &key) {
+                self.entries.remove(&key);
+            }
         }
+        if self.order.len() > self.most.saturating_mul(2) {
+            let mut order = mem::take(&mut self.order);
+            order.retain(|(number, key)| self.is_current(*number, key));
+            self.order = order;
+        }
+    }
+
+    fn is_current(&self, number: u64, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.number == number)
     }
 }
 
@@ -57,7 +67,7 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
     }
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -77,11 +87,12 @@ mod tests {
     #[test]
     fn what_was_remembered_first_goes_first() {
         let mut memory = Memory::new(2);
-        for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+        for (key, value) in [("a", 0), ("a", 0), ("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
             memory.remember(key, value, at(0), MINUTE);
+            assert!(memory.order.len() <= 4);
         }
         let found = ["a", "b", "c"].map(|key| memory.get(&key, at(0)).copied());
         assert_eq!(found, [Some(3), None, Some(4)]);
-        assert_eq!((memory.entries.len(), memory.order.len()), (2, 2));
+        assert_eq!(memory.entries.len(), 2);
     }
 }

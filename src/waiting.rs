@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::auth::{self, Keystone, TokenHash, Verdict};
-use crate::callout::{Callout, Ended, Outcome, Retry, Service};
+use crate::callout::{Callout, Outcome, Retry, Service};
 use crate::config::whole_milliseconds;
 use crate::reply::Reply;
 use crate::sharing::{self, Lead, Part, Question};
@@ -319,9 +319,9 @@ impl fmt::Display for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callout::NotSent;
     use crate::edge::Edge;
     use crate::request::Header;
-    use crate::callout::NotSent;
 
     const TIMEOUT: Duration = Duration::from_millis(100);
 

@@ -5,14 +5,14 @@
 
 use std::time::SystemTime;
 
+use backup_sharing_count::callout::{NotSent, Outcome, reads_headers};
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::filters::FILTERS;
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::request::Header;
 use backup_sharing_count::status;
-use backup_sharing_count::store::{NotSent, Outcome, reads_headers};
 use backup_sharing_count::waiting::Waiting;
-use testkit::cases::{Case, Cases, Expected, Unsent};
+use testkit::cases::{Case, Cases, Expected, ServiceAnswer, Unsent};
 
 #[test]
 fn every_case_holds() {
@@ -65,7 +65,17 @@ fn run(case: &Case, edge: &Edge) -> Result<(), String> {
     let mut headers: Vec<Header> = vec![(b":method", case.method.as_bytes()), (b":path", &target)];
     headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
 
-    match (edge.begin(located, headers.iter().copied(), now), &case.expect) {
+    let mut step = edge.begin(located, headers.iter().copied(), now);
+    if case.keystone.is_some() || case.keystone_unsent.is_some() {
+        let Step::Callout(waiting) = step else {
+            return Err(format!("Keystone is not asked: it {step}"));
+        };
+        if let Some(expected) = &case.keystone_callout {
+            expected.check(&waiting.callout().headers())?;
+        }
+        step = resume(case.keystone.as_ref(), case.keystone_unsent, waiting);
+    }
+    match (step, &case.expect) {
         (Step::Continue, None) => Ok(()),
         (Step::Continue, Some(_)) => Err("it passes".to_owned()),
         (_, None) => Err("it does not pass".to_owned()),
@@ -83,7 +93,7 @@ fn run(case: &Case, edge: &Edge) -> Result<(), String> {
                 (None, Some(_)) => {}
                 _ => return Err("the store is asked".to_owned()),
             }
-            match resume(case, waiting) {
+            match resume(Some(&case.store), case.unsent, waiting) {
                 Step::Reply(reply) => check(&reply, expected),
                 step => Err(format!("it {step}")),
             }
@@ -92,23 +102,28 @@ fn run(case: &Case, edge: &Edge) -> Result<(), String> {
     }
 }
 
+/// Tokens of the cases expire in 2100.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH
 }
 
-fn resume(case: &Case, waiting: Waiting) -> Step {
-    let status = case.store.status.to_string();
-    let (fields, body) = (case.store.headers(), case.store.body());
-    let status = status.as_bytes();
-    let envoys: Header = (b"x-envoy-upstream-service-time", b"1");
-    let headers = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
-    let headers: Vec<Header> = headers.chain([envoys]).filter(|_| reads_headers(status)).collect();
-    let outcome = match case.unsent {
-        None => Outcome::Answered { status, headers: &headers, body: &body },
-        Some(Unsent::NoHost) => Outcome::NotSent(NotSent::NoHost),
-        Some(Unsent::UnknownCluster) => Outcome::NotSent(NotSent::UnknownCluster),
+fn resume(says: Option<&ServiceAnswer>, unsent: Option<Unsent>, waiting: Waiting) -> Step {
+    let reason = match unsent {
+        Some(Unsent::NoHost) => NotSent::NoHost,
+        Some(Unsent::UnknownCluster) => NotSent::UnknownCluster,
+        None => {
+            let says = says.expect("an answer");
+            let (status, fields, body) = (says.status.to_string(), says.headers(), says.body());
+            let status = status.as_bytes();
+            let envoys: Header = (b"x-envoy-upstream-service-time", b"1");
+            let headers = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+            let headers: Vec<Header> =
+                headers.chain([envoys]).filter(|_| reads_headers(status)).collect();
+            return waiting
+                .resume(Outcome::Answered { status, headers: &headers, body: &body }, now);
+        }
     };
-    waiting.resume(outcome, now)
+    waiting.resume(Outcome::NotSent(reason), now)
 }
 
 fn check(reply: &Reply, expected: &Expected) -> Result<(), String> {

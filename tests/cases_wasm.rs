@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use testkit::cases::{Case, Cases, Unsent};
+use testkit::cases::{Case, Cases, ServiceAnswer, Unsent};
 use testkit::wasm::{DispatchResult, End, Host, Stream};
 use testkit::workspace;
 
@@ -28,7 +28,7 @@ fn every_case_holds() {
 }
 
 fn run(case: &Case, host: &mut Host) -> Result<(), String> {
-    host.set_dispatch(match case.unsent {
+    host.set_dispatch(match case.unsent.or(case.keystone_unsent) {
         None => DispatchResult::Sent,
         Some(Unsent::NoHost) => DispatchResult::NoHost,
         Some(Unsent::UnknownCluster) => DispatchResult::UnknownCluster,
@@ -42,11 +42,20 @@ fn run(case: &Case, host: &mut Host) -> Result<(), String> {
     ];
     headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
     let step = host.request(&headers).map_err(|error| format!("{error:#}"))?;
-    let stream = step.stream;
-    let end = match (step.end, &case.callout) {
+    let (stream, mut end) = (step.stream, step.end);
+    if let Some(says) = &case.keystone {
+        let End::Callout(callout) = end else {
+            return Err(format!("Keystone is not asked: {end:?}"));
+        };
+        if let Some(expected) = &case.keystone_callout {
+            expected.check(&text(&callout.headers)?)?;
+        }
+        end = answer(says, host, stream)?;
+    }
+    let end = match (end, &case.callout) {
         (End::Callout(callout), Some(expected)) => {
             expected.check(&text(&callout.headers)?)?;
-            answer(case, host, step.stream)?
+            answer(&case.store, host, stream)?
         }
         (end, None) => end,
         (end, Some(_)) => return Err(format!("the store is not asked: {end:?}")),
@@ -62,9 +71,9 @@ fn run(case: &Case, host: &mut Host) -> Result<(), String> {
     }
 }
 
-fn answer(case: &Case, host: &mut Host, stream: Stream) -> Result<End, String> {
-    let status = case.store.status.to_string();
-    let (fields, body) = (case.store.headers(), case.store.body());
+fn answer(says: &ServiceAnswer, host: &mut Host, stream: Stream) -> Result<End, String> {
+    let status = says.status.to_string();
+    let (fields, body) = (says.headers(), says.body());
     let mut headers: Vec<(&[u8], &[u8])> =
         vec![(b":status", status.as_bytes()), (b"x-envoy-upstream-service-time", b"1")];
     headers.extend(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));

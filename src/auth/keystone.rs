@@ -39,6 +39,9 @@ pub struct KeystoneSettings {
 /// A token's SHA-256. Tokens themselves are not kept.
 pub type TokenHash = [u8; 32];
 
+/// Callers, or `None` for tokens that were refused. One type for both, so that the module has its code once.
+type Remembered = RefCell<Memory<TokenHash, Option<Rc<Caller>>>>;
+
 /// What came of asking about a token.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -55,8 +58,8 @@ pub enum Verdict {
 pub struct Keystone {
     settings: KeystoneSettings,
     service: Rc<Service>,
-    good: RefCell<Memory<TokenHash, Rc<Caller>>>,
-    refused: RefCell<Memory<TokenHash, ()>>,
+    good: Remembered,
+    refused: Remembered,
     open: Rc<Open<TokenHash, Verdict>>,
 }
 
@@ -91,10 +94,7 @@ impl Keystone {
     ///
     /// # Errors
     /// See [`Callout::new`].
-    pub fn callout<'a>(
-        &self,
-        headers: impl Iterator<Item = Header<'a>>,
-    ) -> Result<Callout, Reply> {
+    pub fn callout<'a>(&self, headers: impl Iterator<Item = Header<'a>>) -> Result<Callout, Reply> {
         let path = [self.service.path_prefix.as_str(), PATH].concat();
         Callout::new(&self.service, path, headers)
     }
@@ -113,31 +113,26 @@ impl Keystone {
 
     /// What is remembered of a token.
     pub fn remembered(&self, token: &TokenHash, now: SystemTime) -> Option<Verdict> {
-        let good = self.good.try_borrow().ok()?;
-        if let Some(caller) = good.get(token, now) {
-            return Some(Verdict::Known(Rc::clone(caller)));
-        }
-        let refused = self.refused.try_borrow().ok()?;
-        refused.get(token, now).map(|()| Verdict::Refused)
+        [&self.good, &self.refused].into_iter().find_map(|memory| {
+            let memory = memory.try_borrow().ok()?;
+            let caller = memory.get(token, now)?;
+            Some(caller.clone().map_or(Verdict::Refused, Verdict::Known))
+        })
     }
 
     /// Remembers a verdict on a token that Keystone was asked about at `since`: not when it answered, so that a token
     /// that is revoked meanwhile is forgotten in time.
     pub fn remember(&self, token: TokenHash, verdict: &Verdict, since: SystemTime) {
-        let most = self.settings.remember;
-        match verdict {
+        let (memory, caller, most) = match verdict {
             Verdict::Known(caller) => {
                 let left = caller.expires.duration_since(since).unwrap_or_default();
-                if let Ok(mut good) = self.good.try_borrow_mut() {
-                    good.remember(token, Rc::clone(caller), since, left.min(most));
-                }
+                (&self.good, Some(Rc::clone(caller)), left)
             }
-            Verdict::Refused => {
-                if let Ok(mut refused) = self.refused.try_borrow_mut() {
-                    refused.remember(token, (), since, REMEMBER_REFUSED.min(most));
-                }
-            }
-            Verdict::Failed(_) => {}
+            Verdict::Refused => (&self.refused, None, REMEMBER_REFUSED),
+            Verdict::Failed(_) => return,
+        };
+        if let Ok(mut memory) = memory.try_borrow_mut() {
+            memory.remember(token, caller, since, most.min(self.settings.remember));
         }
     }
 
@@ -182,7 +177,7 @@ impl Keystone {
             Ended::Envoy(EnvoyResponse::TimedOut) | Ended::Late => timed_out(),
             Ended::Envoy(EnvoyResponse::NoHttp(text)) => invalid(cause::NO_HTTP).envoy_says(text),
             Ended::Envoy(
-                EnvoyResponse::NotAsked { cause, text } | EnvoyResponse::NoAnswer { cause, text },
+                EnvoyResponse::Declined(cause, text) | EnvoyResponse::NoAnswer(cause, text),
             ) => unavailable(cause).envoy_says(text),
             Ended::Broken => invalid(cause::BROKEN),
             Ended::NotSent(NotSent::NoHost) => unavailable(cause::NO_HOST),

@@ -11,12 +11,12 @@ use crate::request::{Header, values_of};
 pub enum EnvoyResponse<'a> {
     /// The timeout has run out.
     TimedOut,
-    /// What came was no HTTP, or a part of the headers.
+    /// What came was no HTTP, or a part of the headers. It has Envoy's text.
     NoHttp(&'a str),
-    /// No host was asked, on purpose.
-    NotAsked { cause: &'static str, text: &'a str },
-    /// The connection to a host failed.
-    NoAnswer { cause: &'static str, text: &'a str },
+    /// No host was asked, on purpose: the cause, and Envoy's text.
+    Declined(&'static str, &'a str),
+    /// A host was tried, and no headers came: the cause, and Envoy's text.
+    NoAnswer(&'static str, &'a str),
 }
 
 /// Envoy adds this header to what comes from a host, and replaces one that the host sent.
@@ -36,14 +36,14 @@ impl<'a> EnvoyResponse<'a> {
             return Some(EnvoyResponse::TimedOut);
         }
         if text == "no healthy upstream" {
-            return Some(EnvoyResponse::NotAsked { cause: cause::NO_HOST, text });
+            return Some(EnvoyResponse::Declined(cause::NO_HOST, text));
         }
         let reason = text.strip_prefix(FAILED)?;
         let says = |words: &str| reason.contains(words);
         Some(if says("protocol error") {
             EnvoyResponse::NoHttp(text)
         } else if says("overflow") {
-            EnvoyResponse::NotAsked { cause: cause::OVERFLOW, text }
+            EnvoyResponse::Declined(cause::OVERFLOW, text)
         } else {
             // The text of a failed TLS handshake says "connection failure" too.
             let cause = if says("TLS_error") {
@@ -55,7 +55,7 @@ impl<'a> EnvoyResponse<'a> {
             } else {
                 cause::RESET
             };
-            EnvoyResponse::NoAnswer { cause, text }
+            EnvoyResponse::NoAnswer(cause, text)
         })
     }
 }

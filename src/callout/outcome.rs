@@ -76,11 +76,7 @@ pub fn reads_headers(status: &[u8]) -> bool {
 
 impl Service {
     /// How a callout to this service ended. `elapsed` is the time since it was sent first.
-    pub fn ended<'a>(
-        &self,
-        outcome: Outcome<'a>,
-        elapsed: impl FnOnce() -> Duration,
-    ) -> Ended<'a> {
+    pub fn ended<'a>(&self, outcome: Outcome<'a>, elapsed: impl FnOnce() -> Duration) -> Ended<'a> {
         match outcome {
             Outcome::Answered { status, headers, body } => {
                 let code = reading::status(status);
@@ -112,7 +108,7 @@ impl Ended<'_> {
     pub fn retry(&self) -> Retry {
         match self {
             Ended::Broken
-            | Ended::Envoy(EnvoyResponse::NoHttp(_) | EnvoyResponse::NoAnswer { .. }) => {
+            | Ended::Envoy(EnvoyResponse::NoHttp(_) | EnvoyResponse::NoAnswer(..)) => {
                 Retry::WithinLimit
             }
             Ended::Answered { code: Some(503), headers, .. } => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 
 use super::fields::{
-    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxTokens, Mode, PathPrefix,
-    Protocol, Remember, Retries, Role, Statuses, Timeout, Unknown,
+    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxTokens, Mode,
+    PathPrefix, Protocol, Remember, Retries, Role, Statuses, Timeout, Unknown,
 };
 use super::{AuthConfig, Config, ConfigError, one_line};
 use crate::auth::{KeystoneSettings, VouchedHeader};
@@ -155,7 +155,6 @@ impl AuthFields {
             ("keystone", keystone.is_some() && mode != AuthMode::Keystone),
         ];
         if let Some((field, _)) = needless.iter().find(|(_, is_needless)| *is_needless) {
-            let mode = mode.word();
             let line = format!("auth.{field}: has no meaning with auth.mode \"{mode}\"");
             return Err(ConfigError(line));
         }

@@ -1,7 +1,6 @@
 //! The domain of each value in the configuration.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
@@ -20,18 +19,24 @@ pub trait Field: Sized {
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// Reads one.
-struct Text<T>(PhantomData<T>);
+/// Reads one. The same code for all of them: the module has it once.
+struct Text {
+    expected: &'static str,
+    is: fn(&str) -> bool,
+}
 
-impl<T: Field> Visitor<'_> for Text<T> {
-    type Value = T;
+impl Visitor<'_> for Text {
+    type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(T::EXPECTED)
+        f.write_str(self.expected)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        T::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        match (self.is)(text) {
+            true => Ok(text.to_owned()),
+            false => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
     }
 }
 
@@ -59,7 +64,9 @@ macro_rules! deserialize_as_text {
     ($name:ident) => {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                from.deserialize_str(Text(PhantomData))
+                let is = |text: &str| Self::parse(text).is_some();
+                let text = from.deserialize_str(Text { expected: Self::EXPECTED, is })?;
+                Self::parse(&text).ok_or_else(|| D::Error::custom(Self::EXPECTED))
             }
         }
     };
@@ -87,12 +94,11 @@ macro_rules! words {
                 }
             }
 
-            impl $name {
-                /// The word.
-                pub fn word(&self) -> &'static str {
-                    match self {
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                    f.write_str(match self {
                         $($name::$variant => $word,)*
-                    }
+                    })
                 }
             }
 

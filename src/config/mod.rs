@@ -18,7 +18,7 @@ use serde_path_to_error::{Deserializer as Tracking, Path, Track};
 use crate::auth::{KeystoneSettings, VouchedHeader};
 use crate::callout::Service;
 use crate::filters::FilterRules;
-use crate::json::Object;
+use crate::json::{Object, from_body};
 
 use document::Document;
 
@@ -68,8 +68,10 @@ impl Config {
         // The first byte of a Struct is a line feed, which JSON may begin with too, and be a Struct besides.
         let may_be_wire = matches!(bytes, [] | [b'\n', ..]) && !is_json(bytes);
         let wire = may_be_wire.then(|| wire::decode_struct(bytes)).flatten();
-        let json = wire.map(|object| Value::Object(object).to_string().into_bytes());
-        let mut json = serde_json::Deserializer::from_slice(json.as_deref().unwrap_or(bytes));
+        let json = wire.map(|object| Value::Object(object).to_string());
+        let text = json.as_deref().map_or_else(|| str::from_utf8(bytes), Ok);
+        let text = text.map_err(|error| ConfigError(format!("configuration: {error}")))?;
+        let mut json = serde_json::Deserializer::from_str(text);
         let mut track = Track::new();
         let document = Object::<Document>::deserialize(Tracking::new(&mut json, &mut track));
         let Object(document) = document.map_err(|error| sentence(&track.path(), &error))?;
@@ -79,7 +81,7 @@ impl Config {
 }
 
 fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+    from_body::<IgnoredAny>(bytes).is_some()
 }
 
 fn malformed(error: &serde_json::Error) -> ConfigError {

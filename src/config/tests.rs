@@ -6,7 +6,7 @@ fn config(json: &str) -> Result<Config, String> {
     Config::parse(json.as_bytes()).map_err(|error| error.0)
 }
 
-fn store(fields: &str) -> Result<StoreSettings, String> {
+fn store(fields: &str) -> Result<Service, String> {
     config(&format!(r#"{{"store":{{"cluster":"c"{fields}}}}}"#)).map(|config| config.store.unwrap())
 }
 
@@ -46,7 +46,7 @@ fn every_field_is_taken() {
     assert_eq!(store.authority, "[::1]:8080");
     assert_eq!(store.path_prefix, "/a%20/b");
     assert_eq!(store.timeout, Duration::from_millis(2), "rounded up");
-    assert_eq!(store.forward_headers, ["x-auth-token"]);
+    assert_eq!(store.forward_headers, ["x-auth-token".into()]);
     assert_eq!(store.retries, 0);
 
     let filters = r#"{"mode":"validate","filters":{"unknown":"ignore","statuses":["ok"]}}"#;

@@ -9,10 +9,10 @@ use proxy_wasm::types::{LogLevel, MapType, Status};
 use super::imports;
 use super::ticks::Ticks;
 use crate::alarm;
+use crate::callout::{MAX_BODY, NotSent, Outcome, reads_headers};
 use crate::edge::Step;
 use crate::header_map::HeaderMap;
 use crate::reply::{Notes, Reply};
-use crate::callout::{MAX_BODY, NotSent, Outcome, reads_headers};
 use crate::waiting::{Held, Waiting};
 
 /// What has become of a request.

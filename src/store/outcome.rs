@@ -14,7 +14,7 @@ pub fn judge(store: &Service, ended: &Ended) -> Reply {
         Ended::Envoy(EnvoyResponse::TimedOut) | Ended::Late => timed_out(),
         Ended::Envoy(EnvoyResponse::NoHttp(text)) => invalid(cause::NO_HTTP).envoy_says(text),
         Ended::Envoy(
-            EnvoyResponse::NotAsked { cause, text } | EnvoyResponse::NoAnswer { cause, text },
+            EnvoyResponse::Declined(cause, text) | EnvoyResponse::NoAnswer(cause, text),
         ) => unavailable(cause).envoy_says(text),
         Ended::Broken => {
             let message = ["The count store's answer broke off."];

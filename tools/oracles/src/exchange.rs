@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use backup_sharing_count::callout::Callout;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::store::Callout;
 
 use crate::filters::{DOCUMENTED, LENIENT, Rules, is_project};
 use crate::http::{self, Field, borrowed, printable, values};
@@ -236,7 +236,7 @@ fn check_callout(callout: &Callout, setup: &Setup, path: &str, forwarded: &[(Str
     ];
     let along = forwarded.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     assert_eq!(callout.headers(), own.into_iter().chain(along).collect::<Vec<_>>());
-    assert_eq!(callout.store().cluster, "store");
+    assert_eq!(callout.service().cluster, "store");
     for (name, value) in callout.headers() {
         assert!(printable(value.as_bytes()).is_some(), "{name}: {value:?} is not printable ASCII");
     }

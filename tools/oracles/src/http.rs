@@ -1,6 +1,6 @@
 //! Requests and answers as text, near enough to HTTP that people can write them as seeds.
 
-use backup_sharing_count::store::reads_headers;
+use backup_sharing_count::callout::reads_headers;
 
 /// A header field.
 pub type Field = (Vec<u8>, Vec<u8>);

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
+use backup_sharing_count::callout::{NotSent, Outcome};
 use backup_sharing_count::edge::Step;
 use backup_sharing_count::reply::Reply;
-use backup_sharing_count::store::{NotSent, Outcome};
 use backup_sharing_count::waiting::Waiting;
 
 use crate::http::values;
@@ -57,16 +57,17 @@ pub fn check(events: &[Event], first: Waiting, timeout: Duration, retries: usize
         let pause = if repeated == 0 { Duration::ZERO } else { Duration::from_millis(10) };
         let step = resume(waiting, &event.end, clock);
         let step = match step {
-            Step::Pause(paused) => {
-                assert!(repeats && !pause.is_zero() && enough(clock.since() + pause), "{paused:?}");
-                assert!(!paused.is_over(clock.now()), "it lasts a while");
+            Step::Hold(held) => {
+                assert!(repeats && !pause.is_zero() && enough(clock.since() + pause), "{held:?}");
+                let Step::Hold(held) = held.poll(clock.now()) else { panic!("it lasts a while") };
                 let next = events.as_slice().first();
                 let late = next.map_or(Duration::ZERO, |event| event.late);
                 lateness += late;
                 clock.pass(pause);
-                assert!(paused.is_over(clock.now()), "10 ms, to be exact");
+                let exact = held.clone().poll(clock.now());
+                assert!(!matches!(exact, Step::Hold(_)), "10 ms, to be exact");
                 clock.pass(late);
-                paused.over(clock.now())
+                held.poll(clock.now())
             }
             step => {
                 let at_once = matches!(step, Step::Callout(_));

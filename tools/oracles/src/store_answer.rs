@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
+use backup_sharing_count::callout::Outcome;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::request::Header;
-use backup_sharing_count::store::Outcome;
 use chrono::NaiveDateTime;
 
 use crate::http::{Answer, printable, values};

@@ -46,22 +46,28 @@ pub struct Case {
     body: String,
     /// What the store answers, should it be asked.
     #[serde(default)]
-    pub store: StoreAnswer,
+    pub store: ServiceAnswer,
     /// Why the callout cannot be sent, if it cannot.
     pub unsent: Option<Unsent>,
+    /// What Keystone answers; `None` if it is not asked.
+    pub keystone: Option<ServiceAnswer>,
+    /// Why Keystone cannot be asked, if it cannot.
+    pub keystone_unsent: Option<Unsent>,
     /// What the client gets; `None` if the request passes.
     pub expect: Option<Expected>,
     /// What the store is sent; `None` if it is not asked.
     pub callout: Option<ExpectedCallout>,
+    /// What Keystone is sent.
+    pub keystone_callout: Option<ExpectedCallout>,
     /// Whether the request reaches the upstream unchanged.
     #[serde(default)]
     pub passes: bool,
 }
 
-/// A store's answer.
+/// What a service answers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StoreAnswer {
+pub struct ServiceAnswer {
     /// The status code.
     pub status: u16,
     #[serde(default)]
@@ -127,7 +133,7 @@ fn route() -> String {
     "/v2/p1/os-vendor-backup-sharing/count".to_owned()
 }
 
-impl Default for StoreAnswer {
+impl Default for ServiceAnswer {
     fn default() -> Self {
         let body = r#"{"count":2}"#.to_owned();
         Self { status: 200, headers: Vec::new(), body }
@@ -168,9 +174,9 @@ impl Case {
     }
 }
 
-// === impl StoreAnswer ===
+// === impl ServiceAnswer ===
 
-impl StoreAnswer {
+impl ServiceAnswer {
     /// Its header fields.
     pub fn headers(&self) -> Vec<(&str, Vec<u8>)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), bytes(value))).collect()

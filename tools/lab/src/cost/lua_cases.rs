@@ -2,7 +2,7 @@
 //! worse than it is, and beside one that does it wrong, better.
 
 use backup_sharing_count::filters::{FILTERS, Filter};
-use testkit::cases::envoy::{check_response, store_answer};
+use testkit::cases::envoy::{answer, check_response};
 use testkit::cases::{Case, Cases};
 use testkit::edge::clusters;
 use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
@@ -64,7 +64,7 @@ fn it_does_the_filters_job_but_for_what_it_says() {
     let cases = Cases::load().unwrap();
     let mut failures = Vec::new();
     for case in cases.cases.iter().filter(|case| case.config == "default") {
-        store.set(store_answer(case));
+        store.set(answer(&case.store));
         let response = ask(&mut Connection::open(address).unwrap(), case);
         let passed = !upstream.take_requests().is_empty();
         let checked =

@@ -10,9 +10,9 @@ pub use domains::FORWARDED;
 
 use std::time::Duration;
 
+use backup_sharing_count::callout::Service;
 use backup_sharing_count::config::{Config, ConfigError};
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::store::StoreSettings;
 
 use crate::json::{Document, Json};
 
@@ -70,7 +70,7 @@ fn check_sentence(error: &ConfigError) {
 #[derive(Debug, Default, PartialEq)]
 struct Facts {
     /// `None` in mode `validate`.
-    store: Option<StoreSettings>,
+    store: Option<Service>,
     reject_unknown: bool,
     statuses: Vec<String>,
 }
@@ -102,7 +102,7 @@ impl Reader {
         Facts { store, reject_unknown, statuses }
     }
 
-    fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<StoreSettings> {
+    fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<Service> {
         const FIELDS: [&str; 7] = [
             "cluster", "protocol", "authority", "path_prefix", "timeout", "forward_headers",
             "retries",
@@ -132,12 +132,16 @@ impl Reader {
             self.wrong.push("store.authority".to_owned());
         }
         let default_headers = || domains::FORWARDED.map(str::to_owned).to_vec();
-        Some(StoreSettings {
+        Some(Service {
             cluster,
             authority: authority?,
             path_prefix: prefix.unwrap_or_default(),
             timeout: timeout.unwrap_or(Duration::from_secs(1)),
-            forward_headers: headers.unwrap_or_else(default_headers),
+            forward_headers: headers
+                .unwrap_or_else(default_headers)
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             retries: retries.unwrap_or(2),
         })
     }

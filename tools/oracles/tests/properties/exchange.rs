@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backup_sharing_count::store::NotSent;
+use backup_sharing_count::callout::NotSent;
 use oracles::exchange::{Exchange, check};
 use oracles::http::Answer;
 use oracles::outcome::ENVOY_RESPONSES;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::{anyhow, bail};
 
-use super::{Case, Cases, Expected, ExpectedCallout};
+use super::{Case, Cases, Expected, ExpectedCallout, ServiceAnswer};
 use crate::Result;
 use crate::bypass_route;
 use crate::edge::{self, Fixture};
@@ -68,29 +68,42 @@ fn run_with(
     let fixture = Fixture::start_with(options, listeners, [])?;
     let mut failures = Vec::new();
     for case in &cases.cases {
-        fixture.store.set(store_answer(case));
+        fixture.store.set(answer(&case.store));
+        if let Some(says) = &case.keystone {
+            fixture.keystone.set(answer(says));
+        }
         let response = ask(fixture.edge.listeners[&case.config], case);
         let checked = response.map_err(|error| format!("{error:#}"));
         if let Err(failure) = checked.and_then(|response| check(&fixture, case, &response)) {
             failures.push(format!("{}: {failure}", case.name));
         }
     }
-    let line = fixture.edge.envoy.wait_for_log("Envoy has no cluster \"nowhere\"")?;
-    if !line.contains("[error]") {
-        failures.push(format!("an unknown cluster is no error in the log: {line}"));
+    for alarm in ALARMS {
+        let line = fixture.edge.envoy.wait_for_log(alarm)?;
+        if !line.contains("[error]") {
+            failures.push(format!("it is no error in the log: {line}"));
+        }
     }
     fixture.stop()?;
     Ok(Outcome { cases: cases.cases.len(), failures })
 }
 
-/// What the store answers in a case.
-pub fn store_answer(case: &Case) -> Behaviour {
-    let headers = case.store.headers().into_iter().map(|(name, value)| {
+/// What the error log says after all cases.
+const ALARMS: [&str; 4] = [
+    "store.cluster: Envoy has no cluster \"nowhere\"; requests are answered 500",
+    "auth.keystone.cluster: Envoy has no cluster \"nowhere\"; requests are answered 500",
+    "auth.keystone.path_prefix: cluster \"keystone\" answers 404, and not as Keystone does; requests are answered 502",
+    "auth.keystone.cluster: the policy of cluster \"keystone\" forbids callers to have their own tokens validated \
+     (identity:validate_token); requests are answered 503",
+];
+
+/// What a service answers in a case.
+pub fn answer(says: &ServiceAnswer) -> Behaviour {
+    let headers = says.headers().into_iter().map(|(name, value)| {
         let value = value.iter().map(|&byte| char::from(byte)).collect();
         (name.to_owned(), value)
     });
-    let body = case.store.body();
-    Behaviour::Answer { status: case.store.status, headers: headers.collect(), body }
+    Behaviour::Answer { status: says.status, headers: headers.collect(), body: says.body() }
 }
 
 /// The request that follows a case's on its connection: whatever the filter answered, it still serves.
@@ -137,6 +150,15 @@ fn check(fixture: &Fixture, case: &Case, response: &Response) -> Check {
         (None, []) => {}
         (Some(expected), [asked]) => check_callout(asked, expected)?,
         _ => return Err(format!("the store was asked {asked:?}")),
+    }
+    match (&case.keystone, fixture.keystone.take_requests().as_slice()) {
+        (None, []) => {}
+        (Some(_), [asked]) => {
+            if let Some(expected) = &case.keystone_callout {
+                check_callout(asked, expected)?;
+            }
+        }
+        (_, asked) => return Err(format!("Keystone was asked {asked:?}")),
     }
     match (&case.expect, passed.as_slice()) {
         (Some(expected), []) => check_response(case, response, expected),

@@ -7,13 +7,15 @@ use crate::envoy::{Envoy, Options};
 use crate::http::{self, Response};
 use crate::store::{Behaviour, ScriptedStore};
 
-/// An [`Edge`], and the scripted store and upstream behind it.
+/// An [`Edge`], and what is scripted behind it: the store, Keystone and the upstream.
 #[derive(Debug)]
 pub struct Fixture {
     /// The Envoy with the filter.
     pub edge: Edge,
     /// The store. It starts by answering `{"count":2}`.
     pub store: ScriptedStore,
+    /// The cluster `keystone`. It starts by answering `{}`.
+    pub keystone: ScriptedStore,
     /// Where requests go that pass. It starts by answering `"passed"`.
     pub upstream: ScriptedStore,
 }
@@ -39,14 +41,16 @@ impl Fixture {
         more: impl IntoIterator<Item = Cluster>,
     ) -> Result<Self> {
         let (store, upstream) = (ScriptedStore::start()?, ScriptedStore::start()?);
+        let keystone = ScriptedStore::start()?;
         store.set(Behaviour::json(200, r#"{"count":2}"#));
         upstream.set(Behaviour::json(200, "\"passed\""));
         let listeners: Vec<Listener> = listeners.into_iter().collect();
         let names: Vec<String> = listeners.iter().map(|at| at.name().to_owned()).collect();
         let clusters = clusters(store.address(), upstream.address()).into_iter().chain(more);
+        let clusters = clusters.chain([Cluster::new("keystone", keystone.address())]);
         let envoy = options.start(Bootstrap::new(listeners, clusters))?;
         let edge = Edge::around(envoy, names.iter().map(String::as_str))?;
-        Ok(Self { edge, store, upstream })
+        Ok(Self { edge, store, keystone, upstream })
     }
 
     /// Sends a request to a listener, on a connection of its own.
