@@ -1,17 +1,13 @@
 //! The Keystone of the tests is a real one: what each kind of token is told when it asks about itself.
 
 use std::net::TcpStream;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::http::{self, Connection, Response};
+use testkit::http::{self, Connection};
 use testkit::keystone::tokens::{SUBJECT, TOKEN};
 use testkit::keystone::{DOMAIN, Keystone, Scope, User};
 use testkit::{PATIENCE, wait_for};
-
-/// One for the tests that do it no harm. It leaves when they do.
-static KEYSTONE: LazyLock<Keystone> = LazyLock::new(|| Keystone::start().unwrap());
 
 /// Of the server that Keystone runs in.
 const THREADS: usize = 4;
@@ -24,13 +20,9 @@ fn member(keystone: &Keystone, name: &str) -> (String, User) {
     (project, user)
 }
 
-fn ask(token: &str) -> Response {
-    KEYSTONE.ask_about_itself(token).unwrap()
-}
-
 /// What the token is, if it is one.
-fn good(token: &str) -> Value {
-    let answer = ask(token);
+fn good(keystone: &Keystone, token: &str) -> Value {
+    let answer = keystone.ask_about_itself(token).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     serde_json::from_slice::<Value>(&answer.body).unwrap()["token"].take()
 }
@@ -48,40 +40,41 @@ fn roles(token: &Value) -> Vec<&str> {
 
 #[test]
 fn a_good_token_says_what_it_is_for() {
-    let (project, alice) = member(&KEYSTONE, "alice");
-    let (_, bob) = member(&KEYSTONE, "bob");
+    let keystone = Keystone::shared().unwrap();
+    let (project, alice) = member(&keystone, "alice");
+    let (_, bob) = member(&keystone, "bob");
     let in_project = Scope::Project(&project);
 
-    let token = good(&KEYSTONE.token(&alice, in_project).unwrap());
+    let token = good(&keystone, &keystone.token(&alice, in_project).unwrap());
     assert_eq!(token["project"]["id"], *project);
     assert_eq!(roles(&token), ["member", "reader"]);
     assert!(token.get("catalog").is_none(), "{token}");
 
-    let unscoped = good(&KEYSTONE.unscoped_token(&alice).unwrap());
+    let unscoped = good(&keystone, &keystone.unscoped_token(&alice).unwrap());
     assert!(unscoped.get("project").is_none() && roles(&unscoped).is_empty(), "{unscoped}");
 
     for (scope, named) in [(Scope::Domain(DOMAIN), "domain"), (Scope::System, "system")] {
-        KEYSTONE.grant(&alice, "reader", scope).unwrap();
-        let token = good(&KEYSTONE.token(&alice, scope).unwrap());
+        keystone.grant(&alice, "reader", scope).unwrap();
+        let token = good(&keystone, &keystone.token(&alice, scope).unwrap());
         assert!(token.get(named).is_some() && token.get("project").is_none(), "{token}");
         assert_eq!(roles(&token), ["reader"]);
     }
 
-    let credential = KEYSTONE.application_credential_token(&alice, &project, &[]).unwrap();
-    let credential = good(&credential);
+    let credential = keystone.application_credential_token(&alice, &project, &[]).unwrap();
+    let credential = good(&keystone, &credential);
     assert_eq!(credential["project"]["id"], *project);
     assert_eq!(credential["methods"][0], "application_credential");
 
-    let trust = KEYSTONE.trust_token(&alice, &bob, &project, "member").unwrap();
-    let trust = good(&trust);
+    let trust = keystone.trust_token(&alice, &bob, &project, "member").unwrap();
+    let trust = good(&keystone, &trust);
     assert_eq!(trust["project"]["id"], *project);
     assert_eq!(trust["OS-TRUST:trust"]["trustee_user"]["id"], *bob.id);
     assert!(trust.get("is_domain").is_none(), "{trust}");
 
     // Who validates it would have to enforce its rules, and does not say that it can.
     let rules = [("GET", "/v2/*/os-vendor-backup-sharing/count")];
-    let with_rules = KEYSTONE.application_credential_token(&alice, &project, &rules).unwrap();
-    assert_eq!(ask(&with_rules).status, 404);
+    let with_rules = keystone.application_credential_token(&alice, &project, &rules).unwrap();
+    assert_eq!(keystone.ask_about_itself(&with_rules).unwrap().status, 404);
 }
 
 #[test]
@@ -95,8 +88,7 @@ fn a_token_that_is_good_no_longer_is_refused_by_401_or_404() {
         (
             "password changed",
             |keystone, _, user, _| {
-                let changed = keystone.change_password(user).unwrap();
-                keystone.unscoped_token(&changed).unwrap();
+                keystone.change_password(user).unwrap();
             },
             &[401, 404],
         ),
@@ -135,22 +127,25 @@ fn a_token_that_is_good_no_longer_is_refused_by_401_or_404() {
 
 #[test]
 fn what_is_no_token_is_refused() {
-    let (project, user) = member(&KEYSTONE, "carol");
-    let token = KEYSTONE.token(&user, Scope::Project(&project)).unwrap();
-    let other = KEYSTONE.unscoped_token(&member(&KEYSTONE, "dave").1).unwrap();
-    let changed = format!("{}{}", &token[..100], token[100..].replacen(['a', 'b', 'c'], "z", 1));
+    let keystone = Keystone::shared().unwrap();
+    let ask = |token: &str| keystone.ask_about_itself(token).unwrap();
+    let (project, user) = member(&keystone, "carol");
+    let token = keystone.token(&user, Scope::Project(&project)).unwrap();
+    let other = keystone.unscoped_token(&member(&keystone, "dave").1).unwrap();
+    let other_letter = if token[100..].starts_with('a') { "b" } else { "a" };
+    let changed = [&token[..100], other_letter, &token[101..]].concat();
     for garbage in
         ["", "garbage", "gAAAAABrByym", "with a blank", "\u{fc}", &changed, &"g".repeat(4000)]
     {
         assert_eq!(ask(garbage).status, 401, "{garbage}");
     }
     assert_eq!(ask(&"g".repeat(9000)).status, 431);
-    good(&format!(" {token} "));
+    good(&keystone, &format!(" {token} "));
 
     let path = "/v3/auth/tokens?nocatalog";
     let status = |headers: &[(&str, &str)]| {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
-        http::request(KEYSTONE.address(), "GET", path, &headers).unwrap().status
+        http::request(keystone.address(), "GET", path, &headers).unwrap().status
     };
     assert_eq!(status(&[]), 401);
     assert_eq!(status(&[(SUBJECT, &token)]), 401);
@@ -158,12 +153,12 @@ fn what_is_no_token_is_refused() {
     assert_eq!(status(&[(TOKEN, &token), (SUBJECT, "")]), 404);
     assert_eq!(status(&[(TOKEN, &token), (SUBJECT, &other)]), 403);
     assert_eq!(status(&[(TOKEN, &token), (SUBJECT, "garbage")]), 404);
-    assert!(KEYSTONE.token(&user, Scope::System).unwrap_err().to_string().contains("401"));
+    assert!(keystone.token(&user, Scope::System).unwrap_err().to_string().contains("401"));
 }
 
 #[test]
 fn policy_may_forbid_the_question_and_time_ends_a_token() {
-    let options = Keystone::options().token_expiration(Duration::from_secs(2));
+    let options = Keystone::options().token_expiration(Duration::from_secs(5));
     let keystone = options.forbid_self_validation().start().unwrap();
     let user = keystone.create_user("alice").unwrap();
     let ask = |token: &str| keystone.ask_about_itself(token).unwrap().status;

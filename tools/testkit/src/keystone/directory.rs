@@ -65,7 +65,8 @@ impl Keystone {
         self.change_user(user, json!({"enabled": false}))
     }
 
-    /// Their tokens are refused from now on. The new password is in the answer.
+    /// Their tokens are refused from now on, and those that they get before the next second begins. The new password
+    /// is in the answer.
     pub fn change_password(&self, user: &User) -> Result<User> {
         let changed = User { id: user.id.clone(), password: format!("{}, changed", user.password) };
         self.change_user(user, json!({"password": changed.password}))?;

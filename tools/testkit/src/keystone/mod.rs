@@ -5,7 +5,7 @@
 //! use testkit::keystone::{Keystone, Scope};
 //!
 //! # fn main() -> testkit::Result<()> {
-//! let keystone = Keystone::start()?; // Keystone::options() has more; dropped, it is gone.
+//! let keystone = Keystone::start()?; // Or shared(), or options(). Dropped, it is gone.
 //! let project = keystone.create_project("proj-a")?;
 //! let alice = keystone.create_user("alice")?;
 //! keystone.grant(&alice, "reader", Scope::Project(&project))?;
@@ -19,9 +19,11 @@
 //! ```
 
 pub mod directory;
+mod options;
 pub mod process;
 mod provision;
 pub mod tokens;
 
 pub use directory::{DOMAIN, Scope, User};
-pub use process::{Keystone, Options};
+pub use options::Options;
+pub use process::Keystone;

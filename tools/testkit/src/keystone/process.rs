@@ -1,25 +1,21 @@
 //! One running Keystone, with a database of its own.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::provision::{copy_template, packages};
+use super::Options;
+use super::provision::packages;
 use crate::{Result, http, python, workspace};
 
-/// Nobody but an administrator or a service may ask about a token, not even its owner.
-const FORBIDDING: &str =
-    "\"identity:validate_token\": \"rule:admin_required or rule:service_role\"\n";
-
-/// A running Keystone. Dropping it kills it; so does the end of this process.
+/// A running Keystone. Dropping it kills it.
 #[derive(Debug)]
 pub struct Keystone {
     child: Mutex<Child>,
@@ -28,55 +24,6 @@ pub struct Keystone {
     pub(super) admin_token: Mutex<Option<String>>,
     /// Configuration, keys, database and log.
     folder: TempDir,
-}
-
-/// Choices about how Keystone runs; [`Options::start`] ends them.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    token_expiration: Option<Duration>,
-    forbid_self_validation: bool,
-}
-
-// === impl Options ===
-
-impl Options {
-    /// How long a token is good, in whole seconds; an hour by default.
-    pub fn token_expiration(mut self, expiration: Duration) -> Self {
-        self.token_expiration = Some(expiration);
-        self
-    }
-
-    /// A token may not ask about itself: Keystone answers 403.
-    pub fn forbid_self_validation(mut self) -> Self {
-        self.forbid_self_validation = true;
-        self
-    }
-
-    /// Starts it on a port of the system's choice on 127.0.0.1, and waits until it answers.
-    ///
-    /// Its users are those of `keystone-manage bootstrap`: `admin`, with the role of this name on the system and
-    /// in the project of this name.
-    pub fn start(self) -> Result<Keystone> {
-        let folder = tempfile::Builder::new().prefix("keystone-").tempdir();
-        let folder = folder.context("making a temporary folder")?;
-        copy_template(folder.path())?;
-        let configure = || format!("configuring Keystone in {}", folder.path().display());
-        if let Some(expiration) = self.token_expiration {
-            let seconds = expiration.as_secs();
-            OpenOptions::new()
-                .append(true)
-                .open(folder.path().join("keystone.conf"))
-                .and_then(|mut file| writeln!(file, "\n[token]\nexpiration = {seconds}"))
-                .with_context(configure)?;
-        }
-        if self.forbid_self_validation {
-            let policy = folder.path().join("policy.yaml");
-            fs::write(policy, FORBIDDING).with_context(configure)?;
-        }
-        let (child, address) = serve(&folder, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let child = Mutex::new(child);
-        Ok(Keystone { child, address, admin_token: Mutex::default(), folder })
-    }
 }
 
 // === impl Keystone ===
@@ -90,6 +37,25 @@ impl Keystone {
     /// Choices about how Keystone runs.
     pub fn options() -> Options {
         Options::default()
+    }
+
+    /// The one that other tests of this process use at the moment, if there is one, for tests that do it no harm;
+    /// their names of projects and users must differ. A `static` would not do: it is never dropped.
+    pub fn shared() -> Result<Arc<Self>> {
+        static SHARED: Mutex<Weak<Keystone>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keystone) = shared.upgrade() {
+            return Ok(keystone);
+        }
+        let keystone = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&keystone);
+        Ok(keystone)
+    }
+
+    pub(super) fn spawn(folder: TempDir) -> Result<Self> {
+        let (child, address) = serve(&folder, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let child = Mutex::new(child);
+        Ok(Self { child, address, admin_token: Mutex::default(), folder })
     }
 
     /// Where it listens: the base of its API is `/v3` there.
@@ -155,8 +121,12 @@ impl Keystone {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        // Not reaped before it is dropped or replaced, so the number cannot be another's by now.
-        kill_process(Pid::from_child(&self.child()), signal).context("signalling Keystone")
+        let mut child = self.child();
+        // Its number may be another process's by now, if it has been waited for.
+        if let Some(status) = child.try_wait().context("looking for Keystone")? {
+            bail!("Keystone has left ({status}).");
+        }
+        kill_process(Pid::from_child(&child), signal).context("signalling Keystone")
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -180,23 +150,21 @@ fn end(child: &mut Child) {
 /// Runs the server in `folder` until it answers, and says where that is.
 fn serve(folder: &TempDir, listen: SocketAddr) -> Result<(Child, SocketAddr)> {
     let program = workspace::root().join("tools/testkit/src/keystone/serve.py");
-    let log_file = OpenOptions::new().create(true).append(true).open(folder.path().join("log"));
-    let log_file: File = log_file.context("writing Keystone's log")?;
+    let log_file = File::options().create(true).append(true).open(folder.path().join("log"));
+    let log_file = log_file.context("writing Keystone's log")?;
     let mut child = python::run(&packages()?, &program)
         .arg(listen.to_string())
         .current_dir(folder)
         .env("OS_KEYSTONE_CONFIG_DIR", ".")
-        // Held until the child is dropped, so that it notices the end of this process.
-        .stdin(Stdio::piped())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log_file)
         .spawn()
         .context("starting Keystone")?;
     let mut ready = String::new();
     if let Some(stdout) = child.stdout.take() {
-        // The pipe's end goes here: the server prints nothing after this line.
-        let read = BufReader::new(stdout).read_line(&mut ready);
-        read.context("listening to Keystone")?;
+        // The pipe's end goes here: the server prints nothing after this line. What cannot be read says nothing.
+        let _ = BufReader::new(stdout).read_line(&mut ready);
     }
     let address = ready.trim().strip_prefix("listening on ").and_then(|at| at.parse().ok());
     let answers = |address| http::request(address, "GET", "/v3", &[]).map(|answer| answer.status);
