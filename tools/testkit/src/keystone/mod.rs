@@ -1,4 +1,4 @@
-//! A real Keystone, OpenStack's identity service: installed once ([`provision`]), run ([`process`]), and spoken
+//! A real Keystone, OpenStack's identity service: installed once (`provision`), run ([`process`]), and spoken
 //! to ([`directory`], [`tokens`]). Nothing here knows what the filter does.
 //!
 //! ```no_run
