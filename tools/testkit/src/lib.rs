@@ -9,6 +9,8 @@
 //! | [`bypass_route`] | the route that leaves the filter out of requests that cannot be for it |
 //! | [`envoy_yaml`] | `envoy.yaml` as it ships, with other addresses |
 //! | [`count_store`] | the reference count store, running |
+//! | [`keystone`] | a real Keystone: installed, running, and spoken to |
+//! | [`python`] | the Python on `PATH`, and pinned packages for it |
 //! | [`cases`] | the contract's cases as data |
 //! | [`store_faults`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
@@ -24,6 +26,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod command;
+mod kept;
 mod wait;
 
 pub mod bypass_route;
@@ -34,7 +37,9 @@ pub mod envoy;
 pub mod envoy_yaml;
 pub mod http;
 pub mod http2;
+pub mod keystone;
 pub mod ports;
+pub mod python;
 pub mod store;
 pub mod store_faults;
 #[cfg(feature = "wasm")]
@@ -43,4 +48,5 @@ pub mod workspace;
 
 pub use anyhow::{Error, Result};
 pub use command::{Progress, stop};
+pub use kept::kept;
 pub use wait::{PATIENCE, lock, wait_for};
