@@ -63,6 +63,7 @@ pub mod edge;
 pub mod filters;
 #[cfg(target_arch = "wasm32")]
 mod glue;
+pub mod hash;
 pub mod header_map;
 mod json;
 mod memory;

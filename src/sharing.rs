@@ -5,18 +5,19 @@
 //! nothing from the others.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::{Rc, Weak};
 
+use crate::hash::{Hash, Map};
+
 /// The questions that wait for an answer, each with the key that equal ones share.
-pub type Open<K, V> = RefCell<BTreeMap<K, Weak<Question<K, V>>>>;
+pub type Open<V> = RefCell<Map<Weak<Question<V>>>>;
 
 /// A question that several requests may ask.
-pub struct Question<K: Ord, V> {
-    key: K,
+pub struct Question<V> {
+    key: Hash,
     state: Cell<State<V>>,
-    open: Rc<Open<K, V>>,
+    open: Rc<Open<V>>,
 }
 
 #[derive(Default)]
@@ -31,11 +32,11 @@ enum State<V> {
 
 /// What a request is to do about its question.
 #[derive(Debug)]
-pub enum Part<K: Ord, V> {
+pub enum Part<V> {
     /// Send the callout.
-    Lead(Lead<K, V>),
+    Lead(Lead<V>),
     /// Wait: another has sent it.
-    Follow(Rc<Question<K, V>>),
+    Follow(Rc<Question<V>>),
     /// Take this answer.
     Answered(V),
 }
@@ -43,31 +44,31 @@ pub enum Part<K: Ord, V> {
 /// The part of the request that sends the callout. If it is dropped before it has an answer, the question is
 /// open to the others.
 #[derive(Debug)]
-pub struct Lead<K: Ord, V>(Rc<Question<K, V>>);
+pub struct Lead<V>(Rc<Question<V>>);
 
 /// Joins those that ask the question with this key.
-pub fn join<K: Ord + Clone, V: Clone>(open: &Rc<Open<K, V>>, key: K) -> Part<K, V> {
+pub fn join<V: Clone>(open: &Rc<Open<V>>, key: Hash) -> Part<V> {
     let asked = open.try_borrow().ok().and_then(|questions| questions.get(&key)?.upgrade());
     if let Some(question) = asked {
         return question.look();
     }
     let state = Cell::new(State::Asked);
-    let question = Rc::new(Question { key: key.clone(), state, open: Rc::clone(open) });
+    let question = Rc::new(Question { key, state, open: Rc::clone(open) });
     if let Ok(mut questions) = open.try_borrow_mut() {
         questions.insert(key, Rc::downgrade(&question));
     }
     Part::Lead(Lead(question))
 }
 
-impl<K: Ord, V> fmt::Debug for Question<K, V> {
+impl<V> fmt::Debug for Question<V> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("Question")
     }
 }
 
-impl<K: Ord, V: Clone> Question<K, V> {
+impl<V: Clone> Question<V> {
     /// What one that waits is to do now.
-    pub fn look(self: Rc<Self>) -> Part<K, V> {
+    pub fn look(self: Rc<Self>) -> Part<V> {
         match self.state.take() {
             State::Asked => {
                 self.state.set(State::Asked);
@@ -85,7 +86,7 @@ impl<K: Ord, V: Clone> Question<K, V> {
     }
 }
 
-impl<K: Ord, V> Question<K, V> {
+impl<V> Question<V> {
     /// Who asks from now on asks anew.
     fn close(&self) {
         if let Ok(mut questions) = self.open.try_borrow_mut() {
@@ -94,9 +95,9 @@ impl<K: Ord, V> Question<K, V> {
     }
 }
 
-impl<K: Ord, V> Lead<K, V> {
+impl<V> Lead<V> {
     /// The key of the question.
-    pub fn key(&self) -> &K {
+    pub fn key(&self) -> &Hash {
         &self.0.key
     }
 
@@ -107,7 +108,7 @@ impl<K: Ord, V> Lead<K, V> {
     }
 }
 
-impl<K: Ord, V> Drop for Lead<K, V> {
+impl<V> Drop for Lead<V> {
     fn drop(&mut self) {
         let state = self.0.state.take();
         if let State::Answered(_) = state {
@@ -116,7 +117,7 @@ impl<K: Ord, V> Drop for Lead<K, V> {
     }
 }
 
-impl<K: Ord, V> Drop for Question<K, V> {
+impl<V> Drop for Question<V> {
     fn drop(&mut self) {
         // An answered one is closed, and another may be open under its key.
         if !matches!(self.state.take(), State::Answered(_)) {
@@ -129,16 +130,16 @@ impl<K: Ord, V> Drop for Question<K, V> {
 mod tests {
     use super::*;
 
-    type Asked = Rc<Open<u8, &'static str>>;
+    type Asked = Rc<Open<&'static str>>;
 
-    fn lead(part: Part<u8, &'static str>) -> Lead<u8, &'static str> {
+    fn lead(part: Part<&'static str>) -> Lead<&'static str> {
         match part {
             Part::Lead(lead) => lead,
             part => panic!("{part:?}"),
         }
     }
 
-    fn follow(part: Part<u8, &'static str>) -> Rc<Question<u8, &'static str>> {
+    fn follow(part: Part<&'static str>) -> Rc<Question<&'static str>> {
         match part {
             Part::Follow(question) => question,
             part => panic!("{part:?}"),
@@ -148,16 +149,16 @@ mod tests {
     #[test]
     fn one_asks_and_all_who_wait_are_answered() {
         let open = Asked::default();
-        let first = lead(join(&open, 1));
-        let waiting: Vec<_> = (0..3).map(|_| follow(join(&open, 1))).collect();
-        lead(join(&open, 2));
+        let first = lead(join(&open, [1; 32]));
+        let waiting: Vec<_> = (0..3).map(|_| follow(join(&open, [1; 32]))).collect();
+        lead(join(&open, [2; 32]));
         first.answer("yes");
-        let later = lead(join(&open, 1));
+        let later = lead(join(&open, [1; 32]));
         drop(first);
         for question in waiting {
             assert!(matches!(question.look(), Part::Answered("yes")));
         }
-        follow(join(&open, 1));
+        follow(join(&open, [1; 32]));
         drop(later);
         assert!(open.take().is_empty());
     }
@@ -165,14 +166,14 @@ mod tests {
     #[test]
     fn one_who_waits_takes_the_lead_of_one_who_has_gone() {
         let open = Asked::default();
-        let first = lead(join(&open, 1));
-        let [second, third, fourth] = [(); 3].map(|()| follow(join(&open, 1)));
+        let first = lead(join(&open, [1; 32]));
+        let [second, third, fourth] = [(); 3].map(|()| follow(join(&open, [1; 32])));
         drop(first);
         let promoted = lead(second.look());
         let third = follow(third.look());
         drop(promoted);
         // A newcomer may be the next.
-        let newcomer = lead(join(&open, 1));
+        let newcomer = lead(join(&open, [1; 32]));
         let third = follow(third.look());
         newcomer.answer("no");
         assert!(matches!(third.look(), Part::Answered("no")));
@@ -184,8 +185,8 @@ mod tests {
     #[test]
     fn a_question_that_all_have_left_is_forgotten() {
         let open = Asked::default();
-        let first = lead(join(&open, 1));
-        let second = follow(join(&open, 1));
+        let first = lead(join(&open, [1; 32]));
+        let second = follow(join(&open, [1; 32]));
         drop(first);
         assert_eq!(open.try_borrow().unwrap().len(), 1);
         drop(second);

@@ -8,9 +8,10 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use crate::auth::{self, Keystone, TokenHash, Verdict};
+use crate::auth::{self, Keystone, Verdict};
 use crate::callout::{Callout, Outcome, Retry, Service};
 use crate::config::whole_milliseconds;
+use crate::hash;
 use crate::reply::Reply;
 use crate::sharing::{self, Lead, Part, Question};
 use crate::store;
@@ -61,8 +62,15 @@ pub struct Waiting {
 enum Asks {
     /// The store, for the count.
     Count,
-    /// Keystone, who the caller is. Requests with the same token may wait for the answer.
-    Caller(Unvouched, Rc<Lead<TokenHash, Verdict>>),
+    /// Keystone, who the caller is. Boxed, so that it costs the others nothing.
+    Caller(Box<Asking>),
+}
+
+/// A request that asks Keystone. Others with the same token may wait for the answer.
+#[derive(Clone, Debug)]
+struct Asking {
+    unvouched: Unvouched,
+    lead: Rc<Lead<Verdict>>,
 }
 
 /// A request whose caller is not known yet.
@@ -95,7 +103,7 @@ pub struct Paused {
 #[derive(Clone, Debug)]
 pub struct Follower {
     unvouched: Unvouched,
-    question: Rc<Question<TokenHash, Verdict>>,
+    question: Rc<Question<Verdict>>,
     /// What it sends if the other has gone.
     callout: Callout,
     since: SystemTime,
@@ -122,16 +130,13 @@ impl Valid {
         now: SystemTime,
     ) -> Result<Step, Reply> {
         let unvouched = Unvouched { keystone: Rc::clone(keystone), request: self };
-        let hash = Keystone::hash(token);
+        let hash = hash::of(token);
         if let Some(verdict) = keystone.remembered(&hash, now) {
             return Ok(unvouched.decided(verdict, now));
         }
         let callout = Keystone::asking(callout()?, token);
         Ok(match sharing::join(keystone.open(), hash) {
-            Part::Lead(lead) => {
-                let asks = Asks::Caller(unvouched, Rc::new(lead));
-                Step::Callout(Waiting::new(callout, asks, now))
-            }
+            Part::Lead(lead) => Step::Callout(Waiting::new(callout, unvouched.asking(lead), now)),
             Part::Follow(question) => {
                 let follower = Follower { unvouched, question, callout, since: now };
                 Step::Hold(Box::new(Held::Follower(follower)))
@@ -142,6 +147,10 @@ impl Valid {
 }
 
 impl Unvouched {
+    fn asking(self, lead: Lead<Verdict>) -> Asks {
+        Asks::Caller(Box::new(Asking { unvouched: self, lead: Rc::new(lead) }))
+    }
+
     fn decided(self, verdict: Verdict, now: SystemTime) -> Step {
         match self.keystone.admit(verdict, &self.request.project, now) {
             Ok(()) => self.request.vouched(|| now),
@@ -176,9 +185,10 @@ impl Waiting {
         let ended = self.service().ended(outcome, || self.elapsed(now()));
         let reply = match &self.asks {
             Asks::Count => store::judge(self.service(), &ended),
-            Asks::Caller(unvouched, lead) => match unvouched.keystone.judge(&ended) {
+            Asks::Caller(asking) => match asking.unvouched.keystone.judge(&ended) {
                 Verdict::Failed(reply) => reply,
                 verdict => {
+                    let Asking { unvouched, lead } = &**asking;
                     unvouched.keystone.remember(*lead.key(), &verdict, self.since);
                     lead.answer(verdict.clone());
                     return unvouched.clone().decided(verdict, now());
@@ -217,8 +227,8 @@ impl Waiting {
     }
 
     fn answered(self, reply: Reply) -> Step {
-        if let Asks::Caller(_, lead) = &self.asks {
-            lead.answer(Verdict::Failed(reply.clone()));
+        if let Asks::Caller(asking) = &self.asks {
+            asking.lead.answer(Verdict::Failed(reply.clone()));
         }
         Step::Reply(reply)
     }
@@ -274,8 +284,7 @@ impl Follower {
                 Step::Hold(Box::new(Held::Follower(follower)))
             }
             Part::Lead(lead) => {
-                let asks = Asks::Caller(unvouched, Rc::new(lead));
-                let mut waiting = Waiting::new(callout, asks, since);
+                let mut waiting = Waiting::new(callout, unvouched.asking(lead), since);
                 waiting.timeout = whole_milliseconds(left);
                 Step::Callout(waiting)
             }

@@ -6,14 +6,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
-
 use super::header::unauthorized;
 use super::token::{self, Caller};
 use crate::callout::{
     Callout, Ended, EnvoyResponse, MAX_BODY, NotSent, Service, TOKEN, retry_after,
 };
 use crate::details::{self, cause};
+use crate::hash::Hash;
 use crate::memory::Memory;
 use crate::reply::Reply;
 use crate::request::Header;
@@ -36,11 +35,8 @@ pub struct KeystoneSettings {
     pub max_tokens: usize,
 }
 
-/// A token's SHA-256. Tokens themselves are not kept.
-pub type TokenHash = [u8; 32];
-
-/// Callers, or `None` for tokens that were refused. One type for both, so that the module has its code once.
-type Remembered = RefCell<Memory<TokenHash, Option<Rc<Caller>>>>;
+/// By the hash of the token, which is not kept itself: callers, or `None` for tokens that were refused. One type for both, so that the module has its code once.
+type Remembered = RefCell<Memory<Option<Rc<Caller>>>>;
 
 /// What came of asking about a token.
 #[derive(Clone, Debug)]
@@ -60,7 +56,7 @@ pub struct Keystone {
     service: Rc<Service>,
     good: Remembered,
     refused: Remembered,
-    open: Rc<Open<TokenHash, Verdict>>,
+    open: Rc<Open<Verdict>>,
 }
 
 /// How long a refused token is not asked about again, at most.
@@ -81,13 +77,8 @@ impl Keystone {
     }
 
     /// The tokens that Keystone is being asked about.
-    pub fn open(&self) -> &Rc<Open<TokenHash, Verdict>> {
+    pub fn open(&self) -> &Rc<Open<Verdict>> {
         &self.open
-    }
-
-    /// The key under which a token is remembered.
-    pub fn hash(token: &str) -> TokenHash {
-        Sha256::digest(token.as_bytes()).into()
     }
 
     /// The callout, without its token: with those of the client's `headers` that are for tracing.
@@ -101,8 +92,8 @@ impl Keystone {
 
     /// The same for the caller's `token`, which asks about itself.
     pub fn asking(mut callout: Callout, token: &str) -> Callout {
-        callout.add(&TOKEN.into(), token);
-        callout.add(&SUBJECT.into(), token);
+        callout.add(TOKEN, token);
+        callout.add(SUBJECT, token);
         callout
     }
 
@@ -112,7 +103,7 @@ impl Keystone {
     }
 
     /// What is remembered of a token.
-    pub fn remembered(&self, token: &TokenHash, now: SystemTime) -> Option<Verdict> {
+    pub fn remembered(&self, token: &Hash, now: SystemTime) -> Option<Verdict> {
         [&self.good, &self.refused].into_iter().find_map(|memory| {
             let memory = memory.try_borrow().ok()?;
             let caller = memory.get(token, now)?;
@@ -122,7 +113,7 @@ impl Keystone {
 
     /// Remembers a verdict on a token that Keystone was asked about at `since`: not when it answered, so that a token
     /// that is revoked meanwhile is forgotten in time.
-    pub fn remember(&self, token: TokenHash, verdict: &Verdict, since: SystemTime) {
+    pub fn remember(&self, token: Hash, verdict: &Verdict, since: SystemTime) {
         let (memory, caller, most) = match verdict {
             Verdict::Known(caller) => {
                 let left = caller.expires.duration_since(since).unwrap_or_default();

@@ -7,7 +7,7 @@ mod token;
 use std::rc::Rc;
 
 pub use header::VouchedHeader;
-pub use keystone::{Keystone, KeystoneSettings, TokenHash, Verdict, timed_out};
+pub use keystone::{Keystone, KeystoneSettings, Verdict, timed_out};
 
 /// Who vouches for the caller (`auth.mode`).
 #[derive(Clone, Debug)]

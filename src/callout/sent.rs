@@ -16,8 +16,16 @@ pub struct Callout {
     /// The path, followed by the values of the other headers: printable ASCII.
     text: String,
     path_end: usize,
-    /// The name of each header, and where its value ends in `text`.
-    fields: Vec<(Rc<str>, usize)>,
+    /// Each header, and where its value ends in `text`.
+    fields: Vec<(Name, usize)>,
+}
+
+/// The name of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    /// Its place in the service's `forward_headers`.
+    Forwarded(usize),
+    Own(&'static str),
 }
 
 impl Callout {
@@ -39,9 +47,13 @@ impl Callout {
     }
 
     /// Adds a header whose value is printable ASCII.
-    pub fn add(&mut self, name: &Rc<str>, value: &str) {
+    pub fn add(&mut self, name: &'static str, value: &str) {
+        self.push(Name::Own(name), value);
+    }
+
+    fn push(&mut self, name: Name, value: &str) {
         self.text.push_str(value);
-        self.fields.push((Rc::clone(name), self.text.len()));
+        self.fields.push((name, self.text.len()));
     }
 
     /// The service that is asked.
@@ -59,18 +71,16 @@ impl Callout {
             (":authority", service.authority.as_str()),
             ("accept", "application/json"),
         ]);
-        headers.extend(self.fields());
+        let mut start = *path_end;
+        headers.extend(fields.iter().filter_map(|&(name, end)| {
+            let value = text.get(start..end)?;
+            start = end;
+            Some(match name {
+                Name::Forwarded(at) => (service.forward_headers.get(at)?.as_str(), value),
+                Name::Own(name) => (name, value),
+            })
+        }));
         headers
-    }
-
-    /// The header fields besides those that every callout has.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut start = self.path_end;
-        self.fields.iter().filter_map(move |(name, end)| {
-            let value = self.text.get(start..*end)?;
-            start = *end;
-            Some((&**name, value))
-        })
     }
 
     /// Only listed headers go along: another could desynchronise the service's connection or override the timeout.
@@ -87,9 +97,11 @@ impl Callout {
                 continue;
             }
             let mut listed = service.forward_headers.iter();
-            let Some(listed) = listed.find(|listed| listed.as_bytes() == name) else { continue };
-            let Some(value) = printable(value) else { return Err(not_printable(listed)) };
-            self.add(listed, value);
+            let Some(at) = listed.position(|listed| listed.as_bytes() == name) else { continue };
+            let Some(value) = printable(value) else {
+                return Err(not_printable(str::from_utf8(name).unwrap_or_default()));
+            };
+            self.push(Name::Forwarded(at), value);
             bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
             tokens = tokens.saturating_add(usize::from(name == TOKEN.as_bytes()));
         }
@@ -154,7 +166,7 @@ mod tests {
             authority: "counts".to_owned(),
             path_prefix: String::new(),
             timeout: Duration::from_secs(1),
-            forward_headers: vec!["tracestate".into()],
+            forward_headers: vec!["tracestate".to_owned()],
             retries: 2,
         });
         let details = |headers: &[Header]| {

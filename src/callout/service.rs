@@ -1,6 +1,5 @@
 //! Where and how a service is asked.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Where and how a service is asked (`store` and `auth.keystone` of the plugin configuration).
@@ -16,7 +15,7 @@ pub struct Service {
     /// timeout at all.
     pub timeout: Duration,
     /// The client's headers that go along, in lower case.
-    pub forward_headers: Vec<Rc<str>>,
+    pub forward_headers: Vec<String>,
     /// How many times a callout may be sent again; 0 to 3.
     pub retries: u32,
 }

@@ -1,6 +1,5 @@
 //! The shape of the configuration, its defaults, and what is checked across fields.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer};
@@ -139,7 +138,7 @@ impl StoreFields {
             authority,
             path_prefix: self.path_prefix.0,
             timeout: self.timeout.0,
-            forward_headers: self.forward_headers.into_iter().map(|name| name.0.into()).collect(),
+            forward_headers: self.forward_headers.into_iter().map(|name| name.0).collect(),
             retries: self.retries.0,
         })
     }
@@ -183,14 +182,14 @@ impl KeystoneFields {
     ) -> Result<KeystoneSettings, ConfigError> {
         let (cluster, authority) = reach("auth.keystone", self.cluster, self.authority)?;
         let goes = |name: &&str| {
-            store.is_none_or(|store| store.forward_headers.iter().any(|listed| **listed == **name))
+            store.is_none_or(|store| store.forward_headers.iter().any(|listed| listed == name))
         };
         let service = Service {
             cluster,
             authority,
             path_prefix: self.path_prefix.0,
             timeout: self.timeout.0,
-            forward_headers: TRACING.into_iter().filter(goes).map(Rc::from).collect(),
+            forward_headers: TRACING.into_iter().filter(goes).map(str::to_owned).collect(),
             retries: self.retries.0,
         };
         Ok(KeystoneSettings {

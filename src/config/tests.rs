@@ -46,7 +46,7 @@ fn every_field_is_taken() {
     assert_eq!(store.authority, "[::1]:8080");
     assert_eq!(store.path_prefix, "/a%20/b");
     assert_eq!(store.timeout, Duration::from_millis(2), "rounded up");
-    assert_eq!(store.forward_headers, ["x-auth-token".into()]);
+    assert_eq!(store.forward_headers, ["x-auth-token"]);
     assert_eq!(store.retries, 0);
 
     let filters = r#"{"mode":"validate","filters":{"unknown":"ignore","statuses":["ok"]}}"#;
