@@ -1,6 +1,5 @@
-//! The store-outcome table (docs/contract.md#store-outcomes): what a store does wrong, and what the client gets. A
-//! store that resets, truncates, drips, hangs, floods and lies; after each, the next request is
-//! counted.
+//! What a store does wrong, and what the client gets (docs/contract.md#store-outcomes). A store that resets,
+//! truncates, drips, hangs, floods and lies; after each, the next request is counted.
 
 use std::time::{Duration, Instant};
 
