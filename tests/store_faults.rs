@@ -11,7 +11,7 @@ use testkit::store::{Behaviour, ScriptedStore};
 use testkit::store_faults::{self, BROKEN, LATE, PATH, UNAVAILABLE};
 
 fn start() -> Fixture {
-    store_faults::start(Envoy::options()).unwrap()
+    store_faults::start(Envoy::options(), None).unwrap()
 }
 
 #[track_caller]
