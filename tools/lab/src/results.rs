@@ -23,7 +23,6 @@ pub struct Results {
     /// The day it ran, as in `23 Nov 2026`.
     pub date: String,
     /// The commit that was measured, `-dirty` if files had changed since; none without git.
-    #[serde(default)]
     pub commit: Option<String>,
     /// See [`Findings::failures`].
     pub failures: Vec<String>,
@@ -34,7 +33,7 @@ pub struct Results {
 impl Results {
     /// What an experiment has just found.
     pub fn of(name: &str, findings: Findings) -> Self {
-        let Findings { mut figures, failures, .. } = findings;
+        let Findings { mut figures, failures } = findings;
         // Whatever the features of serde_json that another crate asks for.
         figures.sort_all_objects();
         let now = httpdate::fmt_http_date(SystemTime::now());
