@@ -1,6 +1,6 @@
 //! Reading what Keystone says of a token, trusting none of it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
@@ -69,9 +69,24 @@ pub fn is_keystones_404(body: &[u8]) -> bool {
     from_body(body).is_some_and(|Object(Body { error: Object(Error { code }) })| code == 404)
 }
 
-/// RFC 3339.
+/// RFC 3339. The parser knows no offset but `Z`.
 fn time(text: &str) -> Option<SystemTime> {
-    humantime::parse_rfc3339(text).ok()
+    let Some((local, offset)) = text.len().checked_sub(6).and_then(|at| text.split_at_checked(at))
+    else {
+        return None;
+    };
+    let Some(hours_minutes) = offset.strip_prefix(['+', '-']) else {
+        return humantime::parse_rfc3339(text).ok();
+    };
+    let local = humantime::parse_rfc3339(&[local, "Z"].concat()).ok()?;
+    let (hours, minutes) = hours_minutes.split_once(':')?;
+    let number = |digits: &str, below: u64| {
+        let is_number = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        digits.parse().ok().filter(|number: &u64| is_number && *number < below)
+    };
+    let minutes = number(hours, 24)?.checked_mul(60)?.checked_add(number(minutes, 60)?)?;
+    let ahead = Duration::from_secs(minutes.checked_mul(60)?);
+    if offset.starts_with('+') { local.checked_sub(ahead) } else { local.checked_add(ahead) }
 }
 
 #[cfg(test)]
@@ -84,7 +99,11 @@ mod tests {
             ("1970-01-01T00:00:01Z", Some(1_000_000_000)),
             ("1970-01-01T00:00:01.000000Z", Some(1_000_000_000)),
             ("1970-01-01T01:00:01.5+01:00", Some(1_500_000_000)),
-            ("1969-01-01T00:00:00Z", Some(0)),
+            ("1970-01-01T00:00:01-23:59", Some(86_341_000_000_000)),
+            ("1969-01-01T00:00:00Z", None),
+            ("1970-01-01T00:00:01+24:00", None),
+            ("1970-01-01T00:00:01+0100", None),
+            ("1970-01-01T00:00:01+1:000", None),
             ("2026-11-25T19:44:54.000000Z", Some(1_795_635_894_000_000_000)),
             ("", None),
             ("2026-11-25", None),

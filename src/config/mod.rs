@@ -11,7 +11,6 @@ mod wire;
 use std::fmt;
 
 use serde::de::{Deserialize, IgnoredAny};
-use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::{Deserializer as Tracking, Path, Track};
 
@@ -68,8 +67,7 @@ impl Config {
         // The first byte of a Struct is a line feed, which JSON may begin with too, and be a Struct besides.
         let may_be_wire = matches!(bytes, [] | [b'\n', ..]) && !is_json(bytes);
         let wire = may_be_wire.then(|| wire::decode_struct(bytes)).flatten();
-        let json = wire.map(|object| Value::Object(object).to_string());
-        let text = json.as_deref().map_or_else(|| str::from_utf8(bytes), Ok);
+        let text = wire.as_deref().map_or_else(|| str::from_utf8(bytes), Ok);
         let text = text.map_err(|error| ConfigError(format!("configuration: {error}")))?;
         let mut json = serde_json::Deserializer::from_str(text);
         let mut track = Track::new();

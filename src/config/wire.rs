@@ -4,13 +4,11 @@
 //! protobuf wire bytes, whatever its documentation says (measured on 1.36.4 and
 //! 1.40.0; docs/decisions/2026-11-23-struct-configuration.md). Only what `struct.proto` has is read.
 
-use serde_json::{Map, Number, Value};
-
 /// How deep values are read; the configuration's are two deep. What is deeper is read as null, which no field takes.
 const MAX_DEPTH: u8 = 16;
 
 /// Decodes a `Struct`: `map<string, Value> fields = 1`. `None` if it is none.
-pub fn decode_struct(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub fn decode_struct(bytes: &[u8]) -> Option<String> {
     message(bytes, MAX_DEPTH)
 }
 
@@ -21,40 +19,43 @@ enum WireField<'a> {
     Bytes(&'a [u8]),
 }
 
-fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
-    let mut object = Map::new();
+fn message(bytes: &[u8], depth: u8) -> Option<String> {
+    let mut members: Vec<(String, String)> = Vec::new();
     for field in WireFields(bytes) {
         let (1, WireField::Bytes(entry)) = field? else {
             return None;
         };
         // A map's entry: the key is field 1, the value field 2; either may be absent.
-        let (mut key, mut value) = (String::new(), Value::Null);
+        let (mut key, mut value) = (string(b"")?, null());
         for field in WireFields(entry) {
             match field? {
-                (1, WireField::Bytes(text)) => key = String::from_utf8(text.to_vec()).ok()?,
+                (1, WireField::Bytes(text)) => key = string(text)?,
                 (2, WireField::Bytes(bytes)) => value = any_value(bytes, depth)?,
                 _ => return None,
             }
         }
         // Of entries with one key the last counts (protobuf's rule for maps).
-        object.insert(key, value);
+        members.retain(|(other, _)| *other != key);
+        members.push((key, value));
     }
-    Some(object)
+    let members: Vec<_> = members.into_iter().map(|(key, value)| key + ":" + &value).collect();
+    Some(["{", &members.join(","), "}"].concat())
 }
 
 /// A `Value`: null 1, number 2, string 3, bool 4, struct 5, list 6.
-fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
-    let Some(depth) = depth.checked_sub(1) else { return Some(Value::Null) };
-    let mut value = Value::Null;
+fn any_value(bytes: &[u8], depth: u8) -> Option<String> {
+    let Some(depth) = depth.checked_sub(1) else { return Some(null()) };
+    let mut value = null();
     for field in WireFields(bytes) {
         value = match field? {
-            (1, WireField::Varint(0)) => Value::Null,
+            (1, WireField::Varint(0)) => null(),
+            (2, WireField::Double(number)) if number.is_finite() => format!("{number:?}"),
             // JSON has no infinities. No field takes one.
-            (2, WireField::Double(number)) => Number::from_f64(number).into(),
-            (3, WireField::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
-            (4, WireField::Varint(truth)) => Value::Bool(truth != 0),
-            (5, WireField::Bytes(bytes)) => Value::Object(message(bytes, depth)?),
-            (6, WireField::Bytes(bytes)) => Value::Array(list(bytes, depth)?),
+            (2, WireField::Double(_)) => null(),
+            (3, WireField::Bytes(text)) => string(text)?,
+            (4, WireField::Varint(truth)) => (if truth == 0 { "false" } else { "true" }).to_owned(),
+            (5, WireField::Bytes(bytes)) => message(bytes, depth)?,
+            (6, WireField::Bytes(bytes)) => list(bytes, depth)?,
             _ => return None,
         };
     }
@@ -62,12 +63,21 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
 }
 
 /// A `ListValue`: `repeated Value values = 1`.
-fn list(bytes: &[u8], depth: u8) -> Option<Vec<Value>> {
+fn list(bytes: &[u8], depth: u8) -> Option<String> {
     let values = WireFields(bytes).map(|field| match field? {
         (1, WireField::Bytes(bytes)) => any_value(bytes, depth),
         _ => None,
     });
-    values.collect()
+    let values = values.collect::<Option<Vec<_>>>()?;
+    Some(["[", &values.join(","), "]"].concat())
+}
+
+fn null() -> String {
+    "null".to_owned()
+}
+
+fn string(text: &[u8]) -> Option<String> {
+    serde_json::to_string(str::from_utf8(text).ok()?).ok()
 }
 
 /// The fields of a message, by number. Ends after the first that is malformed.
@@ -142,22 +152,21 @@ mod tests {
         let number = [&[0x11][..], &1.5f64.to_le_bytes()].concat();
         let fields =
             [entry("l", &list), entry("o", &object), entry("n", &number), entry("0", &[8, 0])];
-        let json = serde_json::from_str(r#"{"l":["a"],"o":{"in":true},"n":1.5,"0":null}"#).unwrap();
-        assert_eq!(decode_struct(&fields.concat()), Some(json));
-        assert_eq!(decode_struct(b""), Some(Map::new()));
+        let json = r#"{"l":["a"],"o":{"in":true},"n":1.5,"0":null}"#;
+        assert_eq!(decode_struct(&fields.concat()).as_deref(), Some(json));
+        assert_eq!(decode_struct(b"").as_deref(), Some("{}"));
+        let twice = [entry("a\"", &[0x20, 1]), entry("b", &[8, 0]), entry("a\"", &[0x20, 0])];
+        assert_eq!(decode_struct(&twice.concat()).unwrap(), r#"{"b":null,"a\"":false}"#);
     }
 
     #[test]
     fn what_json_cannot_say_and_what_is_too_deep_is_null() {
         let infinite = [&[0x11][..], &f64::INFINITY.to_le_bytes()].concat();
-        assert_eq!(decode_struct(&entry("a", &infinite)).unwrap()["a"], Value::Null);
+        assert_eq!(decode_struct(&entry("a", &infinite)).unwrap(), r#"{"a":null}"#);
         let deep = (0..20).fold(bytes(3, b"x"), |inner, _| bytes(6, &bytes(1, &inner[..])));
-        let mut value = decode_struct(&entry("a", &deep)).unwrap().remove("a");
-        let mut depth = 0;
-        while let Some(Value::Array(mut inside)) = value {
-            (value, depth) = (inside.pop(), depth + 1);
-        }
-        assert_eq!((value, depth), (Some(Value::Null), MAX_DEPTH));
+        let text = decode_struct(&entry("a", &deep)).unwrap();
+        let depth = usize::from(MAX_DEPTH);
+        assert_eq!(text, format!(r#"{{"a":{}null{}}}"#, "[".repeat(depth), "]".repeat(depth)));
     }
 
     #[test]

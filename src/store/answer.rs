@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::callout::MAX_BODY;
 use crate::json::{Object, from_body};
@@ -17,12 +17,10 @@ struct Counted {
     count: u64,
 }
 
-/// A member of a refusal's body.
+/// A member of a refusal's body, if it is a fault.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Member {
-    Fault { message: String },
-    Other(IgnoredAny),
+struct Fault {
+    message: String,
 }
 
 /// The count in a 200's body: a JSON object whose one `count` is an integer
@@ -35,10 +33,10 @@ pub fn count(body: &[u8]) -> Option<u64> {
 /// The message in an OpenStack-style error body: `{"itemNotFound": {"message": "…"}}`.
 /// Of several members, the first in alphabetical order that has one.
 pub fn message(body: &[u8]) -> Option<String> {
-    let members: BTreeMap<String, Member> = read(body)?;
-    let mut message = members.into_values().find_map(|member| match member {
-        Member::Fault { message } => Some(message),
-        Member::Other(_) => None,
+    let members: BTreeMap<String, &RawValue> = read(body)?;
+    let mut message = members.into_values().find_map(|member| {
+        let Object(Fault { message }) = serde_json::from_str(member.get()).ok()?;
+        Some(message)
     })?;
     if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
         message = message.get(..end)?.to_owned();
