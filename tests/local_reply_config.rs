@@ -6,7 +6,7 @@
 use backup_sharing_count::details::{self, Details};
 use serde_json::{Value, json};
 use testkit::edge::capabilities;
-use testkit::envoy::config::{Cluster, direct_response, typed};
+use testkit::envoy::config::{Cluster, direct_response};
 use testkit::envoy::filters;
 use testkit::envoy_yaml::ShippedEnvoy;
 use testkit::http::{Connection, Response};
@@ -153,11 +153,8 @@ fn an_answer_without_details_passes() {
         }},
         "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"],
     }});
-    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    let http2 = json!({"explicit_http_config": {"http2_protocol_options": {}}});
-    let nobody = Cluster::empty("nobody")
-        .with("typed_extension_protocol_options", json!({OPTIONS: typed(OPTIONS, http2)}));
-    let nobody = format!("  clusters:\n  - {}\n", nobody.json());
+    let nobody = Cluster::empty("nobody").over_http2().json();
+    let nobody = format!("  clusters:\n  - {nobody}\n");
     let before = at(BEFORE, &filter);
     let node = "node: {id: edge, cluster: edge}\nstatic_resources:\n";
     let changes =

@@ -1,5 +1,5 @@
-//! Every row of the store-outcome table (docs/contract.md#store-outcomes) through a real Envoy, with a store that
-//! resets, truncates, drips, hangs, floods and lies. After each, the next request is counted.
+//! What a store does wrong (the table in `tools/testkit/src/store_faults.rs`) through a real Envoy, and what no row of
+//! that table can say.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
@@ -11,7 +11,7 @@ use testkit::store::{Behaviour, ScriptedStore};
 use testkit::store_faults::{self, BROKEN, LATE, PATH, UNAVAILABLE};
 
 fn start() -> Fixture {
-    store_faults::start(Envoy::options()).unwrap()
+    store_faults::start(Envoy::options(), None).unwrap()
 }
 
 #[track_caller]

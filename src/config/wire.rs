@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Number, Value};
 
-/// How deep values are read; the configuration's are two deep, so what is deeper is refused whatever it is.
+/// How deep values are read; the configuration's are two deep. What is deeper is read as null, which no field takes.
 const MAX_DEPTH: u8 = 16;
 
 /// Decodes a `Struct`: `map<string, Value> fields = 1`. `None` if it is none.
@@ -15,7 +15,7 @@ pub fn decode_struct(bytes: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// What stands behind a field's tag.
-enum Field<'a> {
+enum WireField<'a> {
     Varint(u64),
     Double(f64),
     Bytes(&'a [u8]),
@@ -23,16 +23,16 @@ enum Field<'a> {
 
 fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
     let mut object = Map::new();
-    for field in Fields(bytes) {
-        let (1, Field::Bytes(entry)) = field? else {
+    for field in WireFields(bytes) {
+        let (1, WireField::Bytes(entry)) = field? else {
             return None;
         };
         // A map's entry: the key is field 1, the value field 2; either may be absent.
         let (mut key, mut value) = (String::new(), Value::Null);
-        for field in Fields(entry) {
+        for field in WireFields(entry) {
             match field? {
-                (1, Field::Bytes(text)) => key = String::from_utf8(text.to_vec()).ok()?,
-                (2, Field::Bytes(bytes)) => value = any_value(bytes, depth)?,
+                (1, WireField::Bytes(text)) => key = String::from_utf8(text.to_vec()).ok()?,
+                (2, WireField::Bytes(bytes)) => value = any_value(bytes, depth)?,
                 _ => return None,
             }
         }
@@ -46,15 +46,15 @@ fn message(bytes: &[u8], depth: u8) -> Option<Map<String, Value>> {
 fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
     let Some(depth) = depth.checked_sub(1) else { return Some(Value::Null) };
     let mut value = Value::Null;
-    for field in Fields(bytes) {
+    for field in WireFields(bytes) {
         value = match field? {
-            (1, Field::Varint(0)) => Value::Null,
+            (1, WireField::Varint(0)) => Value::Null,
             // JSON has no infinities. No field takes one.
-            (2, Field::Double(number)) => Number::from_f64(number).into(),
-            (3, Field::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
-            (4, Field::Varint(truth)) => Value::Bool(truth != 0),
-            (5, Field::Bytes(bytes)) => Value::Object(message(bytes, depth)?),
-            (6, Field::Bytes(bytes)) => Value::Array(list(bytes, depth)?),
+            (2, WireField::Double(number)) => Number::from_f64(number).into(),
+            (3, WireField::Bytes(text)) => Value::String(String::from_utf8(text.to_vec()).ok()?),
+            (4, WireField::Varint(truth)) => Value::Bool(truth != 0),
+            (5, WireField::Bytes(bytes)) => Value::Object(message(bytes, depth)?),
+            (6, WireField::Bytes(bytes)) => Value::Array(list(bytes, depth)?),
             _ => return None,
         };
     }
@@ -63,18 +63,18 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<Value> {
 
 /// A `ListValue`: `repeated Value values = 1`.
 fn list(bytes: &[u8], depth: u8) -> Option<Vec<Value>> {
-    let values = Fields(bytes).map(|field| match field? {
-        (1, Field::Bytes(bytes)) => any_value(bytes, depth),
+    let values = WireFields(bytes).map(|field| match field? {
+        (1, WireField::Bytes(bytes)) => any_value(bytes, depth),
         _ => None,
     });
     values.collect()
 }
 
 /// The fields of a message, by number. Ends after the first that is malformed.
-struct Fields<'a>(&'a [u8]);
+struct WireFields<'a>(&'a [u8]);
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<(u64, Field<'a>)>;
+impl<'a> Iterator for WireFields<'a> {
+    type Item = Option<(u64, WireField<'a>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
@@ -88,21 +88,21 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
-    fn take_field(&mut self) -> Option<(u64, Field<'a>)> {
+impl<'a> WireFields<'a> {
+    fn take_field(&mut self) -> Option<(u64, WireField<'a>)> {
         let tag = self.take_varint()?;
         let field = match tag & 7 {
-            0 => Field::Varint(self.take_varint()?),
+            0 => WireField::Varint(self.take_varint()?),
             1 => {
                 let (bytes, rest) = self.0.split_first_chunk()?;
                 self.0 = rest;
-                Field::Double(f64::from_le_bytes(*bytes))
+                WireField::Double(f64::from_le_bytes(*bytes))
             }
             2 => {
                 let size = usize::try_from(self.take_varint()?).ok()?;
                 let (bytes, rest) = self.0.split_at_checked(size)?;
                 self.0 = rest;
-                Field::Bytes(bytes)
+                WireField::Bytes(bytes)
             }
             _ => return None,
         };

@@ -14,8 +14,8 @@ pub const NAMES: [&str; 12] = [
 
 /// Run experiments: what the filter bears, and what it and the count store cost
 ///
-/// In full they keep what they measured in tools/lab/results and write docs/reliability.md and docs/performance.md. All of
-/// them take hours. Anything shorter is printed and not kept.
+/// In full they keep what they measured in tools/lab/results and write docs/reliability.md, performance.md and capacity.md.
+/// All of them take hours. Anything shorter is printed and not kept.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask lab")]
 pub struct CommandLine {
@@ -41,8 +41,7 @@ pub struct Options {
     /// Seconds for each contender in each round
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Only this case of `cost` and `instructions`, as `count`, or `count/40` with 40 headers alone, or this table of `store`, as
-    /// `10^5`; may be repeated
+    /// Only this case of `cost` and `instructions`, as `count`, or `count/40` with 40 headers alone; may be repeated
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
     /// Only this contender of the same, or this build; may be repeated
@@ -51,6 +50,9 @@ pub struct Options {
     /// Another build of the filter, beside the one that is handed out; may be repeated
     #[arg(long = "build", value_name = "NAME=MODULE", value_parser = build)]
     pub builds: Vec<(String, PathBuf)>,
+    /// Only this table of `store`, as `10^5` rows; may be repeated
+    #[arg(long = "table", value_name = "ROWS")]
+    pub tables: Vec<String>,
 }
 
 fn build(argument: &str) -> Result<(String, PathBuf), &'static str> {

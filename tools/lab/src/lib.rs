@@ -1,8 +1,8 @@
 //! Experiments that show what the filter bears and what it costs, and the pages that say so.
 //!
 //! An [`Experiment`] measures, and judges what it measured; both make its [`Findings`]. In full it keeps them in
-//! `tools/lab/results/`, from which templates in `tools/lab/pages/` make `docs/reliability.md` and
-//! `docs/performance.md`. No page says what was not measured: its figures and its verdicts come from the results.
+//! `tools/lab/results/`, from which templates in `tools/lab/pages/` make `docs/reliability.md`, `docs/performance.md` and
+//! `docs/capacity.md`. No page says what was not measured: its figures and its verdicts come from the results.
 //!
 //! | module | holds |
 //! |---|---|
@@ -94,9 +94,9 @@ impl Options {
 
     /// Whether this is the whole experiment, whose results are kept.
     pub fn are_full(&self) -> bool {
-        let Options { quick, rounds, seconds, cases, contenders, builds } = self;
-        let are_named = !(cases.is_empty() && contenders.is_empty() && builds.is_empty());
-        !quick && rounds.is_none() && seconds.is_none() && !are_named
+        let Options { quick, rounds, seconds, cases, contenders, builds, tables } = self;
+        let all = [cases, contenders, tables].into_iter().all(Vec::is_empty) && builds.is_empty();
+        !quick && rounds.is_none() && seconds.is_none() && all
     }
 }
 

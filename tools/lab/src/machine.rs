@@ -39,7 +39,7 @@ pub fn forget_peak(pid: u32) -> Result<()> {
 ///
 /// # Errors
 /// If there is no such process, or it is another user's.
-pub fn shared_mib(pid: u32) -> Result<f64> {
+pub fn pss_mib(pid: u32) -> Result<f64> {
     let rollup = process(pid)?.smaps_rollup();
     let maps =
         rollup.with_context(|| format!("read the memory of process {pid}"))?.memory_map_rollup;
@@ -90,7 +90,7 @@ mod tests {
             used = cpu_time(pid).unwrap() - before;
         }
         assert!(used > 1_000.0, "{used} µs");
-        assert!(shared_mib(pid).unwrap() > 0.1);
+        assert!(pss_mib(pid).unwrap() > 0.1);
         assert_ne!(processor(), "unknown processor");
     }
 }

@@ -95,7 +95,7 @@ impl Request {
 
 impl Outcome {
     /// How many answers there were, all of which must have this status.
-    pub fn all(&self, status: u16) -> Result<u64> {
+    pub fn all_were(&self, status: u16) -> Result<u64> {
         let (statuses, errors) = (&self.status_code_distribution, &self.error_distribution);
         let answers = statuses.get(&status).copied().unwrap_or_default();
         ensure!(
@@ -179,11 +179,11 @@ mod tests {
     fn what_oha_says_is_understood() {
         let mut outcome: Outcome = serde_json::from_str(SAID).unwrap();
         assert_eq!((outcome.per_second(), outcome.p50_p99()), (12.5, [1e3, 2e3]));
-        let error = outcome.all(200).unwrap_err().to_string();
+        let error = outcome.all_were(200).unwrap_err().to_string();
         assert!(error.contains("503: 1"), "{error}");
         outcome.status_code_distribution.remove(&503);
-        assert_eq!(outcome.all(200).unwrap(), 3);
+        assert_eq!(outcome.all_were(200).unwrap(), 3);
         outcome.error_distribution.insert("connection closed".to_owned(), 1);
-        assert!(outcome.all(200).is_err(), "an error is no answer");
+        assert!(outcome.all_were(200).is_err(), "an error is no answer");
     }
 }

@@ -15,7 +15,7 @@ use crate::results::Results;
 use crate::{cost, soak, store};
 
 /// The pages, each a template here and a file in `docs/`.
-pub const PAGES: [&str; 2] = ["reliability", "performance"];
+pub const PAGES: [&str; 3] = ["reliability", "performance", "capacity"];
 
 /// A chart: its file in `docs/`, the experiment whose figures it shows, and what draws it.
 pub type Chart = (&'static str, &'static str, fn(&serde_json::Value) -> Result<String>);

@@ -33,7 +33,7 @@ pub struct Results {
 impl Results {
     /// What an experiment has just found.
     pub fn of(name: &str, findings: Findings) -> Self {
-        let Findings { mut figures, failures, .. } = findings;
+        let Findings { mut figures, failures } = findings;
         // Whatever the features of serde_json that another crate asks for.
         figures.sort_all_objects();
         let now = httpdate::fmt_http_date(SystemTime::now());

@@ -136,8 +136,8 @@ fn memory(oha: &Oha, cores: &Cores, module: &Path, options: &Options) -> Result<
                 let envoy = cores.measured(|| options.start(one_listener(module)))??;
                 let amount = Amount::Requests(requests * u64::from(workers));
                 let address = envoy.listener_address("only")?;
-                oha.run(&Traffic::new(address, &request, CONNECTIONS, amount))?.all(405)?;
-                seen.push(machine::shared_mib(envoy.pid())?);
+                oha.run(&Traffic::new(address, &request, CONNECTIONS, amount))?.all_were(405)?;
+                seen.push(machine::pss_mib(envoy.pid())?);
             }
         }
         let [without_mib, with_mib] = seen.map(|seen| median(&seen));

@@ -89,7 +89,7 @@ fn must_be(binary: &Path, version: &str) -> Result<()> {
 
 /// What a QUERY without `content-type` gets, and whether from the filter.
 fn query(options: envoy::Options) -> Result<(u16, bool)> {
-    let fixture = store_faults::start(options)?;
+    let fixture = store_faults::start(options, None)?;
     let answer = fixture.request("count", "QUERY", store_faults::PATH, &[])?;
     Ok((answer.status, answer.header("content-type") == Some("application/json")))
 }

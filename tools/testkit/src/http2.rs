@@ -1,16 +1,20 @@
-//! An HTTP/2 client without TLS (prior knowledge): many streams on one connection, each of which can be reset.
+//! An HTTP/2 client without TLS (prior knowledge): many streams on one connection, each of which can be reset; and a
+//! server that resets each.
 //!
 //! It blocks, as all of this crate does; the protocol is the crate `h2`'s.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest, handshake};
+use h2::server;
 use http::Request;
 use http::uri::{PathAndQuery, Uri};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
@@ -29,6 +33,16 @@ pub struct Connection {
 pub struct Stream {
     response: ResponseFuture,
     request: h2::SendStream<Bytes>,
+}
+
+/// A server that resets each stream before it answers, and keeps the connection.
+#[derive(Debug)]
+pub struct ResettingServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How many connections it has had, and how many streams it has reset.
+    pub seen: Arc<[AtomicUsize; 2]>,
+    _runtime: Runtime,
 }
 
 /// A request. An error if a client that keeps the rules cannot send it: what `target` and `headers` hold goes
@@ -55,9 +69,7 @@ pub fn request(method: &str, target: &[u8], headers: &[(&str, &[u8])]) -> Result
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        // A thread reads and writes while the test does other things.
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.context("starting a thread for HTTP/2")?;
+        let runtime = runtime()?;
         let opened = runtime.block_on(async {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;
@@ -106,6 +118,40 @@ impl Stream {
     pub fn reset(mut self) {
         self.request.send_reset(Reason::CANCEL);
     }
+}
+
+// === impl ResettingServer ===
+
+impl ResettingServer {
+    /// Starts one on a port of the system's choice.
+    pub fn start() -> Result<Self> {
+        let runtime = runtime()?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = listener.local_addr()?;
+        let seen = Arc::default();
+        runtime.spawn(reset_all(listener, Arc::clone(&seen)));
+        Ok(Self { address, seen, _runtime: runtime })
+    }
+}
+
+async fn reset_all(listener: TcpListener, seen: Arc<[AtomicUsize; 2]>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        seen[0].fetch_add(1, Ordering::Relaxed);
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move {
+            let Ok(mut connection) = server::handshake(socket).await else { return };
+            while let Some(Ok((_, mut answer))) = connection.accept().await {
+                seen[1].fetch_add(1, Ordering::Relaxed);
+                answer.send_reset(Reason::INTERNAL_ERROR);
+            }
+        });
+    }
+}
+
+/// A thread that reads and writes while the test does other things.
+fn runtime() -> Result<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.context("starting a thread for HTTP/2")
 }
 
 async fn whole(response: ResponseFuture) -> std::result::Result<Response, h2::Error> {

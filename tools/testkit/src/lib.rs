@@ -12,7 +12,7 @@
 //! | [`cases`] | the contract's cases as data |
 //! | [`store_faults`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
-//! | [`http2`] | an HTTP/2 client: single streams |
+//! | [`http2`] | an HTTP/2 client: single streams; a server that resets them |
 //! | [`store`] | a scripted store that answers, hangs, resets, floods, lies |
 //! | [`ports`] | free ports, and an address that refuses connections |
 //! | `wasm` | a proxy-wasm host that counts host calls and instructions |

@@ -1,14 +1,16 @@
-//! The store-outcome table (docs/contract.md#store-outcomes): what a store does wrong, and what the client gets. A
-//! store that resets, truncates, drips, hangs, floods and lies; after each, the next request is
-//! counted.
+//! What a store does wrong, and what the client gets (docs/contract.md#store-outcomes). A store that resets,
+//! truncates, drips, hangs, floods and lies; after each, the next request is counted.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::cases::envoy::Outcome;
 use crate::edge::{self, Fixture};
 use crate::envoy::Options;
+use crate::envoy::config::Cluster;
 use crate::http;
+use crate::http2::ResettingServer;
 use crate::store::Behaviour;
 
 /// Any project's call.
@@ -41,6 +43,8 @@ fn rows() -> Vec<Row> {
         // Only what comes on a connection that was open already is read.
         ("count", CloseAfterAccept, 503, UNAVAILABLE, 1),
         ("count", Interim(102, Box::new(ResetBeforeHeaders)), 503, UNAVAILABLE, 3),
+        // A stream of HTTP/2 alone: by another store, which counts for itself.
+        ("streams", Hang, 503, UNAVAILABLE, 0),
         // Reset or truncated after the headers.
         ("count", ResetAfterHeaders, 502, BROKEN, 3),
         ("count", Truncate, 502, BROKEN, 3),
@@ -71,15 +75,19 @@ fn rows() -> Vec<Row> {
 }
 
 /// Two listeners in front of one store: `count` waits long enough for every answer that comes, `late` for [`TIMEOUT`].
-pub fn start(options: Options) -> Result<Fixture> {
+/// A third, `streams`, is in front of the cluster of that name.
+pub fn start(options: Options, more: Option<Cluster>) -> Result<Fixture> {
     let patient = edge::listener("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#)?;
     let late = edge::listener("late", r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#)?;
-    Fixture::start_with(options, [patient, late], [])
+    let streams = edge::listener("streams", r#"{"store": {"cluster": "streams"}}"#)?;
+    Fixture::start_with(options, [patient, late, streams], more)
 }
 
 /// Runs the whole table through one Envoy, which must end as well as it began.
 pub fn run(options: Options) -> Result<Outcome> {
-    let fixture = start(options)?;
+    let resetting = ResettingServer::start()?;
+    let streams = Cluster::new("streams", resetting.address).over_http2();
+    let fixture = start(options, Some(streams))?;
     let (mut cases, mut failures) = (0, Vec::new());
     for row in rows() {
         cases += 1;
@@ -89,6 +97,10 @@ pub fn run(options: Options) -> Result<Outcome> {
         }
     }
     fixture.stop()?;
+    let [connections, streams] = resetting.seen.each_ref().map(|seen| seen.load(Ordering::Relaxed));
+    if (connections, streams) != (1, 3) {
+        failures.push(format!("{streams} streams of {connections} connections were reset"));
+    }
     Ok(Outcome { cases, failures })
 }
 

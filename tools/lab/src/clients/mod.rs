@@ -1,12 +1,6 @@
 //! The documented API against programs that nobody here wrote: schemathesis, which makes requests
 //! of `openapi.yaml`, and clients of the OpenStack family, which read answers their own way. All
 //! ask `envoy.yaml` as it ships.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`python`] | the Python packages they are made of |
-//! | [`schemathesis`] | its requests, and what it must see in a document that is wrong |
-//! | [`questions`] | what the clients are asked, and what each must make of the answer |
 
 mod python;
 mod questions;

@@ -57,11 +57,10 @@ fn draw_on(area: &Area, cases: &[CaseCosts], bottom: i32) -> Drawn {
     for (top, case) in (TOP..).step_by(STEP as usize).zip(cases) {
         let name = format!("{}, {} headers", case.what, case.headers);
         words(area, &name, (LEFT - 10, top + BAR), HPos::Right, 13, INK)?;
-        for (top, of, color, ink) in [(top, "ours", OURS, WHITE), (top + BAR, "lua", OTHER, WHITE)]
-        {
+        for (top, of, color) in [(top, "ours", OURS), (top + BAR, "lua", OTHER)] {
             let Some(ratio) = case.ratio(of, "native") else { continue };
             bar(area, [(LEFT, top), (x(ratio), top + BAR - 1)], color)?;
-            words(area, &format!("{ratio:.2}"), (LEFT + 6, top + BAR / 2), HPos::Left, 12, ink)?;
+            words(area, &format!("{ratio:.2}"), (LEFT + 6, top + BAR / 2), HPos::Left, 12, WHITE)?;
         }
         if let Some(floor) = case.ratio("floor", "native") {
             line(area, x(floor), (top - 4, top + BAR + 3), FLOOR, 2)?;

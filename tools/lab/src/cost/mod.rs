@@ -2,16 +2,6 @@
 //! write instead, Envoy's Lua filter. In each case all are listeners of one Envoy, which has nothing
 //! else to hold, and are asked by one load in turn.
 //!
-//! | module | holds |
-//! |---|---|
-//! | [`requests`] | the cases |
-//! | [`plan`] | which Envoys are measured, and which contenders are asked in each |
-//! | [`testbed`] | what runs: Envoy, its contenders, the server behind them |
-//! | [`config`] | their configuration |
-//! | [`rounds`] | the measurement |
-//! | [`floor`] | the least that a wasm filter can cost |
-//! | [`chart`] | all of it, drawn |
-//!
 //! What it may cost is judged by [`instructions`](crate::instructions): times say less where others share the machine.
 
 pub mod chart;

@@ -67,7 +67,7 @@ pub fn warm_up(
     for contender in contenders {
         let traffic =
             testbed.traffic(contender, request, CONNECTIONS, Amount::Requests(WARM_UP))?;
-        oha.run(&traffic)?.all(testbed.status())?;
+        oha.run(&traffic)?.all_were(testbed.status())?;
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ pub fn measure(
         for measured in in_turn(&mut all, round) {
             let traffic = testbed.traffic(&measured.contender, request, CONNECTIONS, amount)?;
             let outcome = oha.run(&Traffic { rate: Some(rate), ..traffic })?;
-            outcome.all(testbed.status())?;
+            outcome.all_were(testbed.status())?;
             measured.latencies.push(outcome.p50_p99());
         }
     }
@@ -129,7 +129,7 @@ pub fn one_round(oha: &Oha, testbed: &Testbed, of: &Contender, traffic: &Traffic
     let outcome = oha.run(traffic)?;
     let after = used()?;
     let answered = testbed.answered(of)? - answered;
-    let seen = outcome.all(testbed.status())?;
+    let seen = outcome.all_were(testbed.status())?;
     ensure!(answered == seen, "{} gave {answered} answers; oha saw {seen}", of.name());
     let (answered, per_second) = (answered as f64, outcome.per_second());
     let [cpu, server] = [after[0] - before[0], after[1] - before[1]].map(|used| used / answered);

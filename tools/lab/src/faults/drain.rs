@@ -7,7 +7,7 @@ use testkit::edge::envoy_config;
 use testkit::wait_for;
 
 use super::Setup;
-use super::observation::{Observation, only_counts};
+use super::observation::{Observation, unless_only_counts};
 use super::service::{LISTENER, patience};
 use crate::load::expected;
 
@@ -30,10 +30,10 @@ pub fn observe(setup: Setup) -> Result<Observation> {
     let envoy = setup.envoy().arg("--drain-time-s").arg(DRAIN.to_string()).start(config)?;
     let service = setup.around(envoy, upstream)?;
     let loads = service.load()?;
-    let mut seen = Observation::begin(fault, &loads.run_for(service.calm()));
+    let mut seen = Observation::begin(fault, &loads.run_for(service.calm_time()));
 
     service.edge.envoy.admin_post("/healthcheck/fail")?;
-    seen.meanwhile(&loads.run_for(service.calm()));
+    seen.meanwhile(&loads.run_for(service.calm_time()));
     service.edge.envoy.admin_post("/drain_listeners?graceful")?;
     let limit = Duration::from_secs(DRAIN) + patience(setup.options);
     let refused = wait_for("the listener to close", limit, || {
@@ -41,11 +41,11 @@ pub fn observe(setup: Setup) -> Result<Observation> {
         (seen.during.refused > 0).then_some(())
     });
     seen.failures.extend(refused.err().map(|error| format!("{error:#}")));
-    seen.meanwhile(&loads.run_for(service.calm()));
+    seen.meanwhile(&loads.run_for(service.calm_time()));
     service.look_back(&mut seen)?;
     // From here on connections are refused, so nothing more can be lost.
     seen.meanwhile(&loads.stop());
-    seen.failures.extend(only_counts("meanwhile", &seen.during, setup.options));
+    seen.failures.extend(unless_only_counts("meanwhile", &seen.during, setup.options));
     service.excuse_closes(&mut seen)?;
     service.edge.envoy.stop()?;
     Ok(seen)

@@ -1,13 +1,5 @@
 //! Faults under load: what clients get while a store dies, breaks off, floods or lies, and while
 //! Envoy is given another configuration or told to leave.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`service`] | an Envoy under load; a fault that comes and goes |
-//! | [`observation`] | what was seen of one fault, and the judgement |
-//! | [`stores`] | faults of the only store |
-//! | [`pair`] | faults of one store of two |
-//! | [`updates`], [`drain`] | what happens to Envoy itself |
 
 mod drain;
 mod observation;

@@ -117,7 +117,7 @@ impl Observation {
 }
 
 /// Without a fault, every count is a count; one in a hundred may be late, and in the quick form any. Else a failure.
-pub fn only_counts(when: &str, tally: &Tally, options: &Options) -> Option<String> {
+pub fn unless_only_counts(when: &str, tally: &Tally, options: &Options) -> Option<String> {
     let (counts, late) = (tally.answers(Kind::Count, 200), tally.answers(Kind::Count, 504));
     let (answered, statuses) = tally.statuses(Kind::Count);
     let too_late = !options.quick && late * 100 > answered;

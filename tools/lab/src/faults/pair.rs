@@ -121,10 +121,10 @@ fn observe(
     let mix = Mix { counts: 9, rejections: 1, passes: 0, hang_ups: 0 };
     let load = Load { connections: 32, pause: IDLE, mix, ..Load::new(service.address) };
     let loads = load.start()?;
-    let mut seen = Observation::begin(fault, &loads.run_for(service.calm()));
+    let mut seen = Observation::begin(fault, &loads.run_for(service.calm_time()));
     trouble()?;
-    seen.meanwhile(&loads.run_for(service.trouble()));
-    seen.all.merge(&loads.run_for(service.calm()));
+    seen.meanwhile(&loads.run_for(service.trouble_time()));
+    seen.all.merge(&loads.run_for(service.calm_time()));
     seen.all.merge(&loads.stop());
     let (counts, late) = (seen.all.answers(Kind::Count, 200), seen.all.answers(Kind::Count, 504));
     let (answered, statuses) = seen.all.statuses(Kind::Count);

@@ -11,7 +11,7 @@ use testkit::store::ScriptedStore;
 use testkit::{http, wait_for};
 
 use super::Setup;
-use super::observation::{Observation, only_counts};
+use super::observation::{Observation, unless_only_counts};
 use crate::load::{Load, Mix, Running, expected};
 use crate::{Options, machine, millis};
 
@@ -82,12 +82,12 @@ impl Service<'_> {
     }
 
     /// How long a service in order is watched.
-    pub fn calm(&self) -> Duration {
+    pub fn calm_time(&self) -> Duration {
         self.options.pick(Duration::from_millis(400), Duration::from_secs(3))
     }
 
     /// How long a fault lasts.
-    pub fn trouble(&self) -> Duration {
+    pub fn trouble_time(&self) -> Duration {
         self.options.pick(Duration::from_secs(1), Duration::from_secs(6))
     }
 
@@ -100,13 +100,13 @@ impl Service<'_> {
     ) -> Result<Observation> {
         eprintln!("   {fault}");
         let loads = self.load()?;
-        let before = loads.run_for(self.calm());
+        let before = loads.run_for(self.calm_time());
         let mut seen = Observation::begin(fault, &before);
-        seen.failures.extend(only_counts("before", &before, self.options));
+        seen.failures.extend(unless_only_counts("before", &before, self.options));
 
         machine::forget_peak(self.edge.envoy.pid())?;
         inflict()?;
-        seen.meanwhile(&loads.run_for(self.trouble()));
+        seen.meanwhile(&loads.run_for(self.trouble_time()));
         seen.figures.peak_mib = Some(machine::peak(self.edge.envoy.pid())? >> 20);
 
         mend()?;
@@ -127,8 +127,8 @@ impl Service<'_> {
     fn expect_order(&self, loads: &Running, seen: &mut Observation) {
         let end = Instant::now() + self.options.pick(patience(self.options), Duration::ZERO);
         loop {
-            let after = loads.run_for(self.calm());
-            let failure = only_counts("afterwards", &after, self.options);
+            let after = loads.run_for(self.calm_time());
+            let failure = unless_only_counts("afterwards", &after, self.options);
             seen.all.merge(&after);
             if failure.is_none() || Instant::now() > end {
                 return seen.failures.extend(failure);

@@ -10,8 +10,7 @@ use testkit::store::{Behaviour, Request};
 use testkit::{PATIENCE, wait_for};
 
 use super::Setup;
-use super::observation::Observation;
-use super::observation::TIMEOUT;
+use super::observation::{Observation, TIMEOUT};
 use super::service::LIMITS;
 use crate::anywhere;
 use crate::load::expected;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use testkit::{edge, http, wait_for};
 
 use super::Setup;
-use super::observation::{Observation, Updates, only_counts};
+use super::observation::{Observation, Updates, unless_only_counts};
 use super::service::{LISTENER, Service, patience};
 use crate::load::{Running, expected};
 use crate::millis;
@@ -36,15 +36,15 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let (accepted, vms_before) = (stat(SUCCESS)?, stat(VMS)?);
 
     let loads = service.load()?;
-    let mut seen = Observation::begin(&fault, &loads.run_for(service.calm()));
+    let mut seen = Observation::begin(&fault, &loads.run_for(service.calm_time()));
     let slowest = replace(&service, &loads, folder.path(), published, &mut seen)?;
-    seen.failures.extend(only_counts("meanwhile", &seen.during, setup.options));
+    seen.failures.extend(unless_only_counts("meanwhile", &seen.during, setup.options));
     // Until the last replaced listener is gone.
     seen.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
 
     let taken = stat(SUCCESS)? - accepted;
     let invalid_refused = refuse(&service, folder.path(), published)?;
-    seen.all.merge(&loads.run_for(service.calm()));
+    seen.all.merge(&loads.run_for(service.calm_time()));
     seen.all.merge(&loads.stop());
     seen.figures.open_after = service.open_after()?;
     let cut = service.excuse_closes(&mut seen)?;
@@ -89,7 +89,7 @@ fn replace(
             serves(service, number).then_some(())
         })?;
         slowest = slowest.max(start.elapsed());
-        seen.meanwhile(&loads.run_for(service.calm() / 2));
+        seen.meanwhile(&loads.run_for(service.calm_time() / 2));
     }
     Ok(slowest)
 }

@@ -1,4 +1,4 @@
-//! What `edge` measures in time, in instructions: a figure that repeats, whatever else the machine
+//! What `cost` measures in time, in instructions: a figure that repeats, whatever else the machine
 //! does. [`callgrind`] runs Envoy under valgrind and reads its counters.
 
 mod callgrind;

@@ -3,14 +3,6 @@
 //! Each connection is a thread that asks, waits, judges and asks again. What it asks has one right
 //! answer, so an answer given to the wrong client is seen. Memory does not grow with the number of
 //! requests.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`expected`] | the counts a store owes, as rows and as a behaviour of the scripted store |
-//! | [`ask`] | the requests, and what each must get |
-//! | [`client`] | a connection that knows how it ended |
-//! | [`judge`] | whether an answer is right |
-//! | [`tally`] | what came of it |
 
 mod ask;
 mod client;

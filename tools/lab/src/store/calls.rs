@@ -7,41 +7,41 @@ use count_store::sql::{self, Statement};
 
 use super::sharings::{Side, Watched};
 
-/// A set of filters.
+/// A query, of one filter, of two, or of none.
 #[derive(Clone, Copy, Debug)]
-pub struct Filters {
+pub struct Query {
     /// Its name, on the page.
     pub name: &'static str,
     /// Whether it is one equality, whose cost should be that of its matches.
     pub is_equality: bool,
-    /// The query, in which names in braces stand for values of one of the project's sharings.
-    query: &'static str,
+    /// Its text, in which names in braces stand for values of one of the project's sharings.
+    text: &'static str,
 }
 
 /// All of them.
-pub const FILTERS: [Filters; 8] = [
-    filters("none", false, ""),
-    filters("backup_id", true, "backup_id={backup}"),
-    filters("volume_id", true, "volume_id={volume}"),
-    filters("other project", true, "{other}"),
-    filters("status", true, "status=creating"),
-    filters("availability_zone", true, "availability_zone={zone}"),
-    filters("volume_id, status", false, "volume_id={volume}&status=available"),
-    filters("name", false, "name=backup-42"),
+pub const QUERIES: [Query; 8] = [
+    query("none", false, ""),
+    query("backup_id", true, "backup_id={backup}"),
+    query("volume_id", true, "volume_id={volume}"),
+    query("other project", true, "{other}"),
+    query("status", true, "status=creating"),
+    query("availability_zone", true, "availability_zone={zone}"),
+    query("volume_id, status", false, "volume_id={volume}&status=available"),
+    query("name", false, "name=backup-42"),
 ];
 
-const fn filters(name: &'static str, is_equality: bool, query: &'static str) -> Filters {
-    Filters { name, is_equality, query }
+const fn query(name: &'static str, is_equality: bool, text: &'static str) -> Query {
+    Query { name, is_equality, text }
 }
 
 /// Path and query of a call.
-pub fn target(project: Watched, filters: Filters) -> String {
+pub fn target(project: Watched, query: Query) -> String {
     let [_, backup, from, to, _, _, volume, zone] = project.sample();
     let (other, side) = match project.side {
         Side::From => (format!("to_project_id={to}"), ""),
         Side::To => (format!("from_project_id={from}"), "share_to_me=true&"),
     };
-    let query = filters.query.replace("{backup}", &backup).replace("{volume}", &volume);
+    let query = query.text.replace("{backup}", &backup).replace("{volume}", &volume);
     let query = query.replace("{other}", &other).replace("{zone}", &zone);
     format!("/v2/{}/os-vendor-backup-sharing/count?{side}{query}", project.project())
 }
@@ -59,17 +59,17 @@ pub fn statement(target: &str) -> Result<Statement> {
 
 #[cfg(test)]
 mod tests {
-    use backup_sharing_count::filters::{FILTERS as DOCUMENTED, Meaning};
+    use backup_sharing_count::filters::{FILTERS, Meaning};
 
     use super::*;
 
     #[test]
     fn every_equality_is_measured() {
         let asked = [Side::From, Side::To].map(|side| {
-            FILTERS.map(|filters| target(Watched { side, size: 1_000 }, filters)).join("&")
+            QUERIES.map(|query| target(Watched { side, size: 1_000 }, query)).join("&")
         });
         let asked = asked.join("&");
-        for filter in DOCUMENTED.iter().filter(|it| matches!(it.meaning, Meaning::Equals(_))) {
+        for filter in FILTERS.iter().filter(|it| matches!(it.meaning, Meaning::Equals(_))) {
             let names = [Some(filter.name), filter.alias].into_iter().flatten();
             let is_asked = names.clone().any(|name| asked.contains(&format!("{name}=")));
             assert!(is_asked, "tools/lab/src/store/calls.rs lacks the filter {}", filter.name);

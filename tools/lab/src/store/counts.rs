@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-use super::calls::{FILTERS, Filters, target};
+use super::calls::{QUERIES, Query, target};
 use super::sharings::{Watched, watched};
 use super::table::{Asking, Table};
 use crate::machine;
@@ -29,7 +29,7 @@ pub struct Count<'a> {
     /// The project whose sharings are counted.
     pub project: Watched,
     /// Which of them.
-    pub filters: Filters,
+    pub query: Query,
     /// How many there are.
     pub matches: u64,
     /// Steps of SQLite's virtual machine.
@@ -60,9 +60,9 @@ pub struct Overhead {
 pub fn counts(tables: &[Table], rounds: usize, length: Duration) -> Result<Vec<Count<'_>>> {
     let mut counts = Vec::new();
     for project in watched(u64::MAX) {
-        for filters in FILTERS {
+        for query in QUERIES {
             for table in tables.iter().filter(|it| watched(it.load.rows).any(|it| it == project)) {
-                counts.push(Count::new(table, project, filters)?);
+                counts.push(Count::new(table, project, query)?);
             }
         }
     }
@@ -96,7 +96,7 @@ pub fn overhead(counts: &[Count], rounds: usize, length: Duration) -> Result<Opt
     }
     let ([alone, service], [alone_cpu_us, service_cpu_us]) =
         (turns.map(|turns| Times::of_turns(&turns)), cpu.map(|cpu| least(&cpu)));
-    let (filter, sharings, rows) = (count.filters.name, count.project.size, count.rows());
+    let (filter, sharings, rows) = (count.query.name, count.project.size, count.rows());
     Ok(Some(Overhead { filter, sharings, rows, alone, service, alone_cpu_us, service_cpu_us }))
 }
 
@@ -120,12 +120,12 @@ fn turn(length: Duration, once: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f6
 // === impl Count ===
 
 impl Count<'_> {
-    fn new(table: &Table, project: Watched, filters: Filters) -> Result<Count<'_>> {
-        let target = target(project, filters);
+    fn new(table: &Table, project: Watched, query: Query) -> Result<Count<'_>> {
+        let target = target(project, query);
         let (matches, steps) = table.alone(&target)?.count()?;
         let served = Asking::new(table.store.address(), &target)?.ask()?;
         ensure!(served == matches, "SQLite counts {matches} and the store {served}: {target}");
-        Ok(Count { table, project, filters, matches, steps, target, turns: Default::default() })
+        Ok(Count { table, project, query, matches, steps, target, turns: Default::default() })
     }
 
     /// Both for this long, with connections that are new but for one count.

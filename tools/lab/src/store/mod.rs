@@ -1,13 +1,4 @@
 //! The count store as its data grows, beside SQLite alone.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`sharings`] | the data, made from a seed |
-//! | [`table`] | the data loaded, the store on it, and SQLite alone |
-//! | [`calls`] | what is asked |
-//! | [`counts`] | how long each count takes, and what the store adds |
-//! | [`targets`] | how long they may |
-//! | [`chart`] | what they showed |
 
 mod calls;
 pub mod chart;
@@ -21,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use self::calls::{FILTERS, target};
+use self::calls::{QUERIES, target};
 use self::counts::{Count, Overhead};
 use self::sharings::{Side, watched};
 use self::table::{LoadCost, Table};
@@ -32,7 +23,7 @@ use crate::oha::{Amount, Oha, Request, Traffic};
 use crate::statistics::{least, median};
 use crate::{Findings, Options};
 
-/// Rows of the tables, and their names for `--case`.
+/// Rows of the tables, and their names for `--table`.
 const TABLES: [(&str, u64); 4] =
     [("10^4", 10_000), ("10^5", 100_000), ("10^6", 1_000_000), ("10^7", 10_000_000)];
 
@@ -46,14 +37,14 @@ struct Figures {
     counts: Vec<CountTimes>,
     growth: Option<Growth>,
     overhead: Option<Overhead>,
-    many: Option<Many>,
+    many: Option<Throughput>,
     loads: Vec<LoadCost>,
 }
 
 /// A count, and its least times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CountTimes {
-    /// The filters' name.
+    /// The query's name.
     pub filter: String,
     /// How many backups the project shares.
     pub sharings: u64,
@@ -81,7 +72,7 @@ struct Growth {
 
 /// What one core answers if many ask for a small count at once.
 #[derive(Clone, Debug, Serialize)]
-struct Many {
+struct Throughput {
     connections: usize,
     per_second: f64,
     /// Processor time for each.
@@ -101,7 +92,7 @@ pub fn run(options: &Options) -> Result<Findings> {
     let seconds = options.seconds.unwrap_or(options.pick(0.2, 4.0));
     let rounds = options.rounds.unwrap_or(options.pick(1, 12));
     let many = match tables.last() {
-        Some(table) => many(table, &oha, &cores, Duration::from_secs_f64(seconds))?,
+        Some(table) => throughput(table, &oha, &cores, Duration::from_secs_f64(seconds))?,
         None => None,
     };
     findings(&tables, rounds, Duration::from_secs_f64(seconds / 80.0), many)
@@ -112,7 +103,7 @@ fn findings(
     tables: &[Table],
     rounds: usize,
     turn: Duration,
-    many: Option<Many>,
+    many: Option<Throughput>,
 ) -> Result<Findings> {
     eprintln!("   counts …");
     let counts = counts::counts(tables, rounds, turn)?;
@@ -132,7 +123,7 @@ fn findings(
 
 /// Of the tables that are named, or of all.
 fn rows(options: &Options) -> Result<Vec<u64>> {
-    let named = &options.cases;
+    let named = &options.tables;
     let unknown = named.iter().find(|name| !TABLES.iter().any(|(known, _)| known == name));
     let names = TABLES.map(|(name, _)| name);
     ensure!(unknown.is_none(), "there is no table {unknown:?}; there are {}", names.join(", "));
@@ -143,23 +134,28 @@ fn rows(options: &Options) -> Result<Vec<u64>> {
 }
 
 /// Many small counts at once, with the store on a core of its own.
-fn many(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Option<Many>> {
+fn throughput(
+    table: &Table,
+    oha: &Oha,
+    cores: &Cores,
+    time: Duration,
+) -> Result<Option<Throughput>> {
     let project = watched(table.load.rows).find(|project| project.size == 1_000);
-    let filters = FILTERS.iter().find(|filters| filters.name == "volume_id");
-    let Some((project, filters)) = project.zip(filters) else {
+    let query = QUERIES.iter().find(|query| query.name == "volume_id");
+    let Some((project, query)) = project.zip(query) else {
         return Ok(None);
     };
     let store = cores.measured(|| table.another_store())??;
     let headers = vec![("accept", "application/json"), ("user-agent", "lab")];
-    let request = Request { method: "GET", target: target(project, *filters), headers };
+    let request = Request { method: "GET", target: target(project, *query), headers };
     let load = |time| Traffic::new(store.address(), &request, CONNECTIONS, Amount::Time(time));
-    oha.run(&load(time / 4))?.all(200)?;
+    oha.run(&load(time / 4))?.all_were(200)?;
     let before = machine::cpu_time(store.pid())?;
     let outcome = oha.run(&load(time))?;
-    let cpu_us = (machine::cpu_time(store.pid())? - before) / outcome.all(200)? as f64;
-    let memory_mib = machine::shared_mib(store.pid())?;
+    let cpu_us = (machine::cpu_time(store.pid())? - before) / outcome.all_were(200)? as f64;
+    let memory_mib = machine::pss_mib(store.pid())?;
     let per_second = outcome.per_second();
-    Ok(Some(Many { connections: CONNECTIONS, per_second, cpu_us, memory_mib }))
+    Ok(Some(Throughput { connections: CONNECTIONS, per_second, cpu_us, memory_mib }))
 }
 
 // === impl CountTimes, Growth ===
@@ -167,7 +163,7 @@ fn many(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Optio
 impl CountTimes {
     fn of(count: &Count) -> CountTimes {
         CountTimes {
-            filter: count.filters.name.to_owned(),
+            filter: count.query.name.to_owned(),
             sharings: count.project.size,
             rows: count.rows(),
             matches: count.matches,

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +14,8 @@ use serde::Serialize;
 use testkit::count_store::{self as program, CountStore};
 use testkit::{Progress, workspace};
 
-use super::calls;
-use super::sharings;
+use super::{calls, sharings};
+use crate::anywhere;
 
 /// A loaded table, and the store on it. Dropping it deletes the file.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Table {
     }
 }
 
-fn serve(folder: &std::path::Path) -> Result<CountStore> {
-    CountStore::start(&folder.join("db"), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+fn serve(folder: &Path) -> Result<CountStore> {
+    CountStore::start(&folder.join("db"), anywhere())
 }
 
 impl Drop for Table {

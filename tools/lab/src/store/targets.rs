@@ -34,7 +34,7 @@ pub fn pairs<'a>(counts: &'a [Count<'a>]) -> Vec<(&'a Count<'a>, &'a Count<'a>)>
     // Smaller tables come first.
     for count in counts {
         let is_same = |(few, _): &&mut (&Count, &Count)| {
-            few.project == count.project && few.filters.name == count.filters.name
+            few.project == count.project && few.query.name == count.query.name
         };
         match pairs.iter_mut().find(is_same) {
             Some((_, many)) => *many = count,
@@ -49,7 +49,7 @@ pub fn pairs<'a>(counts: &'a [Count<'a>]) -> Vec<(&'a Count<'a>, &'a Count<'a>)>
 pub fn missed(counts: &[Count], overhead: Option<&Overhead>) -> Vec<String> {
     let mut missed = Vec::new();
     for (few, many) in pairs(counts) {
-        let name = format!("{} of {:?} {}", few.filters.name, few.project.side, few.project.size);
+        let name = format!("{} of {:?} {}", few.query.name, few.project.side, few.project.size);
         let (few_steps, many_steps) = (few.steps, many.steps);
         if few_steps != many_steps {
             missed.push(format!("{name}: {few_steps} steps became {many_steps} among more rows"));
@@ -63,10 +63,10 @@ pub fn missed(counts: &[Count], overhead: Option<&Overhead>) -> Vec<String> {
         }
     }
     let [nothing, each] = TARGETS.steps;
-    for count in counts.iter().filter(|count| count.filters.is_equality) {
-        let Count { steps, matches, filters, project, .. } = count;
+    for count in counts.iter().filter(|count| count.query.is_equality) {
+        let Count { steps, matches, query, project, .. } = count;
         if *steps > nothing + each * matches {
-            let (name, size) = (filters.name, project.size);
+            let (name, size) = (query.name, project.size);
             missed.push(format!("{name} of {size}: {steps} steps for {matches} matches"));
         }
     }

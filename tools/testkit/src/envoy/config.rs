@@ -132,6 +132,13 @@ impl Cluster {
         Self::empty(name).with("load_assignment", hosts)
     }
 
+    /// The same over HTTP/2, without TLS.
+    pub fn over_http2(self) -> Self {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let http2 = json!({"explicit_http_config": {"http2_protocol_options": {}}});
+        self.with("typed_extension_protocol_options", json!({OPTIONS: typed(OPTIONS, http2)}))
+    }
+
     /// A field, such as `circuit_breakers`.
     pub fn with(mut self, field: &str, value: Value) -> Self {
         self.0.insert(field.to_owned(), value);
