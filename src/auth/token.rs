@@ -71,10 +71,7 @@ pub fn is_keystones_404(body: &[u8]) -> bool {
 
 /// RFC 3339. The parser knows no offset but `Z`.
 fn time(text: &str) -> Option<SystemTime> {
-    let Some((local, offset)) = text.len().checked_sub(6).and_then(|at| text.split_at_checked(at))
-    else {
-        return None;
-    };
+    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
     let Some(hours_minutes) = offset.strip_prefix(['+', '-']) else {
         return humantime::parse_rfc3339(text).ok();
     };
