@@ -66,11 +66,16 @@ impl Results {
     }
 }
 
+/// What the experiments before this one have found is no change of what is measured.
 fn commit() -> Option<String> {
-    let mut git = Command::new("git");
-    git.args(["describe", "--always", "--dirty", "--exclude=*"]).current_dir(workspace::root());
-    let output = git.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(workspace::root()).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--", ":!docs", ":!tools/lab/results"])?;
+    Some(if changed.is_empty() { commit } else { commit + "-dirty" })
 }
 
 fn path(name: &str) -> PathBuf {

@@ -56,8 +56,9 @@ impl Reading {
         for quoted in [parameter, value] {
             let (cut, long) = (start(quoted, 64), quoted.chars().nth(64).is_some());
             let ends = message.contains(&format!("{cut}\"…"));
-            // A name may be as long as a value's beginning, and the same.
-            let by_name = quoted == value && parameter.contains(&cut);
+            // A quoted name, with its quotation marks, may be as long as a value's beginning, and the same.
+            let name = format!("\"{}\"", start(parameter, 64));
+            let by_name = quoted == value && (parameter.contains(&cut) || name.contains(&cut));
             let quotes = message.contains(&cut) && !by_name;
             assert!(!long || ends || !quotes, "{message:?} quotes too much");
         }

@@ -60,3 +60,10 @@ proptest! {
         oracles::query::check(&query);
     }
 }
+
+/// A value whose beginning stands in the message as the quoted name, found by fuzzing.
+#[test]
+fn a_name_in_its_quotation_marks_is_no_quoted_value() {
+    let nul = |times| "\0".repeat(times);
+    oracles::query::check(format!("{}=\"{}", nul(118), nul(110)).as_bytes());
+}
