@@ -167,7 +167,7 @@ fn a_refused_request_goes_nowhere() {
     fixture.stop().unwrap();
 }
 
-/// docs/envoy-facts.md#held-requests
+/// docs/envoy-facts.md#holding-a-request
 #[test]
 fn with_the_flag_a_body_over_the_limit_is_413() {
     let fixture = start();
