@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use testkit::edge::{Fixture, listener};
 use testkit::envoy::Envoy;
-use testkit::envoy::config::{Cluster, extension, typed};
+use testkit::envoy::config::{Cluster, typed};
 use testkit::http::Connection;
 use testkit::ports::dead_address;
 use testkit::store::{Behaviour, ScriptedStore};
