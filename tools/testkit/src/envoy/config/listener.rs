@@ -16,6 +16,9 @@ pub struct Listener {
     buffer_limit: Option<usize>,
 }
 
+/// How a line of the access log begins: see [`Listener::log_requests`].
+pub(crate) const LOGGED: &str = "ACCESS ";
+
 // === impl Listener ===
 
 impl Listener {
@@ -69,6 +72,15 @@ impl Listener {
     pub fn with(mut self, field: &str, value: Value) -> Self {
         self.connection_manager.insert(field.to_owned(), value);
         self
+    }
+
+    /// Writes a line of this format to Envoy's standard output for each request, behind `ACCESS `: see
+    /// [`Edge::logged`](crate::edge::Edge::logged).
+    pub fn log_requests(self, format: &str) -> Self {
+        let line = format!("{LOGGED}{format}\n");
+        let format = json!({"text_format_source": {"inline_string": line}});
+        let logger = "extensions.access_loggers.stream.v3.StdoutAccessLog";
+        self.with("access_log", json!([extension("stdout", logger, json!({"log_format": format}))]))
     }
 
     /// `per_connection_buffer_limit_bytes`; Envoy's default is 1 MiB.
