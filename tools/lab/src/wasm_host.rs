@@ -12,6 +12,8 @@ use testkit::workspace;
 use crate::{Findings, Options};
 
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
+/// The same with Keystone, which most callers are asked about anew.
+const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "2s", "max_tokens": 100}}}"#;
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 const STATUS_200: &[(&[u8], &[u8])] = &[(b":status", b"200"), (b"server", b"count-store")];
 
@@ -34,23 +36,29 @@ struct Figures {
 pub fn run(options: &Options) -> Result<Findings> {
     let requests = options.pick(20_000, 1_000_000);
     let module = Module::load(&workspace::filter_module()?)?;
-    let (host, time) = (Host::start(&module, CONFIGURATION)?, Duration::ZERO);
-    let mut vm = Vm { host, time, ends: BTreeMap::new() };
+    let vm = |configuration| -> Result<Vm> {
+        let host = Host::start(&module, configuration)?;
+        Ok(Vm { host, configuration, time: Duration::ZERO, ends: BTreeMap::new() })
+    };
+    let (mut vm, mut callers) = (vm(CONFIGURATION)?, vm(CALLERS)?);
     let long = format!("{PATH}?name={}", "a".repeat(8_000));
     let warm_up = requests / 10;
     let (mut memory_after_warm_up, mut replaced) = (0, 0);
     for n in 0..requests {
         vm.serve(n, request(n, &long))?;
+        callers.serve_caller(n)?;
         if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
-            let old = vm.host.replace_root(CONFIGURATION)?;
-            vm.host.delete_root(old)?;
+            vm.replace()?;
+            callers.replace()?;
             replaced += 1;
         }
         if n == warm_up {
-            memory_after_warm_up = vm.host.memory_bytes();
+            memory_after_warm_up = vm.host.memory_bytes() + callers.host.memory_bytes();
         }
     }
-    let (ends, memory) = (vm.ends, vm.host.memory_bytes());
+    let memory = vm.host.memory_bytes() + callers.host.memory_bytes();
+    let mut ends = vm.ends;
+    ends.extend(callers.ends);
     let mut failures = Vec::new();
     if memory != memory_after_warm_up {
         let grown = memory - memory_after_warm_up;
@@ -64,6 +72,7 @@ pub fn run(options: &Options) -> Result<Findings> {
 
 struct Vm {
     host: Host,
+    configuration: &'static str,
     /// What its clock shows.
     time: Duration,
     /// How often a request ended in each way.
@@ -104,6 +113,58 @@ impl Vm {
         if matches!(end, "passed" | "refused") {
             self.host.finish(step.stream)?;
         }
+        Ok(())
+    }
+
+    /// A new filter takes the old one's place.
+    fn replace(&mut self) -> Result<()> {
+        let old = self.host.replace_root(self.configuration)?;
+        self.host.delete_root(old)
+    }
+
+    /// A count whose caller Keystone is asked about, unless it is remembered: each fourth token is one of ten.
+    fn serve_caller(&mut self, n: u64) -> Result<()> {
+        let number = if n.is_multiple_of(4) { n % 10 } else { n };
+        let token = format!("token-{number}");
+        let fields = [(":method", "GET"), (":path", PATH), ("x-auth-token", &token)];
+        let headers = fields.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let step = self.host.request(&headers)?;
+        let stream = step.stream;
+        let mut end = step.end;
+        let asked = matches!(&end, End::Callout(callout) if callout.cluster == "keystone");
+        let (what, status, body, times) = match number % 7 {
+            1 => ("caller: 401 by Keystone", 401, String::new(), 1),
+            2 => ("caller: another project's", 403, known("p2"), 1),
+            3 => ("caller: two answers broke off", 502, String::new(), 2),
+            _ => ("caller: counted", 200, known("p1"), 1),
+        };
+        if asked && n % 35 == 5 {
+            self.host.finish(stream)?;
+            let step = self.host.callout_response(stream, STATUS_200, body.as_bytes())?;
+            ensure!(step.end == End::Finished, "a caller that has gone got {:?}", step.end);
+            *self.ends.entry("caller: hung up before Keystone answered").or_default() += 1;
+            return Ok(());
+        }
+        if asked {
+            let said: &[(&[u8], &[u8])] = match status {
+                401 => &[(b":status", b"401")],
+                502 => &[],
+                _ => STATUS_200,
+            };
+            for _ in 0..times {
+                end = self.host.callout_response(stream, said, body.as_bytes())?.end;
+            }
+        }
+        if let End::Callout(_) = end {
+            end = self.host.callout_response(stream, STATUS_200, br#"{"count":2}"#)?.end;
+        }
+        match end {
+            End::Reply(reply) if reply.status == status => {}
+            end => bail!("{what}, and it ended as {end:?}"),
+        }
+        let what = if asked { what } else { "caller: remembered" };
+        *self.ends.entry(what).or_default() += 1;
+        self.host.finish(stream)?;
         Ok(())
     }
 
@@ -155,4 +216,9 @@ impl Vm {
         self.host.set_clock(self.time);
         self.host.tick()
     }
+}
+
+/// What Keystone says of a token of this project.
+fn known(project: &str) -> String {
+    format!(r#"{{"token":{{"project":{{"id":"{project}"}},"expires_at":"2100-01-01T00:00:00Z"}}}}"#)
 }
