@@ -2,7 +2,7 @@
 //! name, default message.
 //!
 //! Where the codes and the fault names come from: docs/api-facts.md#fault-names. A new status is
-//! a row of `statuses!` (CONTRIBUTING, "Add a status").
+//! a row of `statuses!` (CONTRIBUTING, "Add an HTTP status").
 
 /// One documented status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -134,7 +134,7 @@ impl Valid {
         if let Some(verdict) = keystone.remembered(&hash, now) {
             return Ok(unvouched.decided(verdict, now));
         }
-        let callout = Keystone::asking(callout()?, token);
+        let callout = Keystone::asking(callout()?, token)?;
         Ok(match sharing::join(keystone.open(), hash) {
             Part::Lead(lead) => Step::Callout(Waiting::new(callout, unvouched.asking(lead), now)),
             Part::Follow(question) => {

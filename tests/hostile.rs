@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use testkit::edge::{Fixture, capabilities, filter, listener_with};
+use testkit::edge::{Fixture, capabilities, filter, listener, listener_with};
 use testkit::envoy::config::Listener;
 use testkit::http::{Connection, Response};
 use testkit::store::Behaviour;
@@ -105,6 +105,33 @@ fn what_is_long_or_many_is_refused_once() {
     let path = format!("/v2/{}/os-vendor-backup-sharing/count", long(50_000));
     assert_eq!(ask(&fixture, path, &[]).status, 400);
     assert_eq!(ask(&fixture, format!("{}/{PATH}", "/x/..".repeat(9_000)), &[]).status, 404);
+    fixture.stop().unwrap();
+}
+
+/// Of a callout that is too large the host says the same as of an unknown cluster, which is the operator's fault.
+#[test]
+fn a_token_of_any_length_is_the_clients_fault() {
+    let long = |name: &str, rest: &str| {
+        let auth = r#""auth": {"mode": "keystone", "keystone": {"cluster": "keystone"}}"#;
+        let listener = listener(name, &format!("{{{rest}, {auth}}}")).unwrap();
+        listener.with("max_request_headers_kb", 8_000.into())
+    };
+    let listeners = [
+        long("count", r#""store": {"cluster": "store"}"#),
+        long("validate", r#""mode": "validate""#),
+    ];
+    let fixture = Fixture::with_listeners(listeners).unwrap();
+    fixture.keystone.set(Behaviour::status(431));
+    for listener in ["count", "validate"] {
+        for (length, status) in
+            [(449_987, 401), (449_988, 400), (600_000, 400), (890_000, 400), (1_500_000, 400)]
+        {
+            let token = vec![b'a'; length];
+            let headers: [(&str, &[u8]); 1] = [("x-auth-token", &token)];
+            let response = fixture.request(listener, "GET", PATH, &headers).unwrap();
+            assert_eq!(response.status, status, "{listener}: {length}");
+        }
+    }
     fixture.stop().unwrap();
 }
 

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use backup_sharing_count::details;
-use serde_json::json;
+use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use testkit::edge::{Fixture, listener};
 use testkit::envoy::Envoy;
-use testkit::envoy::config::{Cluster, extension, typed};
+use testkit::envoy::config::{Cluster, typed};
 use testkit::http::Connection;
 use testkit::ports::dead_address;
 use testkit::store::{Behaviour, ScriptedStore};
@@ -31,19 +31,36 @@ fn cluster(name: &str, address: SocketAddr) -> Cluster {
     Cluster::new(name, address).with("connect_timeout", "0.5s".into())
 }
 
+/// A listener in front of the store in this cluster.
+fn before_store(cluster: &str) -> (String, Value) {
+    (cluster.to_owned(), json!({"store": service(cluster)}))
+}
+
+/// A listener in front of the Keystone in this cluster.
+fn before_keystone(cluster: &str) -> (String, Value) {
+    let mut keystone = service(cluster);
+    keystone["roles"] = json!(["member"]);
+    keystone["remember"] = "0s".into();
+    let auth = json!({"mode": "keystone", "keystone": keystone});
+    (format!("auth-{cluster}"), json!({"store": service("store"), "auth": auth}))
+}
+
+fn service(cluster: &str) -> Value {
+    // Of these alone it is waited for.
+    let timeout = if matches!(cluster, "store" | "keystone") { "1s" } else { "20s" };
+    json!({"cluster": cluster, "timeout": timeout})
+}
+
 impl Bench {
-    /// A listener for each of these clusters, each in front of a cluster of its name; and more clusters.
-    fn start(names: &[&str], more: impl IntoIterator<Item = Cluster>) -> Bench {
-        let line = "ACCESS %RESPONSE_CODE_DETAILS% [%FILTER_STATE(wasm.backup_sharing_count.envoy_says:PLAIN)%]\n";
-        let format = json!({"text_format_source": {"inline_string": line}});
-        let logger = "extensions.access_loggers.stream.v3.StdoutAccessLog";
-        let access_log = json!([extension("stdout", logger, json!({"log_format": format}))]);
-        let listeners = names.iter().map(|name| {
-            // Of the store alone it is waited for.
-            let timeout = if *name == "store" { "1s" } else { "20s" };
-            let store = json!({"cluster": name, "timeout": timeout});
-            let listener = listener(name, &json!({"store": store}).to_string()).unwrap();
-            listener.with("access_log", access_log.clone())
+    /// A listener for each `(name, plugin configuration)`, and more clusters.
+    fn start(
+        listeners: impl IntoIterator<Item = (String, Value)>,
+        more: impl IntoIterator<Item = Cluster>,
+    ) -> Bench {
+        let says = "%FILTER_STATE(wasm.backup_sharing_count.envoy_says:PLAIN)%";
+        let line = format!("%RESPONSE_CODE_DETAILS% [{says}]");
+        let listeners = listeners.into_iter().map(|(name, configuration)| {
+            listener(&name, &configuration.to_string()).unwrap().log_requests(&line)
         });
         let options = Envoy::options().arg("--file-flush-interval-msec").arg("20");
         Bench { fixture: Fixture::start_with(options, listeners, more).unwrap(), read: 0 }
@@ -51,19 +68,14 @@ impl Bench {
 
     /// The details of the answer, and what Envoy said in the store's place.
     fn ask(&mut self, listener: &str, method: &str, path: &str) -> (String, String) {
-        let headers: [(&str, &[u8]); 1] = [("accept", b"application/json")];
+        let headers: [(&str, &[u8]); 1] = [("x-auth-token", b"t")];
         self.fixture.request(listener, method, path, &headers).unwrap();
         self.next_line()
     }
 
     fn next_line(&mut self) -> (String, String) {
-        let line = wait_for("the access log", PATIENCE, || {
-            let log = self.fixture.edge.envoy.log();
-            let line = log.lines().filter_map(|line| line.strip_prefix("ACCESS ")).nth(self.read);
-            line.map(str::to_owned)
-        });
+        let line = self.fixture.edge.logged(self.read).unwrap();
         self.read += 1;
-        let line = line.unwrap();
         let (details, says) = line.split_once(" [").unwrap();
         let says = says.strip_suffix("]").unwrap();
         (details.to_owned(), if says == "-" { String::new() } else { says.to_owned() })
@@ -124,7 +136,9 @@ fn each_cause_is_in_the_access_log() {
         Cluster::named("named", "no.such.host.invalid", 80).with("type", "STRICT_DNS".into()),
     ];
     let names = ["store", "empty", "dead", "backlog", "tls", "breaker", "sick", "named", "nowhere"];
-    let mut bench = Bench::start(&names, more);
+    let keystones = names.map(|name| if name == "store" { "keystone" } else { name });
+    let listeners = names.map(before_store).into_iter().chain(keystones.map(before_keystone));
+    let mut bench = Bench::start(listeners, more);
     let mut seen = BTreeSet::new();
     const FAILED: &str =
         "upstream connect error or disconnect/reset before headers. reset reason: ";
@@ -152,8 +166,47 @@ fn each_cause_is_in_the_access_log() {
         seen.insert(details.to_owned());
     }
 
-    // By what the store does.
+    // For the caller, and by what Keystone does.
+    bench.fixture.get("auth-keystone", PATH).unwrap();
+    assert_eq!(bench.next_line().0, "auth_missing");
+    seen.insert("auth_missing".to_owned());
     let large = Behaviour::json(200, " ".repeat(70_000));
+    let token = |project: &str, role: &str, year: u16| {
+        let token = json!({
+            "project": {"id": project},
+            "roles": [{"name": role}],
+            "expires_at": format!("{year}-01-01T00:00:00Z"),
+        });
+        Behaviour::json(200, json!({"token": token}).to_string())
+    };
+    for (behaviour, details, says) in [
+        (token("p1", "member", 2000), "auth_refused:expired", ""),
+        (token("p2", "member", 2100), "auth_project", ""),
+        (token("p1", "reader", 2100), "auth_role", ""),
+        (Behaviour::status(400), "auth_refused:400", ""),
+        (Behaviour::status(401), "auth_refused", ""),
+        (Behaviour::status(414), "auth_refused:414", ""),
+        (Behaviour::status(431), "auth_refused:431", ""),
+        (Behaviour::status(200), "auth_invalid:200", ""),
+        (Behaviour::status(404), "auth_invalid:404", ""),
+        (large.clone(), "auth_invalid:too_large", ""),
+        (Behaviour::Garbage(b"SSH-2.0\r\n\r\n".into()), "auth_invalid:no_http", "protocol error"),
+        (Behaviour::Truncate, "auth_invalid:broken", ""),
+        (Behaviour::status(403), "auth_unavailable:403", ""),
+        (Behaviour::status(429), "auth_unavailable:429", ""),
+        (Behaviour::status(500), "auth_unavailable:500", ""),
+        (Behaviour::ResetBeforeHeaders, "auth_unavailable:reset", "connection termination"),
+        (Behaviour::Hang, "auth_timeout", ""),
+        (Behaviour::status(504), "auth_timeout:504", ""),
+    ] {
+        bench.fixture.keystone.set(behaviour);
+        let says = if says.is_empty() { String::new() } else { [FAILED, says].concat() };
+        assert_eq!(bench.ask("auth-keystone", "GET", PATH), (details.to_owned(), says));
+        seen.insert(details.to_owned());
+    }
+    assert_eq!(bench.fixture.store.take_requests().len(), 0);
+
+    // By what the store does.
     for (behaviour, details, says) in [
         (Behaviour::json(200, r#"{"count":2}"#), "store_count", ""),
         (Behaviour::status(404), "store_fault", ""),
@@ -178,26 +231,29 @@ fn each_cause_is_in_the_access_log() {
         seen.insert(details.to_owned());
     }
 
-    // By where it is.
+    // By where they are.
     for (name, details, says) in [
-        ("dead", "store_unavailable:connect_failure", "remote connection failure"),
-        ("backlog", "store_unavailable:connect_timeout", "connection timeout"),
-        ("tls", "store_unavailable:tls", "TLS_error"),
-        ("empty", "store_unavailable:no_host", ""),
-        ("breaker", "store_unavailable:no_host", ""),
-        ("sick", "store_unavailable:no_host", ""),
-        ("named", "store_unavailable:no_host", ""),
-        ("nowhere", "store_unknown_cluster", ""),
+        ("dead", "unavailable:connect_failure", "remote connection failure"),
+        ("backlog", "unavailable:connect_timeout", "connection timeout"),
+        ("tls", "unavailable:tls", "TLS_error"),
+        ("empty", "unavailable:no_host", ""),
+        ("breaker", "unavailable:no_host", ""),
+        ("sick", "unavailable:no_host", ""),
+        ("named", "unavailable:no_host", ""),
+        ("nowhere", "unknown_cluster", ""),
     ] {
-        let (found, said) = bench.ask(name, "GET", PATH);
-        let (details, says) = match name {
-            // Envoy 1.39 and later do not say why a connection failed.
-            "tls" if !said.contains(says) => ("store_unavailable:connect_failure", FAILED),
-            _ => (details, says),
-        };
-        assert_eq!(found, details, "{name}: {said}");
-        assert!(said.contains(says) && said.is_empty() == says.is_empty(), "{name}: {said}");
-        seen.insert(details.to_owned());
+        for (listener, whose) in [(name.to_owned(), "store"), (format!("auth-{name}"), "auth")] {
+            let (found, said) = bench.ask(&listener, "GET", PATH);
+            let (details, says) = match name {
+                // Envoy 1.39 and later do not say why a connection failed.
+                "tls" if !said.contains(says) => ("unavailable:connect_failure", FAILED),
+                _ => (details, says),
+            };
+            let details = format!("{whose}_{details}");
+            assert_eq!(found, details, "{name}: {said}");
+            assert!(said.contains(says) && said.is_empty() == says.is_empty(), "{name}: {said}");
+            seen.insert(details);
+        }
     }
 
     // All that the table has, but for what Envoy seldom tells (`overflow`) and what a host without the
@@ -207,12 +263,13 @@ fn each_cause_is_in_the_access_log() {
         std::iter::once(row.name.to_owned()).chain(causes)
     });
     let unseen = [
-        "edge_unjudged", "store_invalid", "store_invalid:STATUS", "store_unavailable",
-        "store_unavailable:overflow",
+        "edge_unjudged", "auth_invalid", "auth_invalid:STATUS", "auth_unavailable",
+        "auth_unavailable:STATUS", "auth_unavailable:overflow", "store_invalid",
+        "store_invalid:STATUS", "store_unavailable", "store_unavailable:overflow",
     ];
     let mut missing: Vec<String> = expected.filter(|name| !seen.contains(name)).collect();
     // Not every Envoy tells it; the row above wants it of those that do.
-    missing.retain(|name| name != "store_unavailable:tls");
+    missing.retain(|name| !name.ends_with("_unavailable:tls"));
     assert_eq!(missing, unseen);
     bench.fixture.stop().unwrap();
 }
@@ -223,8 +280,13 @@ fn the_page_tells_each_name_and_each_cause() {
     for row in details::ALL {
         assert!(page.contains(&format!("`{}`", row.name)), "{}", row.name);
         for cause in row.causes {
-            let name = format!("`{}:{}`", row.name, cause.replace("STATUS", "410"));
-            assert!(page.contains(&name), "{name}");
+            let names = page.split('`').filter_map(|quoted| quoted.strip_prefix(row.name));
+            let mut causes = names.filter_map(|rest| rest.strip_prefix(':'));
+            let is_there = match *cause {
+                "STATUS" => causes.any(|cause| cause.parse::<u16>().is_ok()),
+                cause => causes.any(|named| named == cause),
+            };
+            assert!(is_there, "{}:{cause}", row.name);
         }
     }
 }
@@ -251,7 +313,8 @@ fn an_unknown_cluster_is_logged_once_a_minute_by_all_workers() {
 #[test]
 fn at_the_debug_level_each_decision_is_a_line_without_a_secret() {
     let dead = dead_address().unwrap();
-    let bench = Bench::start(&["store", "dead"], [cluster("dead", dead.address())]);
+    let bench =
+        Bench::start(["store", "dead"].map(before_store), [cluster("dead", dead.address())]);
     let ask = |listener: &str, method: &str, path: &str| {
         bench.fixture.request(listener, method, path, &[("x-auth-token", b"secret")]).unwrap();
     };

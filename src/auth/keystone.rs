@@ -91,10 +91,13 @@ impl Keystone {
     }
 
     /// The same for the caller's `token`, which asks about itself.
-    pub fn asking(mut callout: Callout, token: &str) -> Callout {
-        callout.add(TOKEN, token);
-        callout.add(SUBJECT, token);
-        callout
+    ///
+    /// # Errors
+    /// 400 if it is too long to be sent twice.
+    pub fn asking(mut callout: Callout, token: &str) -> Result<Callout, Reply> {
+        callout.add(TOKEN, token)?;
+        callout.add(SUBJECT, token)?;
+        Ok(callout)
     }
 
     /// 401 for a request without a token.

@@ -47,8 +47,15 @@ impl Callout {
     }
 
     /// Adds a header whose value is printable ASCII.
-    pub fn add(&mut self, name: &'static str, value: &str) {
+    ///
+    /// # Errors
+    /// 400 if it is too long for a callout.
+    pub fn add(&mut self, name: &'static str, value: &str) -> Result<(), Reply> {
+        if self.text.len().saturating_add(value.len()) > MAX_BYTES {
+            return Err(too_many());
+        }
         self.push(Name::Own(name), value);
+        Ok(())
     }
 
     fn push(&mut self, name: Name, value: &str) {
@@ -106,8 +113,7 @@ impl Callout {
             tokens = tokens.saturating_add(usize::from(name == TOKEN.as_bytes()));
         }
         if self.fields.len() > MAX_FIELDS || bytes > MAX_BYTES {
-            let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
-            return Err(bad_header(&["headers to be forwarded: expected at most ", &most]));
+            return Err(too_many());
         }
         if tokens > 1 {
             return Err(several_tokens());
@@ -137,6 +143,11 @@ pub fn token<'a>(headers: impl Iterator<Item = Header<'a>>) -> Result<&'a str, R
         None => Ok(token),
         Some(_) => Err(several_tokens()),
     }
+}
+
+fn too_many() -> Reply {
+    let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
+    bad_header(&["headers to be forwarded: expected at most ", &most])
 }
 
 /// The value may be a secret, so it is not repeated.

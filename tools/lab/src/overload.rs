@@ -80,7 +80,7 @@ fn overload(
     wait_for_store(&envoy)?;
     let address = envoy.listener_address("edge")?;
     let before = pace(address, 20)?;
-    let mix = Mix { counts: 80, rejections: 15, passes: 5, hang_ups: 0 };
+    let mix = Mix { counts: 80, rejections: 15, passes: 5, hang_ups: 0, strangers: 0 };
     let running = Load { connections, mix, pause: REST, ..Load::new(address) }.start()?;
     let mut all = running.run_for(options.pick(Duration::from_secs(2), Duration::from_secs(20)));
     running.end();

@@ -1,7 +1,6 @@
-//! Two million mixed requests, hang-ups included, and the memory of the Envoy that serves them;
-//! then as many through an Envoy without the filter, whose growth is not ours.
+//! Two million mixed requests, hang-ups included, and the memory of the Envoy that serves them: half of them where
+//! Keystone vouches for callers. Then as many through an Envoy without the filter, whose growth is not ours.
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,15 @@ use serde_json::{Value, json};
 use testkit::count_store::CountStore;
 use testkit::edge::{Edge, clusters, envoy_config};
 use testkit::envoy::Envoy;
-use testkit::envoy::config::{Bootstrap, Listener, to_cluster};
+use testkit::envoy::config::{Bootstrap, Cluster, Listener, to_cluster};
 
-use crate::load::{Judged, Kind, Load, Tally, expected};
+use crate::load::{Judged, Kind, Load, Mix, Running, Tally, expected};
 use crate::{Findings, Options, anywhere, chart, machine};
 
 const WORKERS: u32 = 2;
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}}"#;
+/// The same with Keystone, which is asked about each caller every 50 ms by each worker.
+const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "10s", "remember": "0.05s"}}}"#;
 const CONNECTIONS: usize = 16;
 
 /// What Envoy may grow by once a tenth of the requests has been served, in MiB: 2 for each worker.
@@ -32,6 +33,7 @@ struct Figures {
     requests: u64,
     counts: u64,
     hang_ups: u64,
+    strangers: u64,
     requests_per_second: f64,
     /// The most resident memory in the first tenth, and afterwards.
     first_mib: f64,
@@ -60,10 +62,18 @@ pub fn run(options: &Options) -> Result<Findings> {
     let upstream = expected::scripted(expected::upstream())?;
     let start = |config: Bootstrap| Envoy::options().concurrency(WORKERS).start(config);
 
-    let config = [("edge", CONFIGURATION)];
+    let keystone = expected::scripted(expected::keystone())?;
+    let config = [("edge", CONFIGURATION), ("callers", CALLERS)];
     let config = envoy_config(&config, store.address(), upstream.address())?;
-    let edge = Edge::around(start(config)?, ["edge"])?;
-    let (tally, mut with, memory_with) = soak(&edge.envoy, edge.listeners["edge"], requests)?;
+    let config = config.cluster(Cluster::new("keystone", keystone.address()));
+    let edge = Edge::around(start(config)?, ["edge", "callers"])?;
+    let half = Load { connections: CONNECTIONS / 2, ..Load::new(edge.listeners["edge"]) };
+    let callers = Load {
+        address: edge.listeners["callers"],
+        mix: Mix { strangers: 10, ..Mix::default() },
+        ..half
+    };
+    let (tally, mut with, memory_with) = soak(&edge.envoy, [half, callers], requests)?;
     with.judged = Some(tally.judged());
     let mut failures = tally.complaints();
     failures.extend(edge.check_vms().err().map(|error| format!("{error:#}")));
@@ -80,7 +90,8 @@ pub fn run(options: &Options) -> Result<Findings> {
     counts["match"] = json!({"safe_regex": path});
     let listener = Listener::new("control").route(counts).route(to_cluster("", "upstream"));
     let envoy = start(Bootstrap::new([listener], clusters(store.address(), upstream.address())))?;
-    let (_, without, memory_without) = soak(&envoy, envoy.listener_address("control")?, requests)?;
+    let load = Load { connections: CONNECTIONS, ..Load::new(envoy.listener_address("control")?) };
+    let (_, without, memory_without) = soak(&envoy, [load], requests)?;
     envoy.stop()?;
 
     let figures = json!({
@@ -105,10 +116,14 @@ pub fn draw(figures: &Value) -> Result<String> {
     chart::lines("requests, thousands", "resident memory, MiB", &lines)
 }
 
-fn soak(envoy: &Envoy, address: SocketAddr, requests: u64) -> Result<(Tally, Figures, Samples)> {
-    let load = Load { requests: Some(requests), connections: CONNECTIONS, ..Load::new(address) };
+fn soak<const N: usize>(
+    envoy: &Envoy,
+    loads: [Load; N],
+    requests: u64,
+) -> Result<(Tally, Figures, Samples)> {
+    let each = Some(requests / N as u64);
     let start = Instant::now();
-    let running = load.start()?;
+    let running = Running::start(loads.map(|load| Load { requests: each, ..load }))?;
     let (mut tally, mut samples) = (Tally::default(), Vec::new());
     let (mut first_mib, mut rest_mib) = (0.0, 0.0);
     loop {
@@ -129,6 +144,7 @@ fn soak(envoy: &Envoy, address: SocketAddr, requests: u64) -> Result<(Tally, Fig
         requests: tally.requests(),
         counts: tally.sent(Kind::Count),
         hang_ups: tally.sent(Kind::HangUp),
+        strangers: tally.sent(Kind::Stranger),
         requests_per_second: per_second.round(),
         first_mib,
         rest_mib,

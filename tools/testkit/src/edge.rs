@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
 use crate::envoy::config::{
-    Bootstrap, Cluster, Listener, extension, publish_listener, to_cluster, typed,
+    Bootstrap, Cluster, LOGGED, Listener, extension, publish_listener, to_cluster, typed,
 };
-use crate::{Result, workspace};
+use crate::{PATIENCE, Result, wait_for, workspace};
 
 mod fixture;
 
@@ -49,6 +49,16 @@ impl Edge {
         let listeners = listeners.into_iter().map(address).collect::<Result<_>>()?;
         let vms = envoy.stat(VMS_CREATED)?;
         Ok(Self { envoy, listeners, vms })
+    }
+
+    /// What the access log says of the request with this number, from 0, once it is written:
+    /// [`Listener::log_requests`].
+    pub fn logged(&self, number: usize) -> Result<String> {
+        wait_for("the access log", PATIENCE, || {
+            let log = self.envoy.log();
+            let line = log.lines().filter_map(|line| line.strip_prefix(LOGGED)).nth(number);
+            line.map(str::to_owned)
+        })
     }
 
     /// An error if any VM trapped or was started again since Envoy became ready.

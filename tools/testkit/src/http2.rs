@@ -12,8 +12,8 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest, handshake};
 use h2::server;
-use http::Request;
 use http::uri::{PathAndQuery, Uri};
+use http::{HeaderName, HeaderValue, Request};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -83,12 +83,30 @@ impl Connection {
 
     /// Sends a request with this body. Waits if the server wants no more streams for now.
     pub fn send(&mut self, request: Request<()>, body: &[u8]) -> Result<Stream> {
+        self.send_with_trailers(request, body, &[])
+    }
+
+    /// The same with trailers after the body.
+    pub fn send_with_trailers(
+        &mut self,
+        request: Request<()>,
+        body: &[u8],
+        trailers: &[(&'static str, &'static str)],
+    ) -> Result<Stream> {
         const SENDING: &str = "sending a request over HTTP/2";
         let ready = self.runtime.block_on(self.requests.clone().ready());
-        let sent = ready.context(SENDING)?.send_request(request, body.is_empty());
+        let ends = trailers.is_empty();
+        let sent = ready.context(SENDING)?.send_request(request, ends && body.is_empty());
         let (response, mut request) = sent.context(SENDING)?;
         if !body.is_empty() {
-            request.send_data(Bytes::copy_from_slice(body), true).context(SENDING)?;
+            request.send_data(Bytes::copy_from_slice(body), ends).context(SENDING)?;
+        }
+        if !ends {
+            let field = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let fields = trailers.iter().map(field).collect();
+            request.send_trailers(fields).context(SENDING)?;
         }
         Ok(Stream { response, request })
     }

@@ -14,6 +14,18 @@ pub const LUA: &str = include_str!("filter.lua");
 /// The filter's plugin configuration.
 const PLUGIN: &str = r#"{"store": {"cluster": "store", "timeout": "1s"}}"#;
 
+/// The same with Keystone, for as long as it may be, or for no time.
+fn with_keystone(remember: &str) -> Value {
+    let keystone = json!({"cluster": "keystone", "remember": remember});
+    json!({
+        "store": {"cluster": "store", "timeout": "1s"},
+        "auth": {"mode": "keystone", "keystone": keystone},
+    })
+}
+
+/// What Keystone says of every token: the body of a real one's answer.
+const TOKEN: &str = r#"{"token": {"methods": ["password"], "user": {"domain": {"id": "default", "name": "Default"}, "id": "55a9d3f2c1b04e6f8a7b9c0d1e2f3a4b", "name": "alice", "password_expires_at": null}, "audit_ids": ["obQ_8PbhTlWJk0LNlhP7Xg"], "expires_at": "2100-01-01T00:00:00.000000Z", "issued_at": "2026-11-25T18:44:54.000000Z", "project": {"domain": {"id": "default", "name": "Default"}, "id": "17fbda95add24720a4038ba4b1c705ed", "name": "proj-a"}, "is_domain": false, "roles": [{"id": "79dfb1c0a2e34f5d8c6b7a9e0f1d2c3b", "name": "member"}, {"id": "7b89e0d1c2f34a5b9d8e7f6a5b4c3d2e", "name": "reader"}]}}"#;
+
 /// An answer that Envoy gives by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -44,14 +56,24 @@ pub fn wasm_filter(module: &Path) -> Value {
     filter
 }
 
-/// A configuration whose listeners have one server for store and backend.
-pub fn before(server: SocketAddr, listeners: impl IntoIterator<Item = Listener>) -> Bootstrap {
-    Bootstrap::new(listeners, ["store", "backend"].map(|name| Cluster::new(name, server)))
+/// The same, which asks Keystone about callers. `remember`: for how long it knows them.
+pub fn wasm_filter_with_keystone(module: &Path, remember: &str) -> Value {
+    let mut filter = edge::filter(module, remember, &with_keystone(remember).to_string());
+    filter["typed_config"]["config"]["failure_policy"] = "FAIL_RELOAD".into();
+    filter
 }
 
-/// The configuration of an Envoy that answers whatever is asked with this, once it has all of the request.
+/// A configuration whose listeners have one server for store, Keystone and backend.
+pub fn before(server: SocketAddr, listeners: impl IntoIterator<Item = Listener>) -> Bootstrap {
+    let clusters = ["store", "keystone", "backend"].map(|name| Cluster::new(name, server));
+    Bootstrap::new(listeners, clusters)
+}
+
+/// The configuration of an Envoy that answers whatever is asked with this, once it has all of the request, and what
+/// Keystone is asked with [`TOKEN`].
 pub fn server(answer: &Answer) -> Bootstrap {
     let listener = Listener::new("server").filter(filters::buffer(4 << 20));
+    let listener = listener.route(direct_response("/v3/", 200, TOKEN));
     Bootstrap::new([listener.route(answer.route())], [])
 }
 

@@ -21,6 +21,10 @@ pub enum Contender {
     Ours,
     /// Our filter, left out by a route of what cannot be for it ([`testkit::bypass_route`]).
     Routed,
+    /// Our filter, which asks Keystone about callers and remembers what it said.
+    Callers,
+    /// The same with nothing remembered.
+    Cold,
     /// Another build of our filter: its name and its module.
     Build(String, PathBuf),
 }
@@ -38,8 +42,15 @@ pub struct Plan {
 
 impl Contender {
     /// Those that are measured without being named.
-    pub const ALL: [Contender; 5] =
-        [Contender::Native, Contender::Floor, Contender::Lua, Contender::Ours, Contender::Routed];
+    pub const ALL: [Contender; 7] = [
+        Contender::Native,
+        Contender::Floor,
+        Contender::Lua,
+        Contender::Ours,
+        Contender::Routed,
+        Contender::Callers,
+        Contender::Cold,
+    ];
 
     /// Its name on the command line and in the results.
     pub fn name(&self) -> &str {
@@ -49,14 +60,20 @@ impl Contender {
             Contender::Lua => "lua",
             Contender::Ours => "ours",
             Contender::Routed => "routed",
+            Contender::Callers => "callers",
+            Contender::Cold => "cold",
             Contender::Build(name, _) => name,
         }
     }
 
     /// Whether it is asked in a case. What the route saves shows another path, and what it costs
-    /// shows the shortest of the filter's answers.
+    /// shows the shortest of the filter's answers. Who asks matters to a count.
     fn takes_part(&self, case: &Case) -> bool {
-        *self != Contender::Routed || ["pass", "method"].contains(&case.name)
+        match self {
+            Contender::Routed => ["pass", "method"].contains(&case.name),
+            Contender::Callers | Contender::Cold => case.name == "count",
+            _ => true,
+        }
     }
 }
 
@@ -120,7 +137,7 @@ mod tests {
         let all = lines(&[], &[]).unwrap();
         assert_eq!(all.len(), CASES.len());
         assert_eq!(all[0], "method/[5, 40]: native floor lua ours routed old");
-        assert_eq!(all[3], "count/[5, 40]: native floor lua ours old");
+        assert_eq!(all[3], "count/[5, 40]: native floor lua ours callers cold old");
         let few = lines(&["pass/40", "count8"], &["ours", "old"]).unwrap();
         assert_eq!(few, ["count8/[5, 40]: ours old", "pass/[40]: ours old"]);
         for (cases, contenders) in

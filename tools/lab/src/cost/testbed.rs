@@ -114,6 +114,12 @@ fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Listener> {
         Contender::Ours | Contender::Routed => {
             Some(config::wasm_filter(&workspace::filter_module()?))
         }
+        Contender::Callers => {
+            Some(config::wasm_filter_with_keystone(&workspace::filter_module()?, "300s"))
+        }
+        Contender::Cold => {
+            Some(config::wasm_filter_with_keystone(&workspace::filter_module()?, "0s"))
+        }
         Contender::Build(_, module) => Some(config::wasm_filter(module)),
     };
     let listener = filter.into_iter().fold(Listener::new(of.name()), Listener::filter);

@@ -1,7 +1,8 @@
-//! Faults under load: what clients get while a store dies, breaks off, floods or lies, and while
+//! Faults under load: what clients get while a store or Keystone dies, breaks off, floods or lies, and while
 //! Envoy is given another configuration or told to leave.
 
 mod drain;
+mod keystones;
 mod observation;
 mod pair;
 mod service;
@@ -35,6 +36,7 @@ pub fn run(options: &Options) -> Result<Findings> {
 pub fn run_with(setup: Setup) -> Result<Findings> {
     let mut seen = stores::real(setup)?;
     seen.extend(stores::scripted(setup)?);
+    seen.extend(keystones::observe_all(setup)?);
     seen.extend(pair::observe_all(setup)?);
     seen.push(updates::observe(setup, "immediate")?);
     seen.push(updates::observe(setup, "gradual")?);

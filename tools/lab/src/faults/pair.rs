@@ -118,7 +118,7 @@ fn observe(
     trouble: impl FnOnce() -> Result<()>,
 ) -> Result<Observation> {
     eprintln!("   {fault}");
-    let mix = Mix { counts: 9, rejections: 1, passes: 0, hang_ups: 0 };
+    let mix = Mix { counts: 9, rejections: 1, passes: 0, hang_ups: 0, strangers: 0 };
     let load = Load { connections: 32, pause: IDLE, mix, ..Load::new(service.address) };
     let loads = load.start()?;
     let mut seen = Observation::begin(fault, &loads.run_for(service.calm_time()));

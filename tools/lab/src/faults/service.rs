@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::json;
 use testkit::edge::{Edge, envoy_config};
+use testkit::envoy::config::Cluster;
 use testkit::envoy::{self, Envoy};
 use testkit::store::ScriptedStore;
 use testkit::{http, wait_for};
@@ -18,6 +19,8 @@ use crate::{Options, machine, millis};
 /// The listener, and the plugin configuration that goes with [`TIMEOUT`](super::observation::TIMEOUT).
 pub const LISTENER: &str = "count";
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#;
+/// The same with Keystone, which is asked about each caller every 50 ms by each worker.
+const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "0.4s", "remember": "0.05s"}}}"#;
 
 /// Keeps Envoy from reading 32 MiB of an answer before it gives up: the filter reads 64 KiB.
 pub const LIMITS: Option<u32> = Some(131_072);
@@ -39,6 +42,10 @@ pub struct Service<'a> {
     pub address: SocketAddr,
     _upstream: ScriptedStore,
     pub options: &'a Options,
+    /// The gauges of what is under way.
+    active: Vec<String>,
+    /// Of the load, how much is asked by those who may not.
+    strangers: u32,
 }
 
 impl<'a> Setup<'a> {
@@ -55,7 +62,31 @@ impl<'a> Setup<'a> {
     pub fn around(&self, envoy: Envoy, upstream: ScriptedStore) -> Result<Service<'a>> {
         let edge = Edge::around(envoy, [LISTENER])?;
         let address = edge.listeners[LISTENER];
-        Ok(Service { edge, address, _upstream: upstream, options: self.options })
+        let streams = format!("http.{LISTENER}.downstream_rq_active");
+        let active = vec![streams, "cluster.store.upstream_rq_active".to_owned()];
+        Ok(Service {
+            edge,
+            address,
+            _upstream: upstream,
+            options: self.options,
+            active,
+            strangers: 0,
+        })
+    }
+
+    /// In front of this store and this Keystone.
+    pub fn start_with_keystone(
+        &self,
+        store: SocketAddr,
+        keystone: SocketAddr,
+    ) -> Result<Service<'a>> {
+        let upstream = expected::scripted(expected::upstream())?;
+        let config = envoy_config(&[(LISTENER, CALLERS)], store, upstream.address())?;
+        let config = config.cluster(Cluster::new("keystone", keystone));
+        let mut service = self.around(self.envoy().start(config)?, upstream)?;
+        service.active.push("cluster.keystone.upstream_rq_active".to_owned());
+        service.strangers = 10;
+        Ok(service)
     }
 
     /// In front of this store; `limit` is [`LIMITS`], or nothing.
@@ -76,8 +107,9 @@ impl Service<'_> {
     /// all the others wait for it.
     pub fn load(&self) -> Result<Running> {
         let pause = Duration::from_millis(5);
-        let mixed = Load { connections: 24, pause, ..Load::new(self.address) };
-        let mix = Mix { counts: 0, rejections: 3, passes: 1, hang_ups: 0 };
+        let mix = Mix { strangers: self.strangers, ..Mix::default() };
+        let mixed = Load { connections: 24, pause, mix, ..Load::new(self.address) };
+        let mix = Mix { counts: 0, rejections: 3, passes: 1, hang_ups: 0, strangers: 0 };
         Running::start([mixed, Load { connections: 8, mix, ..mixed }])
     }
 
@@ -143,8 +175,8 @@ impl Service<'_> {
 
     /// What is still open when Envoy has had time to be rid of all.
     pub fn open_after(&self) -> Result<u64> {
-        let streams = format!("http.{LISTENER}.downstream_rq_active");
-        open_after(&self.edge.envoy, &[&streams, "cluster.store.upstream_rq_active"], self.options)
+        let active: Vec<&str> = self.active.iter().map(String::as_str).collect();
+        open_after(&self.edge.envoy, &active, self.options)
     }
 
     /// Open streams and trapped VMs.
@@ -180,7 +212,7 @@ impl Service<'_> {
 
     fn counts_right(&self) -> bool {
         let path = "/v2/p37/os-vendor-backup-sharing/count";
-        http::request(self.address, "GET", path, &[])
+        http::request(self.address, "GET", path, &[("x-auth-token", b"caller-of-p37")])
             .is_ok_and(|answer| answer.status == 200 && answer.text() == r#"{"count":37}"#)
     }
 }

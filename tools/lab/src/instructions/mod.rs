@@ -57,7 +57,11 @@ struct CaseCounts {
     spread: f64,
     most_of_native: f64,
     most_of_lua: Option<f64>,
+    most_for_a_caller: f64,
 }
+
+/// The most that a count may take whose caller is remembered, as a multiple of one without callers.
+const MOST_FOR_A_CALLER: f64 = 1.08;
 
 /// The most that a request may take, as a multiple of what it takes Envoy alone. Who set these bounds, and why,
 /// stands on the page.
@@ -80,8 +84,16 @@ pub fn run(options: &Options) -> Result<Findings> {
     let valgrind = callgrind::version()?;
     let plans = plans(options)?;
     for plan in &plans {
-        let are_modules =
-            |of: &&Contender| !matches!(of, Contender::Native | Contender::Lua | Contender::Routed);
+        let are_modules = |of: &&Contender| {
+            !matches!(
+                of,
+                Contender::Native
+                    | Contender::Lua
+                    | Contender::Routed
+                    | Contender::Callers
+                    | Contender::Cold
+            )
+        };
         let modules = plan.contenders.iter().filter(are_modules).count();
         ensure!(
             modules <= MODULES,
@@ -173,6 +185,7 @@ impl CaseCounts {
             most_of_native: most_of_native(case, headers),
             // Lua looks at two headers where they lie to refuse a method; a wasm filter has all of them copied.
             most_of_lua: (case.name != "method").then_some(1.0),
+            most_for_a_caller: MOST_FOR_A_CALLER,
         }
     }
 
@@ -189,7 +202,17 @@ impl CaseCounts {
             };
             (ratio > most).then(sentence)
         };
-        bounds.into_iter().filter_map(missed).collect()
+        let mut all: Vec<String> = bounds.into_iter().filter_map(missed).collect();
+        if let (Some(ours), Some(callers)) = (self.of.get("ours"), self.of.get("callers")) {
+            let (ratio, CaseCounts { what, headers, .. }) = (callers / ours, self);
+            if ratio > MOST_FOR_A_CALLER {
+                all.push(format!(
+                    "{what}, {headers} headers: a remembered caller takes {ratio:.3} of a count without callers, not \
+                     {MOST_FOR_A_CALLER:.2}"
+                ));
+            }
+        }
+        all
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Kind {
     Pass,
     /// A valid count whose client leaves before the answer.
     HangUp,
+    /// A valid count, asked by someone who may not.
+    Stranger,
 }
 
 /// How often each kind is asked; the numbers are relative.
@@ -24,6 +26,8 @@ pub struct Mix {
     pub rejections: u32,
     pub passes: u32,
     pub hang_ups: u32,
+    /// None unless the filter judges callers.
+    pub strangers: u32,
 }
 
 /// A request, and what its answer must be.
@@ -40,6 +44,8 @@ pub enum Expected {
     Count(String),
     /// Exactly this status, with its documented body.
     Rejection(u16),
+    /// The same, or a documented fault that Keystone may cause.
+    Refusal(u16),
     /// 200 with exactly this body: the upstream's.
     Passed(String),
 }
@@ -50,6 +56,7 @@ pub struct Asks {
     counts: Vec<Ask>,
     rejections: Vec<Ask>,
     passes: Vec<Ask>,
+    strangers: Vec<Ask>,
 }
 
 /// As a client writes the filters, and as the filter writes them.
@@ -67,7 +74,7 @@ const QUERIES: [(&str, &str); 8] = [
 impl Default for Mix {
     /// Mostly counts, and some of everything.
     fn default() -> Self {
-        Self { counts: 60, rejections: 25, passes: 10, hang_ups: 5 }
+        Self { counts: 60, rejections: 25, passes: 10, hang_ups: 5, strangers: 0 }
     }
 }
 
@@ -75,11 +82,20 @@ impl Default for Asks {
     fn default() -> Self {
         let count = |project| format!("/v2/p{project}/os-vendor-backup-sharing/count");
         let (mut counts, mut rejections, mut passes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut strangers = Vec::new();
         for project in 0..PROJECTS {
             for (asked, written) in QUERIES {
                 let found = expected::count(&(count(project) + written)).unwrap_or_default();
                 let expected = Expected::Count(format!("{{\"count\":{found}}}"));
-                counts.push(ask("GET", &(count(project) + asked), "", expected));
+                let token = expected::token_line(project);
+                counts.push(ask("GET", &(count(project) + asked), &token, expected));
+            }
+            for (token, status) in [
+                (expected::token_line((project + 1) % PROJECTS), 403),
+                (format!("x-auth-token: nobody-{project}\r\n"), 401),
+                (String::new(), 401),
+            ] {
+                strangers.push(ask("GET", &count(project), &token, Expected::Refusal(status)));
             }
             let target = format!("/v2/p{project}/backups?x={project}");
             passes.push(ask("GET", &target, "", Expected::Passed(expected::passed(&target))));
@@ -97,7 +113,7 @@ impl Default for Asks {
                 rejections.push(ask(method, &target, headers, Expected::Rejection(status)));
             }
         }
-        Self { counts, rejections, passes }
+        Self { counts, rejections, passes, strangers }
     }
 }
 
@@ -108,6 +124,7 @@ impl Asks {
             Kind::Count | Kind::HangUp => &self.counts,
             Kind::Rejection => &self.rejections,
             Kind::Pass => &self.passes,
+            Kind::Stranger => &self.strangers,
         };
         &asks[random.usize(..asks.len())]
     }
@@ -116,12 +133,13 @@ impl Asks {
 impl Mix {
     /// A kind, as often as the weights say.
     pub fn pick(&self, random: &mut Rng) -> Kind {
-        let Mix { counts, rejections, passes, hang_ups } = *self;
-        match random.u32(..counts + rejections + passes + hang_ups) {
+        let Mix { counts, rejections, passes, hang_ups, strangers } = *self;
+        match random.u32(..counts + rejections + passes + hang_ups + strangers) {
             n if n < counts => Kind::Count,
             n if n < counts + rejections => Kind::Rejection,
             n if n < counts + rejections + passes => Kind::Pass,
-            _ => Kind::HangUp,
+            n if n < counts + rejections + passes + hang_ups => Kind::HangUp,
+            _ => Kind::Stranger,
         }
     }
 }
@@ -137,12 +155,12 @@ mod tests {
 
     #[test]
     fn kinds_come_as_often_as_they_weigh() {
-        let (mix, mut random) = (Mix::default(), Rng::with_seed(7));
-        let mut seen = [0; 4];
-        for _ in 0..100_000 {
+        let (mix, mut random) = (Mix { strangers: 7, ..Mix::default() }, Rng::with_seed(7));
+        let mut seen = [0; 5];
+        for _ in 0..107_000 {
             seen[mix.pick(&mut random) as usize] += 1;
         }
-        for (seen, weight) in seen.into_iter().zip([60, 25, 10, 5]) {
+        for (seen, weight) in seen.into_iter().zip([60, 25, 10, 5, 7]) {
             assert!((seen - weight * 1000_i32).abs() < 1000, "{seen} for {weight}");
         }
     }

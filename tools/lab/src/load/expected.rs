@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use testkit::store::{Behaviour, Request, ScriptedStore};
 use testkit::{Progress, count_store};
 
@@ -86,6 +87,30 @@ pub fn count(target: &str) -> Option<usize> {
 /// Answers every count of the load truthfully, and 500 to what it never asks.
 pub fn store() -> Behaviour {
     Behaviour::by_request(answer)
+}
+
+/// The token of a project's caller, as a line of a request.
+pub fn token_line(project: usize) -> String {
+    format!("{TOKEN}: caller-of-p{project}\r\n")
+}
+
+const TOKEN: &str = "x-auth-token";
+
+/// A Keystone that knows the callers of the load and nobody else.
+pub fn keystone() -> Behaviour {
+    Behaviour::by_request(|request| {
+        let token = request.header(TOKEN).unwrap_or_default();
+        let known = request.target == b"/v3/auth/tokens?nocatalog"
+            && request.header("x-subject-token") == Some(token);
+        match token.strip_prefix("caller-of-").filter(|_| known) {
+            Some(project) => {
+                let token =
+                    json!({"project": {"id": project}, "expires_at": "2100-01-01T00:00:00Z"});
+                Behaviour::json(200, json!({"token": token}).to_string())
+            }
+            None => Behaviour::json(401, r#"{"error":{"code":401}}"#),
+        }
+    })
 }
 
 /// A store that behaves like this and keeps no requests.

@@ -31,6 +31,11 @@ pub fn judge(ask: &Ask, answer: &Response) -> Verdict {
         // The request is in order, so only the store can have had a reason.
         Expected::Count(_) => matches!(answer.status, 500..) && is_documented(answer),
         Expected::Rejection(status) => answer.status == *status && is_documented(answer),
+        // A count for someone who may not have it.
+        Expected::Refusal(_) if answer.status == 200 => return Verdict::WrongCount,
+        Expected::Refusal(status) => {
+            (answer.status == *status || answer.status >= 500) && is_documented(answer)
+        }
         Expected::Passed(body) => answer.status == 200 && answer.body == body.as_bytes(),
     };
     if right { Verdict::Right } else { Verdict::Undocumented }
@@ -67,6 +72,15 @@ mod tests {
     fn every_other_answer_is_seen() {
         let (count, json) = (Expected::Count(COUNT.to_owned()), "application/json");
         let (rejection, passed) = (Expected::Rejection(400), Expected::Passed("x".to_owned()));
+        let refusal = Expected::Refusal(403);
+        for (status, body, word) in [
+            (403, r#"{"forbidden":{"code":403,"message":"No."}}"#, Verdict::Right),
+            (503, GONE, Verdict::Right),
+            (400, BAD, Verdict::Undocumented),
+            (200, COUNT, Verdict::WrongCount),
+        ] {
+            assert_eq!(verdict(&refusal, status, &[json], body), word, "{status}");
+        }
         let right = [(200, COUNT), (503, GONE), (504, LATE)].map(|right| (&count, right));
         for (expected, (status, body)) in
             right.into_iter().chain([(&rejection, (400, BAD)), (&passed, (200, "x"))])

@@ -21,7 +21,7 @@ fn finish(load: Load) -> Tally {
     running.stop()
 }
 
-const NONE: Mix = Mix { counts: 0, rejections: 0, passes: 0, hang_ups: 0 };
+const NONE: Mix = Mix { counts: 0, rejections: 0, passes: 0, hang_ups: 0, strangers: 0 };
 const COUNTS: Mix = Mix { counts: 1, ..NONE };
 
 /// What the filter would have asked: the load's spellings are a client's.

@@ -198,7 +198,7 @@ mod tests {
         let mut missed = targets::missed(&counts, None);
         missed.retain(|sentence| sentence.contains("steps"));
         assert_eq!(missed, Vec::<String>::new());
-        assert_eq!(pairs(&counts).len(), 16, "8 counts of each of 2 projects are in both");
+        assert_eq!(pairs(&counts).len(), 2 * QUERIES.len(), "each of 2 projects is in both");
         let findings = findings(&tables, 1, Duration::ZERO, None).unwrap();
         assert!(chart::draw(&findings.figures).unwrap().contains("no filter, 1,000"));
     }

@@ -15,6 +15,7 @@ use crate::Result;
 
 mod listener;
 
+pub(crate) use listener::LOGGED;
 pub use listener::Listener;
 
 /// A whole configuration; its `Display` is what Envoy reads.

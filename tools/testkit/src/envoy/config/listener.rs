@@ -13,7 +13,11 @@ pub struct Listener {
     filters: Vec<Value>,
     routes: Vec<Value>,
     connection_manager: Map<String, Value>,
+    buffer_limit: Option<usize>,
 }
+
+/// How a line of the access log begins: see [`Listener::log_requests`].
+pub(crate) const LOGGED: &str = "ACCESS ";
 
 // === impl Listener ===
 
@@ -25,6 +29,7 @@ impl Listener {
             filters: Vec::new(),
             routes: Vec::new(),
             connection_manager: Map::new(),
+            buffer_limit: None,
         };
         let lenient = json!({"override_stream_error_on_invalid_http_message": true});
         listener
@@ -69,6 +74,21 @@ impl Listener {
         self
     }
 
+    /// Writes a line of this format to Envoy's standard output for each request, behind `ACCESS `: see
+    /// [`Edge::logged`](crate::edge::Edge::logged).
+    pub fn log_requests(self, format: &str) -> Self {
+        let line = format!("{LOGGED}{format}\n");
+        let format = json!({"text_format_source": {"inline_string": line}});
+        let logger = "extensions.access_loggers.stream.v3.StdoutAccessLog";
+        self.with("access_log", json!([extension("stdout", logger, json!({"log_format": format}))]))
+    }
+
+    /// `per_connection_buffer_limit_bytes`; Envoy's default is 1 MiB.
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.buffer_limit = Some(bytes);
+        self
+    }
+
     /// As Envoy's API has it.
     pub fn json(&self) -> Value {
         const MANAGER: &str =
@@ -78,10 +98,14 @@ impl Listener {
         let mut manager = Value::from(self.connection_manager.clone());
         manager["http_filters"] = self.filters.iter().chain([&router]).cloned().collect();
         manager["route_config"] = json!({"virtual_hosts": [virtual_host]});
-        json!({
+        let mut listener = json!({
             "name": self.name,
             "address": socket_address("127.0.0.1", 0),
             "filter_chains": [{"filters": [extension("http", MANAGER, manager)]}],
-        })
+        });
+        if let Some(limit) = self.buffer_limit {
+            listener["per_connection_buffer_limit_bytes"] = limit.into();
+        }
+        listener
     }
 }
