@@ -2,6 +2,7 @@
 //! themselves.
 
 #![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
 use std::fs;
 

@@ -142,7 +142,7 @@ fn a_vouched_request_continues_whole() {
                 let body = body(size);
                 let response = ask(&fixture, listener, protocol, &body, &said);
                 assert_eq!((response.status, &*response.text()), (200, "\"passed\""), "{what}");
-                let passed = fixture.upstream.wait_for_requests(1).unwrap().remove(0);
+                let passed = &fixture.upstream.wait_for_requests(1).unwrap()[0];
                 assert_eq!((&*passed.method, &*passed.target_text()), ("GET", PATH), "{what}");
                 assert_eq!(passed.header("x-auth-token"), Some("t"), "{what}");
                 assert!(passed.body == body, "{what}: {} bytes", passed.body.len());

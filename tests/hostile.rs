@@ -195,12 +195,12 @@ fn a_request_that_waits_waits_whole() {
 
 /// The host calls that the filter makes, through the SDK or beside it. Of the 37 functions that the module
 /// imports, no others are called, unless it panics.
-const CALLED: [&str; 14] = [
-    "proxy_close_stream", "proxy_get_buffer_bytes", "proxy_get_current_time_nanoseconds",
-    "proxy_get_header_map_pairs", "proxy_get_header_map_value", "proxy_get_log_level",
-    "proxy_get_shared_data", "proxy_http_call", "proxy_log", "proxy_send_local_response",
-    "proxy_set_effective_context", "proxy_set_property", "proxy_set_shared_data",
-    "proxy_set_tick_period_milliseconds",
+const CALLED: [&str; 15] = [
+    "proxy_close_stream", "proxy_continue_stream", "proxy_get_buffer_bytes",
+    "proxy_get_current_time_nanoseconds", "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value", "proxy_get_log_level", "proxy_get_shared_data",
+    "proxy_http_call", "proxy_log", "proxy_send_local_response", "proxy_set_effective_context",
+    "proxy_set_property", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
 ];
 
 /// A listener whose module may make no other host calls than these.
@@ -235,6 +235,10 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
     let configurations = [
         ("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#),
         ("unknown", r#"{"store": {"cluster": "unknown"}}"#),
+        (
+            "callers",
+            r#"{"mode": "validate", "auth": {"mode": "keystone", "keystone": {"cluster": "keystone"}}}"#,
+        ),
     ];
     let listeners = configurations.map(|(name, plugin)| restricted(name, plugin, &CALLED));
     let fixture = Fixture::with_listeners(listeners).unwrap();
@@ -243,6 +247,10 @@ fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
     assert_eq!(status("count", &format!("{PATH}?x=1")), 400);
     assert_eq!(status("count", "/v2/p1/backups"), 200);
     assert_eq!(status("unknown", PATH), 500, "and a line in the log");
+    let token = r#"{"token": {"project": {"id": "p1"}, "expires_at": "2100-01-01T00:00:00Z"}}"#;
+    fixture.keystone.set(Behaviour::json(200, token));
+    let asked = fixture.request("callers", "GET", PATH, &[("x-auth-token", b"t")]).unwrap();
+    assert_eq!(asked.text(), "\"passed\"");
     fixture.store.set(Behaviour::json(401, "{}"));
     assert_eq!(status("count", PATH), 401);
     // It breaks off, upon which the callout is sent again, and again after a pause.

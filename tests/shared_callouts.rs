@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,7 @@ fn wait_until_active(fixture: &Fixture, requests: usize) {
 struct Crowd<'g> {
     fixture: Fixture,
     clients: Vec<Connection>,
-    streams: Vec<(usize, Stream)>,
+    streams: VecDeque<(usize, Stream)>,
     closed: MutexGuard<'g, ()>,
 }
 
@@ -61,11 +62,11 @@ fn crowd<'g>(gate: &'g Arc<Mutex<()>>, says: Behaviour) -> Crowd<'g> {
     says_behind(&fixture, gate, says);
     let address = fixture.edge.listeners["auth"];
     let mut clients: Vec<_> = (0..10).map(|_| Connection::open(address).unwrap()).collect();
-    let mut streams = Vec::new();
-    for client in 0..clients.len() {
+    let mut streams = VecDeque::new();
+    for (number, client) in clients.iter_mut().enumerate() {
         for _ in 0..STREAMS {
-            let project = if client == 9 { "p2" } else { "p1" };
-            streams.push((client, send(&mut clients[client], "t", project)));
+            let project = if number == 9 { "p2" } else { "p1" };
+            streams.push_back((number, send(client, "t", project)));
         }
     }
     wait_until_active(&fixture, streams.len());
@@ -108,11 +109,11 @@ fn a_refusal_is_shared_too() {
 fn when_the_one_who_asked_hangs_up_another_asks_and_all_others_are_answered() {
     let gate = Arc::default();
     let mut crowd = crowd(&gate, token_of_p1());
-    let (_, first) = crowd.streams.remove(0);
+    let (_, first) = crowd.streams.pop_front().unwrap();
     first.reset();
     crowd.fixture.keystone.wait_for_requests(1).unwrap();
     // One who waits may go too.
-    crowd.streams.remove(500).1.reset();
+    crowd.streams.remove(500).unwrap().1.reset();
     let fixture = crowd.answered(|own| if own { 200 } else { 403 });
     assert_eq!(fixture.keystone.take_requests().len(), 0, "one callout more");
     wait_until_active(&fixture, 0);

@@ -116,6 +116,23 @@ pub(super) fn send_local_response(
     Ok(())
 }
 
+/// Lets a request continue that waits; it takes effect when the callback returns.
+pub(super) fn continue_stream(guest: &mut Guest, kind: u32) -> Answer {
+    if kind != kind::HTTP_REQUEST {
+        return Err(Refusal::trap(format!("the filter continues a stream of kind {kind}")));
+    }
+    let state = guest.state();
+    let Some(stream) = state.stream() else {
+        return Err(Refusal::trap("the filter continues no request"));
+    };
+    let request = state.streams.entry(stream).or_default();
+    if std::mem::replace(&mut request.ended, true) && state.serving != Serving::Unknown {
+        return Err(Refusal::trap(format!("the filter continues {stream}, which has ended")));
+    }
+    state.record.continued.insert(stream);
+    Ok(())
+}
+
 /// Resets the request. Envoy knows other kinds of streams; a filter of requests has none.
 pub(super) fn close_stream(guest: &mut Guest, kind: u32) -> Answer {
     if kind != kind::HTTP_REQUEST {

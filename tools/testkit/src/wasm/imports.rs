@@ -112,6 +112,9 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
                 calls::http_call(guest, Span(c, cs), Span(h, hs), timeout, token)
             })
         }
+        (ENV, "proxy_continue_stream") => {
+            row!("proxy_continue_stream", |guest, kind| calls::continue_stream(guest, kind))
+        }
         (ENV, "proxy_close_stream") => {
             row!("proxy_close_stream", |guest, kind| calls::close_stream(guest, kind))
         }

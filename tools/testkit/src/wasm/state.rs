@@ -92,6 +92,7 @@ pub(super) struct Record {
     pub replies: BTreeMap<Stream, LocalReply>,
     pub callouts: BTreeMap<Stream, Callout>,
     pub properties: Vec<(String, String)>,
+    pub continued: BTreeSet<Stream>,
     pub closed: bool,
 }
 
@@ -128,6 +129,7 @@ impl State {
         let end = match (record.replies.remove(&stream), record.callouts.remove(&stream)) {
             _ if record.closed => End::Closed,
             (Some(reply), _) => End::Reply(reply),
+            _ if record.continued.contains(&stream) => End::Continue,
             (None, Some(callout)) if otherwise == End::Pause => End::Callout(callout),
             (None, _) => otherwise,
         };
@@ -138,10 +140,11 @@ impl State {
 
     /// Ends a tick: what became of each request that it was about.
     pub fn end_tick(&mut self) -> Vec<(Stream, End)> {
-        let Record { replies, callouts, .. } = std::mem::take(&mut self.record);
+        let Record { replies, callouts, continued, .. } = std::mem::take(&mut self.record);
         let replies = replies.into_iter().map(|(stream, reply)| (stream, End::Reply(reply)));
         let callouts = callouts.into_iter().map(|(stream, sent)| (stream, End::Callout(sent)));
-        let ends: Vec<_> = replies.chain(callouts).collect();
+        let continued = continued.into_iter().map(|stream| (stream, End::Continue));
+        let ends: Vec<_> = replies.chain(callouts).chain(continued).collect();
         ends.iter().for_each(|(stream, end)| self.note(*stream, end));
         ends
     }
