@@ -129,6 +129,51 @@ fn two_at_a_time_serve_and_the_one_that_does_not_get_the_usual_port_says_so_firs
 }
 
 #[test]
+fn with_keystone_it_shows_who_may_count_what_and_leaves() {
+    let output = demo(&["--once", "--keystone"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let lines = said.lines().map(str::trim);
+    let answers: Vec<_> =
+        lines.filter_map(|line| line.strip_suffix(')')?.split_once('(')).collect();
+    let [edge, store] = ["answered at the edge ", "answered from the store "];
+    let counted = (store, "store_count");
+    assert_eq!(
+        answers[answers.len() - 7..],
+        [
+            counted,
+            counted,
+            counted,
+            (edge, "auth_project"),
+            (edge, "auth_missing"),
+            counted,
+            (edge, "auth_refused"),
+        ]
+    );
+    let keystone = said.lines().find_map(|line| line.strip_prefix("Keystone: http://"));
+    let keystone = keystone.unwrap().strip_suffix("/v3").unwrap().parse().unwrap();
+    assert!(ports::port_is_free(keystone), "{keystone} is still taken");
+}
+
+#[test]
+fn when_keystone_cannot_be_installed_it_says_so_before_anything_is_built() {
+    let envoy = testkit::envoy::envoy_binary().unwrap();
+    for (python, sentence) in [
+        ("echo 3.10", "Keystone needs Python 3.11 or newer with pip, and python3 is 3.10: "),
+        (
+            r#"[ "$1" = -c ] && echo 3.11 || { echo ERROR: no route to host >&2; exit 1; }"#,
+            "Keystone could not be installed. Check the network and pip's index. pip said: ERROR: no route",
+        ),
+    ] {
+        let (folder, _python) = program("python3", python);
+        let mut demo = demo(&["--once", "--keystone"]);
+        demo.env("PATH", folder.path()).env("CARGO_TARGET_DIR", folder.path().join("target"));
+        demo.env("ENVOY_BIN", &envoy).env("CARGO", "no/such/cargo").env_remove("FILTER_MODULE");
+        refused(&demo.output().unwrap(), sentence);
+    }
+}
+
+#[test]
 fn when_nobody_reads_what_it_prints_it_ends_and_leaves_nothing_running() {
     let mut demo = demo(&[]);
     let mut child = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

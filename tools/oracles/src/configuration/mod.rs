@@ -137,11 +137,7 @@ impl Reader {
             authority: authority?,
             path_prefix: prefix.unwrap_or_default(),
             timeout: timeout.unwrap_or(Duration::from_secs(1)),
-            forward_headers: headers
-                .unwrap_or_else(default_headers)
-                .into_iter()
-                .map(Into::into)
-                .collect(),
+            forward_headers: headers.unwrap_or_else(default_headers),
             retries: retries.unwrap_or(2),
         })
     }

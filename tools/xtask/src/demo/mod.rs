@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`keystone`] | `--keystone`: a real Keystone, and who may count what |
 //! | [`ports`] | given ports, or usual ones, or free ones |
 //! | [`samples`] | the requests it shows, and what each must answer |
 //! | [`show`] | asking them, and saying where each answer came from |
@@ -12,6 +13,7 @@ macro_rules! out {
     ($($line:tt)*) => { $crate::demo::print(format_args!($($line)*))? };
 }
 
+mod keystone;
 mod ports;
 mod samples;
 mod show;
@@ -33,7 +35,9 @@ use testkit::envoy_yaml::{self, Places, wait_for_store};
 use testkit::{Progress, Result, lock, workspace};
 
 use crate::say;
+use keystone::Identity;
 use ports::{LISTENER, Ports};
+use samples::SAMPLES;
 use signals::Signals;
 
 /// Build everything, start the store and Envoy, ask sample requests, and serve until Ctrl-C
@@ -44,6 +48,9 @@ pub struct Options {
     /// Ask the samples and leave; success only if each answered as expected
     #[arg(long)]
     once: bool,
+    /// With a real Keystone that vouches for callers: two users, and who may count what (needs Python 3.11)
+    #[arg(long)]
+    keystone: bool,
     /// Where Envoy listens for clients [default: 10000 if it is free]
     #[arg(long)]
     port: Option<u16>,
@@ -69,7 +76,9 @@ struct Running {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let signals = Signals::listen()?;
     let folder = folder()?;
-    let served = build(options).and_then(|module| serve(options, &module, &folder, &signals));
+    let served = build(options).and_then(|(module, identity)| {
+        serve(options, &module, identity.as_ref(), &folder, &signals)
+    });
     let Err(error) = served else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -103,7 +112,7 @@ fn home() -> PathBuf {
 }
 
 /// All that may take long, after what a person can mend at once.
-fn build(options: &Options) -> Result<PathBuf> {
+fn build(options: &Options) -> Result<(PathBuf, Option<Identity>)> {
     out!(
         "This builds the filter and a count store, runs them with Envoy, asks samples and {}. Ctrl-C ends it.\n\
          The first time takes minutes: much is compiled, and Envoy is downloaded (37 MB).",
@@ -116,35 +125,54 @@ fn build(options: &Options) -> Result<PathBuf> {
     }
     let envoy = envoy::envoy_binary_with(Progress::Shown)?;
     out!("Envoy: {}", envoy.display());
+    let identity = options.keystone.then(Identity::start).transpose()?;
     out!("Building the filter …");
     let module = workspace::filter_module_with(Progress::Shown)?;
     out!("Building the count store …");
     workspace::count_store_binary_with(Progress::Shown)?;
-    Ok(module)
+    Ok((module, identity))
 }
 
-fn serve(options: &Options, module: &Path, folder: &TempDir, signals: &Signals) -> Result<()> {
-    let running = start(options, module, folder.path())?;
-    let failed = show::samples(running.listener, &running.envoy)?;
+fn serve(
+    options: &Options,
+    module: &Path,
+    identity: Option<&Identity>,
+    folder: &TempDir,
+    signals: &Signals,
+) -> Result<()> {
+    let Running { envoy, listener, .. } = &start(options, module, identity, folder.path())?;
+    let failed = match identity {
+        Some(identity) => identity.samples(*listener, envoy)?,
+        None => show::samples(*listener, envoy, SAMPLES)?,
+    };
     if failed > 0 {
         bail!("{failed} samples did not answer as expected.");
     }
     if !options.once {
-        out!("Serving on http://{} until Ctrl-C.", running.listener);
+        out!("Serving on http://{} until Ctrl-C.", listener);
         out!(
             "  Envoy's log, one line for each request, while it serves: {}",
-            running.envoy.log_path().display()
+            envoy.log_path().display()
         );
-        out!("  Envoy's admin interface: http://{}", running.envoy.admin_address());
+        out!("  Envoy's admin interface: http://{}", envoy.admin_address());
         signals.wait();
         let _ = print(format_args!("\nStopping."));
     }
     Ok(())
 }
 
-fn start(options: &Options, module: &Path, folder: &Path) -> Result<Running> {
+fn start(
+    options: &Options,
+    module: &Path,
+    identity: Option<&Identity>,
+    folder: &Path,
+) -> Result<Running> {
     let database = folder.join("sharings.sqlite");
-    count_store::load(&database, &workspace::root().join("demo/sharings.csv"), Progress::Shown)?;
+    let sharings = match identity {
+        Some(identity) => identity.sharings(folder)?,
+        None => workspace::root().join("demo/sharings.csv"),
+    };
+    count_store::load(&database, &sharings, Progress::Shown)?;
     // From the choice of the ports until they are listened on: Envoys would share a port.
     let _turn = lock(&home().join("lock"))?;
     let Ports { listener, store, admin, is_unexpected } = Ports::choose(options)?;
@@ -157,12 +185,16 @@ fn start(options: &Options, module: &Path, folder: &Path) -> Result<Running> {
     out!("Starting the count store on {store} and Envoy on {listener} …");
     let _store = CountStore::start(&database, store)?;
     let places = Places { listener, admin, stores: &[store], backend: store, module };
+    let mut yaml = envoy_yaml::with_places(places)?;
+    if let Some(identity) = identity {
+        yaml = identity.configure(&yaml)?;
+    }
     let envoy = Envoy::options()
         .log_dir(folder)
         // The access log is buffered; the samples read it to say where an answer came from.
         .arg("--file-flush-interval-msec")
         .arg("50")
-        .start(&envoy_yaml::with_places(places)?)?;
+        .start(yaml)?;
     wait_for_store(&envoy)?;
     Ok(Running { envoy, _store, listener })
 }

@@ -14,26 +14,35 @@ pub enum Source {
 }
 
 /// A request, and the answer it must get.
-pub struct Sample {
+#[derive(Clone, Copy)]
+pub struct Sample<'a> {
     /// Why it is shown.
     pub about: &'static str,
     pub method: &'static str,
-    pub path: &'static str,
-    pub headers: &'static [(&'static str, &'static str)],
+    pub path: &'a str,
+    pub headers: &'a [(&'static str, &'a str)],
     pub status: u16,
     /// How the body begins.
     pub body: &'static str,
     pub source: Source,
 }
 
-const fn get(
+/// A GET without headers.
+pub const fn get<'a>(
     about: &'static str,
-    path: &'static str,
+    path: &'a str,
     status: u16,
     body: &'static str,
     source: Source,
-) -> Sample {
+) -> Sample<'a> {
     Sample { about, method: "GET", path, headers: &[], status, body, source }
+}
+
+impl<'a> Sample<'a> {
+    /// The same with these headers.
+    pub fn with(self, headers: &'a [(&'static str, &'a str)]) -> Sample<'a> {
+        Sample { headers, ..self }
+    }
 }
 
 macro_rules! count {
@@ -44,7 +53,8 @@ macro_rules! count {
 
 const COUNT: &str = count!("");
 
-pub const SAMPLES: &[Sample] = &[
+/// Those of a store without Keystone.
+pub const SAMPLES: &[Sample<'static>] = &[
     get("How many backups does the project share?", COUNT, 200, r#"{"count":98}"#, Source::Store),
     get(
         "How many are shared with it?",
