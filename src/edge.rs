@@ -48,6 +48,14 @@ impl Edge {
         Ok(Edge { validator, store: config.store.map(Rc::new), auth })
     }
 
+    /// How many tokens Keystone is being asked about.
+    pub fn tokens_asked_about(&self) -> usize {
+        match &self.auth {
+            Auth::Keystone(keystone) => keystone.open().try_borrow().map_or(0, |open| open.len()),
+            Auth::None | Auth::Header(_) => 0,
+        }
+    }
+
     /// Routes a `:path`. `None`: the request is for another path and continues; none of its headers need be
     /// read.
     pub fn locate<'p>(&self, path: &'p [u8]) -> Option<Target<'p>> {
