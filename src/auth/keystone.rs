@@ -92,8 +92,7 @@ impl Keystone {
 
     /// The same for the caller's `token`, which asks about itself.
     pub fn asking(mut callout: Callout, token: &str) -> Callout {
-        callout.add(TOKEN, token);
-        callout.add(SUBJECT, token);
+        callout.add(&[TOKEN, SUBJECT], token);
         callout
     }
 

@@ -141,7 +141,7 @@ fn token(body: &Json, roles: &[&str]) -> Verdict {
     let mut has_role = roles.is_empty();
     for role in given {
         let Ok(Some(Json::Text(name))) = one(role, "name") else { return Verdict::Unclear };
-        has_role |= roles.iter().any(|role| role.to_ascii_lowercase() == name.to_ascii_lowercase());
+        has_role |= roles.iter().any(|role| role.eq_ignore_ascii_case(name));
     }
     Verdict::Known(Caller { project, has_role, expires })
 }
