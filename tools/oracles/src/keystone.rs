@@ -46,7 +46,9 @@ impl Verdict {
         if !three {
             return Verdict::Failed(502, "auth_invalid".to_owned());
         }
-        let failed = |code, name: &str| Verdict::Failed(code, format!("{name}:{status}"));
+        // As the number that it is: `020` is 20.
+        let number: u16 = status.parse().expect("three digits");
+        let failed = |code, name: &str| Verdict::Failed(code, format!("{name}:{number}"));
         match status {
             "200" if answer.body.len() > LARGEST => {
                 Verdict::Failed(502, "auth_invalid:too_large".to_owned())

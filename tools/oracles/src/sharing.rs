@@ -166,6 +166,7 @@ impl World {
                 let Client { token, .. } = self.clients[client];
                 let name = token.to_string();
                 assert!(waiting.callout().headers().contains(&("x-subject-token", name.as_str())));
+                self.tokens[token].idle = 0;
                 let leader = self.tokens[token].leader.replace(client);
                 assert!(leader.is_none_or(|it| it == client), "{leader:?} has asked");
                 let until = self.now + waiting.timeout();
