@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use sha2::{Digest, Sha256};
-
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
 /// The SHA-256 of a text.
 pub fn of(text: &str) -> Hash {
-    Sha256::digest(text.as_bytes()).into()
+    hmac_sha256::Hash::hash(text.as_bytes())
 }
 
 /// A map whose keys are spread already. Who makes up texts whose hashes begin alike makes only their own lookups slow.
@@ -30,5 +28,17 @@ impl Hasher for FirstBytes {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-2, appendix B.1.
+    #[test]
+    fn it_is_sha_256() {
+        let hex: String = of("abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

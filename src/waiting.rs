@@ -113,7 +113,7 @@ impl Valid {
     /// What to do with a request whose caller may ask.
     pub fn vouched(self, now: impl FnOnce() -> SystemTime) -> Step {
         match self.callout {
-            Some(callout) => Step::Callout(Waiting::new(callout, Asks::Count, now())),
+            Some(callout) => Step::Callout(Waiting::for_count(callout, now())),
             None => Step::Continue,
         }
     }
@@ -160,6 +160,11 @@ impl Unvouched {
 }
 
 impl Waiting {
+    /// A request whose caller may ask, and whose callout to the store is sent now.
+    pub fn for_count(callout: Callout, now: SystemTime) -> Waiting {
+        Waiting::new(callout, Asks::Count, now)
+    }
+
     /// A request whose first callout is sent now.
     fn new(callout: Callout, asks: Asks, now: SystemTime) -> Waiting {
         let timeout = callout.service().timeout;
@@ -226,7 +231,7 @@ impl Waiting {
         Step::Callout(self)
     }
 
-    fn answered(self, reply: Reply) -> Step {
+    fn answered(&self, reply: Reply) -> Step {
         if let Asks::Caller(asking) = &self.asks {
             asking.lead.answer(Verdict::Failed(reply.clone()));
         }

@@ -4,6 +4,7 @@
 
 // Clippy takes helpers outside `#[test]` functions for production code unless told otherwise.
 #![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
 use std::path::PathBuf;
 
@@ -53,11 +54,77 @@ const BUDGETS: [Budget; 11] = [
     ("method: 405, many headers", &[VALUE, PAIRS, SEND], [8_361, 3_629, 147]),
     ("accept: 406", &[PAIRS, SEND], [6_709, 387, 161]),
     ("filter: 400", &[PAIRS, SEND], [11_934, 399, 143]),
-    ("count: request", &[PAIRS, TIME, CALL], [17_490, 428, 314]),
+    ("count: request", &[PAIRS, TIME, CALL], [18_055, 428, 314]),
     ("count, all filters: request", &[PAIRS, TIME, CALL], [33_417, 602, 489]),
-    ("count: answer", &[CONTEXT, VALUE, BODY, SEND], [3_953, 14, 71]),
+    ("count: answer", &[CONTEXT, VALUE, BODY, SEND], [4_211, 14, 71]),
     ("end of a request", &[], [634, 0, 0]),
 ];
+
+const KEYSTONE: &str = r#"{"store": {"cluster": "store", "timeout": "2s"},
+    "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "roles": ["member"]}}}"#;
+
+/// The same with `auth.mode` `keystone`, for requests of five headers with a token of 183 bytes.
+const CALLERS: [Budget; 8] = [
+    ("no token: 401", &[PAIRS, SEND], [12_047, 192, 163]),
+    ("new token: request", &[PAIRS, TIME, CALL], [38_374, 375, 545]),
+    ("new token: Keystone's answer", &[CONTEXT, VALUE, BODY, TIME, CALL], [32_820, 588, 380]),
+    ("new token: the store's answer", &[CONTEXT, VALUE, BODY, SEND], [4_653, 14, 71]),
+    ("known token: request", &[PAIRS, TIME, CALL], [35_851, 375, 373]),
+    ("known token: answer", &[CONTEXT, VALUE, BODY, SEND], [4_644, 14, 71]),
+    ("known token, another project: 403", &[PAIRS, TIME, SEND], [32_617, 375, 129]),
+    ("refused token: 401", &[PAIRS, TIME, SEND], [34_183, 375, 163]),
+];
+
+/// As Keystone answers about a token of one project: 588 bytes.
+const KNOWN: &str = r#"{"token": {"methods": ["password"], "user": {"domain": {"id": "default", "name": "Default"}, "id":
+"62aa6c8ef8f5416db0c1a85b6b4aca23", "name": "demo", "password_expires_at": null}, "audit_ids":
+["9dH2eEdxTsmjPSEsPRd0VQ"], "expires_at": "2099-11-25T19:44:54.000000Z", "issued_at": "2026-11-25T18:44:54.000000Z",
+"project": {"domain": {"id": "default", "name": "Default"}, "id": "17fbda95add24720a4038ba4b1c705ed", "name": "demo"},
+"is_domain": false, "roles": [{"id": "e9c3d7a7a2a54b0c8a4d1f2b9e0c6d5f", "name": "reader"}, {"id":
+"c3a1f2b9e0c6d5fe9c3d7a7a2a54b0c8", "name": "member"}]}}"#;
+
+/// One event of each kind.
+fn callers(host: &mut Host, token: char) -> Vec<(&'static str, Step)> {
+    let token = token.to_string().repeat(183);
+    let other = PATH.replace("17fb", "27fb");
+    let mut steps = Vec::new();
+    let mut ask = |host: &mut Host,
+                   path: &str,
+                   token: &str,
+                   answers: &[(u32, &str)],
+                   names: &[&'static str]| {
+        let fields = [
+            (":authority", "edge.example"),
+            (":path", path),
+            (":method", "GET"),
+            ("accept", "application/json"),
+            ("x-auth-token", token),
+        ];
+        let fields = fields.map(|(name, value): (&str, &str)| (name.as_bytes(), value.as_bytes()));
+        let begun = host.request(&fields).unwrap();
+        let stream = begun.stream;
+        let mut all = vec![begun];
+        for (status, body) in answers {
+            let status = status.to_string();
+            let mut headers = ANSWER;
+            headers[0].1 = status.as_bytes();
+            all.push(host.callout_response(stream, &headers, body.as_bytes()).unwrap());
+        }
+        host.finish(stream).unwrap();
+        steps.extend(names.iter().copied().zip(all));
+    };
+    let count = (200, r#"{"count":2}"#);
+    ask(host, PATH, "", &[], &["no token: 401"]);
+    let new =
+        ["new token: request", "new token: Keystone's answer", "new token: the store's answer"];
+    ask(host, PATH, &token, &[(200, KNOWN), count], &new);
+    ask(host, PATH, &token, &[count], &["known token: request", "known token: answer"]);
+    ask(host, &other, &token, &[], &["known token, another project: 403"]);
+    let refused = format!("0{}", &token[1..]);
+    ask(host, PATH, &refused, &[(401, "")], &[]);
+    ask(host, PATH, &refused, &[], &["refused token: 401"]);
+    steps
+}
 
 /// A kind of request.
 struct Kind {
@@ -178,17 +245,28 @@ fn each_kind_of_request_costs_what_it_did_and_no_more() {
     let mut host = host();
     // The first also make room for those to come, and begin the ticks.
     each(&mut host);
-    let steps = each(&mut host);
+    check(&each(&mut host), &BUDGETS);
+}
 
+#[test]
+fn who_the_caller_is_costs_what_it_did_and_no_more() {
+    let mut host = Host::load(&module(), KEYSTONE).unwrap();
+    callers(&mut host, '1');
+    check(&callers(&mut host, '2'), &CALLERS);
+}
+
+fn check(steps: &[(&str, Step)], budgets: &[Budget]) {
     println!("| event | host calls | instructions | bytes in | bytes out |");
     println!("|---|---:|---:|---:|---:|");
+    for (what, Step { calls, fuel, bytes_in, bytes_out, .. }) in steps {
+        println!("| {what} | {} | {fuel} | {bytes_in} | {bytes_out} |", calls.len());
+    }
     let mut spent = Vec::new();
-    assert_eq!(steps.len(), BUDGETS.len());
+    assert_eq!(steps.len(), budgets.len());
     for ((event, step), (what, calls, [instructions, bytes_in, bytes_out])) in
-        steps.iter().zip(&BUDGETS)
+        steps.iter().zip(budgets)
     {
         let Step { fuel, .. } = step;
-        println!("| {what} | {} | {fuel} | {bytes_in} | {bytes_out} |", calls.len());
         assert_eq!(event, what);
         assert_eq!(step.calls, *calls, "{what}");
         assert_eq!([step.bytes_in, step.bytes_out], [*bytes_in, *bytes_out], "{what}");

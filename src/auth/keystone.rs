@@ -95,8 +95,7 @@ impl Keystone {
     /// # Errors
     /// 400 if it is too long to be sent twice.
     pub fn asking(mut callout: Callout, token: &str) -> Result<Callout, Reply> {
-        callout.add(TOKEN, token)?;
-        callout.add(SUBJECT, token)?;
+        callout.add(&[TOKEN, SUBJECT], token)?;
         Ok(callout)
     }
 

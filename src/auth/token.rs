@@ -69,21 +69,42 @@ pub fn is_keystones_404(body: &[u8]) -> bool {
     from_body(body).is_some_and(|Object(Body { error: Object(Error { code }) })| code == 404)
 }
 
-/// RFC 3339. The parser knows no offset but `Z`.
+/// RFC 3339, from 1970 on. The parser knows no offset but `Z`, and takes what is not of this form besides.
 fn time(text: &str) -> Option<SystemTime> {
-    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-    let Some(hours_minutes) = offset.strip_prefix(['+', '-']) else {
-        return humantime::parse_rfc3339(text).ok();
+    let text = text.to_ascii_uppercase();
+    let (local, minutes) = match text.strip_suffix('Z') {
+        Some(local) => (local, 0),
+        None => {
+            let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            (local, minutes(offset)?)
+        }
     };
+    let (_, fraction) = local.split_at_checked(SECONDS)?;
+    let decimals = fraction.strip_prefix('.').unwrap_or("0");
+    if !(fraction.is_empty() || fraction.starts_with('.')) || !are_digits(decimals) {
+        return None;
+    }
     let local = humantime::parse_rfc3339(&[local, "Z"].concat()).ok()?;
-    let (hours, minutes) = hours_minutes.split_once(':')?;
-    let number = |digits: &str, below: u64| {
-        let is_number = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
-        digits.parse().ok().filter(|number: &u64| is_number && *number < below)
+    let ahead = Duration::from_secs(minutes.unsigned_abs().checked_mul(60)?);
+    if minutes < 0 { local.checked_add(ahead) } else { local.checked_sub(ahead) }
+}
+
+/// The length of `2026-11-26T10:44:25`.
+const SECONDS: usize = 19;
+
+/// An offset: `+01:00`.
+fn minutes(offset: &str) -> Option<i64> {
+    let (hours, minutes) = offset.strip_prefix(['+', '-'])?.split_once(':')?;
+    let number = |digits: &str, below: i64| {
+        let is_number = digits.len() == 2 && are_digits(digits);
+        digits.parse().ok().filter(|number: &i64| is_number && *number < below)
     };
     let minutes = number(hours, 24)?.checked_mul(60)?.checked_add(number(minutes, 60)?)?;
-    let ahead = Duration::from_secs(minutes.checked_mul(60)?);
-    if offset.starts_with('+') { local.checked_sub(ahead) } else { local.checked_add(ahead) }
+    Some(if offset.starts_with('-') { minutes.saturating_neg() } else { minutes })
+}
+
+fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -97,7 +118,16 @@ mod tests {
             ("1970-01-01T00:00:01.000000Z", Some(1_000_000_000)),
             ("1970-01-01T01:00:01.5+01:00", Some(1_500_000_000)),
             ("1970-01-01T00:00:01-23:59", Some(86_341_000_000_000)),
+            ("1970-01-01t00:00:01.25z", Some(1_250_000_000)),
+            ("1970-01-01T00:00:01.1234567891Z", Some(1_123_456_789)),
+            ("1970-01-01T00:00:60Z", Some(59_000_000_000)),
             ("1969-01-01T00:00:00Z", None),
+            ("1970-01-01T00:00:01.Z", None),
+            ("1970-01-01T00:00:01ZZ", None),
+            ("1970-01-01T00:00:01ZabcZ", None),
+            ("1970-01-01T00:00:01Z+01:00", None),
+            ("1970-01-01T00:00:01+00:00Z", None),
+            ("1970-01-01T00:00:01.5é+00:00", None),
             ("1970-01-01T00:00:01+24:00", None),
             ("1970-01-01T00:00:01+0100", None),
             ("1970-01-01T00:00:01+1:000", None),

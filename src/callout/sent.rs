@@ -16,16 +16,10 @@ pub struct Callout {
     /// The path, followed by the values of the other headers: printable ASCII.
     text: String,
     path_end: usize,
-    /// Each header, and where its value ends in `text`.
-    fields: Vec<(Name, usize)>,
-}
-
-/// The name of a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
-    /// Its place in the service's `forward_headers`.
-    Forwarded(usize),
-    Own(&'static str),
+    /// For each forwarded header: its place in the service's `forward_headers`, and where its value ends in `text`.
+    forwarded: Vec<(usize, usize)>,
+    /// The names of the headers whose value is the rest of `text`.
+    own: &'static [&'static str],
 }
 
 impl Callout {
@@ -40,27 +34,23 @@ impl Callout {
         headers: impl Iterator<Item = Header<'a>>,
     ) -> Result<Callout, Reply> {
         let path_end = path.len();
-        let fields = Vec::with_capacity(service.forward_headers.len().saturating_add(1));
-        let mut callout = Callout { service: Rc::clone(service), text: path, path_end, fields };
-        callout.forward(headers)?;
-        Ok(callout)
+        let mut text = path;
+        let forwarded = forward(service, headers, &mut text)?;
+        Ok(Callout { service: Rc::clone(service), text, path_end, forwarded, own: &[] })
     }
 
-    /// Adds a header whose value is printable ASCII.
+    /// Adds a header under each of these names. The value is printable ASCII.
     ///
     /// # Errors
     /// 400 if it is too long for a callout.
-    pub fn add(&mut self, name: &'static str, value: &str) -> Result<(), Reply> {
-        if self.text.len().saturating_add(value.len()) > MAX_BYTES {
+    pub fn add(&mut self, names: &'static [&'static str], value: &str) -> Result<(), Reply> {
+        let more = value.len().saturating_mul(names.len());
+        if self.text.len().saturating_add(more) > MAX_BYTES {
             return Err(too_many());
         }
-        self.push(Name::Own(name), value);
-        Ok(())
-    }
-
-    fn push(&mut self, name: Name, value: &str) {
         self.text.push_str(value);
-        self.fields.push((name, self.text.len()));
+        self.own = names;
+        Ok(())
     }
 
     /// The service that is asked.
@@ -70,8 +60,9 @@ impl Callout {
 
     /// The header fields, pseudo-headers first.
     pub fn headers(&self) -> Vec<(&str, &str)> {
-        let Callout { service, text, path_end, fields } = self;
-        let mut headers = Vec::with_capacity(fields.len().saturating_add(4));
+        let Callout { service, text, path_end, forwarded, own } = self;
+        let most = forwarded.len().saturating_add(own.len()).saturating_add(4);
+        let mut headers = Vec::with_capacity(most);
         headers.extend([
             (":method", "GET"),
             (":path", text.get(..*path_end).unwrap_or_default()),
@@ -79,47 +70,52 @@ impl Callout {
             ("accept", "application/json"),
         ]);
         let mut start = *path_end;
-        headers.extend(fields.iter().filter_map(|&(name, end)| {
+        headers.extend(forwarded.iter().filter_map(|&(name, end)| {
             let value = text.get(start..end)?;
             start = end;
-            Some(match name {
-                Name::Forwarded(at) => (service.forward_headers.get(at)?.as_str(), value),
-                Name::Own(name) => (name, value),
-            })
+            Some((service.forward_headers.get(name)?.as_str(), value))
         }));
+        let rest = text.get(start..).unwrap_or_default();
+        headers.extend(own.iter().map(|name| (*name, rest)));
         headers
     }
+}
 
-    /// Only listed headers go along: another could desynchronise the service's connection or override the timeout.
-    fn forward<'a>(&mut self, headers: impl Iterator<Item = Header<'a>>) -> Result<(), Reply> {
-        let service = Rc::clone(&self.service);
-        let mut bytes: usize = 0;
-        let mut tokens: usize = 0;
-        // Most names in a request have a length that no listed name has.
-        let bit = |name: &[u8]| 1_u64.wrapping_shl(u32::try_from(name.len()).unwrap_or_default());
-        let listed = service.forward_headers.iter().map(|name| bit(name.as_bytes()));
-        let lengths = listed.fold(0, |all, one| all | one);
-        for (name, value) in headers {
-            if lengths & bit(name) == 0 {
-                continue;
-            }
-            let mut listed = service.forward_headers.iter();
-            let Some(at) = listed.position(|listed| listed.as_bytes() == name) else { continue };
-            let Some(value) = printable(value) else {
-                return Err(not_printable(str::from_utf8(name).unwrap_or_default()));
-            };
-            self.push(Name::Forwarded(at), value);
-            bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
-            tokens = tokens.saturating_add(usize::from(name == TOKEN.as_bytes()));
+/// Appends the values to be forwarded to `text`. Only listed headers go along: another could desynchronise the service's
+/// connection or override the timeout.
+fn forward<'a>(
+    service: &Service,
+    headers: impl Iterator<Item = Header<'a>>,
+    text: &mut String,
+) -> Result<Vec<(usize, usize)>, Reply> {
+    let mut forwarded = Vec::with_capacity(service.forward_headers.len());
+    let mut bytes: usize = 0;
+    let mut tokens: usize = 0;
+    // Most names in a request have a length that no listed name has.
+    let bit = |name: &[u8]| 1_u64.wrapping_shl(u32::try_from(name.len()).unwrap_or_default());
+    let listed = service.forward_headers.iter().map(|name| bit(name.as_bytes()));
+    let lengths = listed.fold(0, |all, one| all | one);
+    for (name, value) in headers {
+        if lengths & bit(name) == 0 {
+            continue;
         }
-        if self.fields.len() > MAX_FIELDS || bytes > MAX_BYTES {
-            return Err(too_many());
-        }
-        if tokens > 1 {
-            return Err(several_tokens());
-        }
-        Ok(())
+        let mut listed = service.forward_headers.iter();
+        let Some(at) = listed.position(|listed| listed.as_bytes() == name) else { continue };
+        let Some(value) = printable(value) else {
+            return Err(not_printable(str::from_utf8(name).unwrap_or_default()));
+        };
+        text.push_str(value);
+        forwarded.push((at, text.len()));
+        bytes = bytes.saturating_add(name.len()).saturating_add(value.len());
+        tokens = tokens.saturating_add(usize::from(name == TOKEN.as_bytes()));
     }
+    if forwarded.len() > MAX_FIELDS || bytes > MAX_BYTES {
+        return Err(too_many());
+    }
+    if tokens > 1 {
+        return Err(several_tokens());
+    }
+    Ok(forwarded)
 }
 
 /// The host takes a header map of 1,023 fields and 1 MiB. For a larger one it returns the same status as for an
@@ -145,11 +141,6 @@ pub fn token<'a>(headers: impl Iterator<Item = Header<'a>>) -> Result<&'a str, R
     }
 }
 
-fn too_many() -> Reply {
-    let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
-    bad_header(&["headers to be forwarded: expected at most ", &most])
-}
-
 /// The value may be a secret, so it is not repeated.
 fn not_printable(name: &str) -> Reply {
     bad_header(&[name, ": expected printable ASCII"])
@@ -158,6 +149,11 @@ fn not_printable(name: &str) -> Reply {
 /// A service and an access log could read different ones of two.
 fn several_tokens() -> Reply {
     bad_header(&[TOKEN, ": expected one, got several"])
+}
+
+fn too_many() -> Reply {
+    let most = format!("{MAX_FIELDS} of them, and {MAX_BYTES} bytes");
+    bad_header(&["headers to be forwarded: expected at most ", &most])
 }
 
 fn bad_header(message: &[&str]) -> Reply {

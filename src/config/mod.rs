@@ -35,7 +35,7 @@ pub struct Config {
 }
 
 /// Who vouches for the caller (`auth.mode`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthConfig {
     /// `none`
     None,

@@ -1,26 +1,39 @@
-//! The filter as a whole: a request, and how its callouts ended (docs/contract.md#requests, docs/contract.md#store-outcomes).
+//! The filter as a whole: requests one after the other, and how their callouts ended (docs/contract.md#requests,
+//! docs/contract.md#callers, docs/contract.md#store-outcomes).
 //!
-//! The table of retries is [`retries`](crate::retries).
+//! The table of retries is [`retries`], that of Keystone's answers [`keystone`].
 
+use std::slice;
 use std::time::Duration;
 
 use backup_sharing_count::callout::Callout;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
 
-use crate::filters::{DOCUMENTED, LENIENT, Rules, is_project};
+use crate::filters::is_project;
 use crate::http::{self, Field, borrowed, printable, values};
-use crate::outcome::Event;
+use crate::keystone::{self, Verdict};
+use crate::outcome::{End, Event};
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query};
 use crate::retries::{self, Clock};
+use crate::setups::{Auth, Keystone, SETUPS, Setup};
 use crate::{accept, path, percent, reply};
 
-/// A request, and how its callouts ended.
+/// Requests to one edge.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// A configuration of [`SETUPS`], modulo their number.
     pub setup: usize,
+    /// One after the other.
+    pub requests: Vec<Request>,
+}
+
+/// A request, and how its callouts ended.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// So long after the one before has ended.
+    pub after: Duration,
     /// `:method`
     pub method: Vec<u8>,
     /// `:path`
@@ -31,83 +44,53 @@ pub struct Exchange {
     pub events: Vec<Event>,
 }
 
-/// A configuration, and what follows from it.
-#[derive(Debug)]
-pub struct Setup {
-    /// As the filter gets it.
-    pub json: &'static str,
-    /// Whether a store is asked.
-    pub counts: bool,
-    /// `filters`
-    pub rules: Rules,
-    /// `store.authority`
-    pub authority: &'static str,
-    /// `store.path_prefix`
-    pub prefix: &'static str,
-    /// `store.timeout`
-    pub timeout: Duration,
-    /// `store.forward_headers`
-    pub forwarded: &'static [&'static str],
-    /// `store.retries`
-    pub retries: usize,
-}
-
-const DEFAULT: Setup = Setup {
-    json: r#"{"store":{"cluster":"store"}}"#,
-    counts: true,
-    rules: DOCUMENTED,
-    authority: "store",
-    prefix: "",
-    timeout: Duration::from_secs(1),
-    forwarded: &crate::configuration::FORWARDED,
-    retries: 2,
-};
-
-/// The configurations that exchanges run under.
-pub const SETUPS: [Setup; 5] = [
-    DEFAULT,
-    Setup {
-        json: r#"{"store":{"cluster":"store","authority":"legacy.example:8080","path_prefix":"/api/v2",
-                 "timeout":"0.016s","retries":3,"forward_headers":["X-Tenant","b3"]},
-                 "filters":{"unknown":"ignore","statuses":["ok","gone-2"]}}"#,
-        counts: true,
-        rules: LENIENT,
-        authority: "legacy.example:8080",
-        prefix: "/api/v2",
-        timeout: Duration::from_millis(16),
-        forwarded: &["x-tenant", "b3"],
-        retries: 3,
-    },
-    Setup { json: r#"{"mode":"validate"}"#, counts: false, ..DEFAULT },
-    Setup {
-        json: r#"{"store":{"cluster":"store","timeout":"0.1s","retries":3}}"#,
-        timeout: Duration::from_millis(100),
-        retries: 3,
-        ..DEFAULT
-    },
-    Setup { json: r#"{"store":{"cluster":"store","retries":0}}"#, retries: 0, ..DEFAULT },
-];
-
 impl Exchange {
     /// Reads an exchange written as text: a line with the number of a setup, a request line
     /// (`GET /path`), header fields, an empty line. Then events, with a line `----` between them: a line
     /// with two numbers of milliseconds, how late and how long after, then `no host`, `no cluster`,
-    /// `broken`, `envoy` and a name, or an answer. Any bytes are an exchange.
+    /// `broken`, `envoy` and a name, or an answer. Another request follows after a line `====`: first a line with the
+    /// milliseconds until then. Any bytes are an exchange.
     pub fn read(text: &[u8]) -> Exchange {
-        let (setup, rest) = http::line(text);
+        let mut requests = Vec::new();
+        let mut rest = text;
+        while requests.is_empty() || (!rest.is_empty() && requests.len() < 8) {
+            let request;
+            (request, rest) = cut(rest, b"\n====\n");
+            requests.push(Request::read(request));
+        }
+        let setup = text.first().copied().unwrap_or_default();
+        Exchange { setup: setup.into(), requests }
+    }
+
+    fn setup(&self) -> &'static Setup {
+        // So that the digit '0' stands for the setup 0.
+        &SETUPS[self.setup.wrapping_sub(b'0'.into()) % SETUPS.len()]
+    }
+}
+
+/// What stands before the first `border`, and what after it.
+fn cut<'a>(text: &'a [u8], border: &[u8; 6]) -> (&'a [u8], &'a [u8]) {
+    let at = text.windows(6).position(|window| window == border);
+    let (before, after) = text.split_at(at.unwrap_or(text.len()));
+    (before, after.get(6..).unwrap_or_default())
+}
+
+impl Request {
+    fn read(text: &[u8]) -> Request {
+        let (after, rest) = http::line(text);
+        let after = str::from_utf8(after).ok().and_then(|millis| millis.parse::<u32>().ok());
         let (request, rest) = http::line(rest);
         let space = request.iter().position(|&byte| byte == b' ').unwrap_or(request.len());
         let (method, target) = request.split_at(space);
         let (headers, mut rest) = http::fields(rest);
         let mut events = Vec::new();
         while !rest.is_empty() && events.len() < 8 {
-            let border = rest.windows(6).position(|window| window == b"\n----\n");
-            let (event, after) = rest.split_at(border.unwrap_or(rest.len()));
+            let event;
+            (event, rest) = cut(rest, b"\n----\n");
             events.push(Event::read(event));
-            rest = after.get(6..).unwrap_or_default();
         }
-        Exchange {
-            setup: setup.first().copied().unwrap_or_default().into(),
+        Request {
+            after: Duration::from_millis(after.unwrap_or_default().into()),
             method: method.to_vec(),
             target: target.get(1..).unwrap_or_default().to_vec(),
             headers,
@@ -115,15 +98,27 @@ impl Exchange {
         }
     }
 
-    fn setup(&self) -> &'static Setup {
-        // So that the digit '0' stands for the setup 0.
-        &SETUPS[self.setup.wrapping_sub(b'0'.into()) % SETUPS.len()]
-    }
-
     /// `:method` and `:path`, then the others.
     fn fields(&self) -> Vec<(&[u8], &[u8])> {
         let pseudo: [(&[u8], &[u8]); 2] = [(b":method", &self.method), (b":path", &self.target)];
         pseudo.into_iter().chain(borrowed(&self.headers)).collect()
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> Vec<&'a [u8]> {
+        values(&self.headers, name).collect()
+    }
+
+    /// Those of its fields that are listed, if they are printable; else the name of the first that is not.
+    fn forwarded(&self, listed: &[&str]) -> Result<Vec<(String, String)>, String> {
+        let mut forwarded = Vec::new();
+        for (name, value) in borrowed(&self.headers) {
+            let Some(name) = listed.iter().find(|listed| listed.as_bytes() == name) else {
+                continue;
+            };
+            let value = printable(value).ok_or(*name)?;
+            forwarded.push(((*name).to_owned(), value.to_owned()));
+        }
+        Ok(forwarded)
     }
 }
 
@@ -134,12 +129,23 @@ enum Expected {
     Pass,
     /// It is answered at the edge.
     Fault { status: u16, details: &'static str, names: String },
+    /// The caller is the reason.
+    Refused { status: u16, details: &'static str },
     /// The first piece of its query that is wrong.
     Query(Query),
     /// The store is asked.
-    Ask { path: String, forwarded: Vec<(String, String)> },
+    Ask(Ask),
+    /// Keystone is asked, or was. Then the store, or the request continues.
+    Caller { project: String, token: String, then: Option<Ask> },
     /// The contract does not say; if it is answered, then at the edge.
     Open,
+}
+
+/// What the store is asked.
+#[derive(Debug)]
+struct Ask {
+    path: String,
+    forwarded: Vec<(String, String)>,
 }
 
 /// Asserts that the filter takes each step that the contract does.
@@ -147,52 +153,77 @@ pub fn check(exchange: &Exchange) {
     let setup = exchange.setup();
     let edge = Edge::new(setup.json.as_bytes()).expect("a valid configuration");
     let clock = Clock::default();
-    let step = match edge.locate(&exchange.target) {
-        None => Step::Continue,
-        Some(target) => edge.begin(target, exchange.fields().into_iter(), || clock.now()),
-    };
-    match (expected(exchange, setup), step) {
-        (Expected::Pass, Step::Continue) => {}
-        (Expected::Fault { status, details, names }, Step::Reply(reply)) => {
-            assert_eq!((reply.status, &*reply.details), (status, details), "{exchange:?}");
-            let message = reply::message(&reply);
-            assert!(message.contains(&names), "{message:?} names {names:?}");
-            check_edge_reply(&reply);
+    let mut memory = Memory::default();
+    for request in &exchange.requests {
+        clock.pass(request.after);
+        let step = match edge.locate(&request.target) {
+            None => Step::Continue,
+            Some(target) => edge.begin(target, request.fields().into_iter(), || clock.now()),
+        };
+        let mut events = request.events.iter();
+        match (expected(request, setup), step) {
+            (Expected::Pass, Step::Continue) => {}
+            (Expected::Fault { status, details, names }, Step::Reply(reply)) => {
+                assert_eq!((reply.status, &*reply.details), (status, details), "{request:?}");
+                let message = reply::message(&reply);
+                assert!(message.contains(&names), "{message:?} names {names:?}");
+                check_edge_reply(&reply);
+            }
+            (Expected::Refused { status, details }, Step::Reply(reply)) => {
+                keystone::check_reply(&reply, None, (status, details), setup.challenge(), "");
+            }
+            (Expected::Query(wrong), Step::Reply(reply)) => wrong.check_reply(&reply),
+            (Expected::Ask(ask), Step::Callout(waiting)) => {
+                check_again(&edge, request, setup, &ask.path);
+                ask.check(waiting.callout(), setup);
+                retries::check(&mut events, waiting, setup.store(), &clock);
+            }
+            (Expected::Caller { project, token, then }, step) => {
+                let Auth::Keystone(keystone) = &setup.auth else { unreachable!("it is asked") };
+                let asking = Asking { keystone, setup, request, project, token };
+                match (asking.check(&mut memory, step, &mut events, &clock), then) {
+                    (Ok(Some(Step::Callout(waiting))), Some(ask)) => {
+                        ask.check(waiting.callout(), setup);
+                        retries::check(&mut events, waiting, setup.store(), &clock);
+                    }
+                    (Ok(Some(Step::Continue)), None) | (Ok(None), _) => {}
+                    (Ok(step), then) => panic!("{request:?}: {then:?}, got {step:?}"),
+                    // What is remembered is open now.
+                    (Err(Unclear), _) => return,
+                }
+            }
+            (Expected::Open, Step::Reply(reply)) if reply.details.starts_with("auth_") => {
+                keystone::check_reply(&reply, None, (0, ""), setup.challenge(), "");
+            }
+            (Expected::Open, Step::Reply(reply)) => check_edge_reply(&reply),
+            // A token may have been asked about.
+            (Expected::Open, _) => return,
+            (expected, found) => panic!("{request:?}: expected {expected:?}, got {found:?}"),
         }
-        (Expected::Query(wrong), Step::Reply(reply)) => wrong.check_reply(&reply),
-        (Expected::Ask { path, forwarded }, Step::Callout(waiting)) => {
-            check_callout(waiting.callout(), setup, &path, &forwarded);
-            check_again(&edge, exchange, setup, &path);
-            retries::check(&exchange.events, waiting, setup.timeout, setup.retries, &clock);
-        }
-        (Expected::Open, Step::Reply(reply)) => check_edge_reply(&reply),
-        (Expected::Open, _) => {}
-        (expected, found) => panic!("{exchange:?}: expected {expected:?}, got {found:?}"),
     }
 }
 
-/// The first failure answers: path, method, accept, body, project id, query, headers to forward.
-fn expected(exchange: &Exchange, setup: &Setup) -> Expected {
+/// The first failure answers: path, method, accept, body, project id, query, headers to forward, caller.
+fn expected(request: &Request, setup: &Setup) -> Expected {
     let fault =
         |status, details, names: &str| Expected::Fault { status, details, names: names.to_owned() };
-    let (project, query) = match path::read(&exchange.target) {
+    let (project, query) = match path::read(&request.target) {
         Path::Elsewhere => return Expected::Pass,
         Path::Open => return Expected::Open,
         Path::Disguised => return fault(404, "edge_path", ""),
         Path::Route { project, query } => (project, query),
     };
-    if exchange.method != b"GET" || values(&exchange.headers, ":method").next().is_some() {
+    if request.method != b"GET" || !request.values(":method").is_empty() {
         return fault(405, "edge_method", "");
     }
-    let accept: Vec<&[u8]> = values(&exchange.headers, "accept").collect();
-    match accept::accepts(&accept) {
+    match accept::accepts(&request.values("accept")) {
         Some(true) => {}
         Some(false) => return fault(406, "edge_accept", ""),
         None => return Expected::Open,
     }
     // What is no number may announce a body.
-    let mut lengths = values(&exchange.headers, "content-length");
-    if lengths.any(|length| length.is_empty() || length.iter().any(|&digit| digit != b'0')) {
+    let announces = |length: &&[u8]| length.is_empty() || length.iter().any(|&digit| digit != b'0');
+    if request.values("content-length").iter().any(announces) {
         return fault(400, "edge_body", "content-length");
     }
     if !is_project(&project) {
@@ -202,21 +233,150 @@ fn expected(exchange: &Exchange, setup: &Setup) -> Expected {
         Query::Filters(filters) => filters,
         wrong => return Expected::Query(wrong),
     };
-    if !setup.counts {
-        return Expected::Pass;
-    }
-    let mut forwarded = Vec::new();
-    for (name, value) in borrowed(&exchange.headers) {
-        let Some(name) = setup.forwarded.iter().find(|listed| listed.as_bytes() == name) else {
-            continue;
-        };
-        let Some(value) = printable(value) else { return fault(400, "edge_header", name) };
-        forwarded.push(((*name).to_owned(), value.to_owned()));
-    }
-    if forwarded.iter().filter(|(name, _)| name == "x-auth-token").count() > 1 {
+    let asks_keystone = matches!(setup.auth, Auth::Keystone(_));
+    let listed = if setup.counts || asks_keystone { setup.forwarded } else { &[] };
+    let forwarded = match request.forwarded(listed) {
+        Ok(forwarded) => forwarded,
+        Err(name) => return fault(400, "edge_header", &name),
+    };
+    let tokens = request.values("x-auth-token");
+    let token_matters = asks_keystone || listed.contains(&"x-auth-token");
+    if token_matters && (tokens.len() > 1 || tokens.iter().any(|it| printable(it).is_none())) {
         return fault(400, "edge_header", "x-auth-token");
     }
-    Expected::Ask { path: callout_path(&project, &filters), forwarded }
+    let path = callout_path(&project, &filters);
+    let then = setup.counts.then_some(Ask { path, forwarded });
+    match setup.auth {
+        Auth::None => {}
+        Auth::Header { name, .. } => match request.values(name)[..] {
+            [value] if !value.is_empty() && printable(value).is_some() => {
+                if value != project.as_bytes() {
+                    return Expected::Refused { status: 403, details: "auth_project" };
+                }
+            }
+            _ => return Expected::Refused { status: 401, details: "auth_missing" },
+        },
+        Auth::Keystone(_) => {
+            let token = tokens.first().and_then(|token| printable(token)).unwrap_or_default();
+            if token.is_empty() {
+                return Expected::Refused { status: 401, details: "auth_missing" };
+            }
+            return Expected::Caller { project, token: token.to_owned(), then };
+        }
+    }
+    then.map_or(Expected::Pass, Expected::Ask)
+}
+
+/// What is remembered of tokens: of good and of refused ones each the last.
+#[derive(Default)]
+struct Memory([Vec<Entry>; 2]);
+
+struct Entry {
+    token: String,
+    verdict: Verdict,
+    until: Duration,
+}
+
+impl Memory {
+    fn get(&self, token: &str, now: Duration) -> Option<&Verdict> {
+        let mut all = self.0.iter().flatten();
+        let entry = all.find(|entry| entry.token == token && now < entry.until)?;
+        Some(&entry.verdict)
+    }
+
+    fn remember(&mut self, token: &str, verdict: &Verdict, since: Duration, keystone: &Keystone) {
+        let (place, most) = match verdict {
+            Verdict::Known(caller) => {
+                let expires = caller.expires.duration_since(std::time::SystemTime::UNIX_EPOCH);
+                (0, expires.unwrap_or_default().saturating_sub(since))
+            }
+            Verdict::Refused => (1, Duration::from_secs(10)),
+            _ => return,
+        };
+        let time = most.min(keystone.remember);
+        if time.is_zero() {
+            return;
+        }
+        let entries = &mut self.0[place];
+        entries.retain(|entry| entry.token != token);
+        let (token, verdict) = (token.to_owned(), verdict.clone());
+        entries.push(Entry { token, verdict, until: since + time });
+        if entries.len() > keystone.max_tokens {
+            entries.remove(0);
+        }
+    }
+}
+
+/// The contract does not say what Keystone's answer means.
+struct Unclear;
+
+/// A request whose caller Keystone vouches for.
+struct Asking<'a> {
+    keystone: &'a Keystone,
+    setup: &'static Setup,
+    request: &'a Request,
+    project: String,
+    token: String,
+}
+
+impl Asking<'_> {
+    /// `Some`: what the filter does with a request whose caller may ask.
+    fn check(
+        &self,
+        memory: &mut Memory,
+        step: Step,
+        events: &mut slice::Iter<Event>,
+        clock: &Clock,
+    ) -> Result<Option<Step>, Unclear> {
+        let since = clock.since();
+        let (step, event, verdict) = match memory.get(&self.token, since) {
+            Some(verdict) => (step, None, verdict.clone()),
+            None => {
+                let Step::Callout(waiting) = step else { panic!("{:?}: {step}", self.request) };
+                self.check_callout(waiting.callout());
+                let service = self.keystone.service();
+                let ended = retries::follow(events, waiting, service, clock);
+                let verdict = match &ended.event.end {
+                    End::Answered(answer) => Verdict::read(answer, self.keystone.roles),
+                    _ => Verdict::Failed(ended.status, ended.details),
+                };
+                memory.remember(&self.token, &verdict, since, self.keystone);
+                (ended.step, Some(ended.event), verdict)
+            }
+        };
+        let step = match (verdict.answer(&self.project, clock.now()), step) {
+            (Some(expected), Step::Reply(reply)) => {
+                let challenge = self.setup.challenge();
+                keystone::check_reply(&reply, event.as_ref(), expected, challenge, "id");
+                None
+            }
+            (None, step) => Some(step),
+            (expected, step) => panic!("{event:?}: expected {expected:?}, got {step:?}"),
+        };
+        if verdict == Verdict::Unclear { Err(Unclear) } else { Ok(step) }
+    }
+
+    fn check_callout(&self, callout: &Callout) {
+        let Keystone { authority, prefix, .. } = *self.keystone;
+        let path = format!("{prefix}/v3/auth/tokens?nocatalog");
+        let along = self.request.forwarded(self.setup.forwarded).expect("they are printable");
+        let tracing = along.iter().filter(|(name, _)| {
+            name != "x-auth-token" && crate::configuration::FORWARDED.contains(&name.as_str())
+        });
+        let tracing = tracing.map(|(name, value)| (name.as_str(), value.as_str()));
+        let token = self.token.as_str();
+        let tokens = [("x-auth-token", token), ("x-subject-token", token)];
+        let own = own_headers(&path, authority);
+        assert_eq!(
+            callout.headers(),
+            own.into_iter().chain(tracing).chain(tokens).collect::<Vec<_>>()
+        );
+        assert_eq!(callout.service().cluster, "id");
+    }
+}
+
+fn own_headers<'a>(path: &'a str, authority: &'a str) -> [(&'a str, &'a str); 4] {
+    [(":method", "GET"), (":path", path), (":authority", authority), ("accept", "application/json")]
 }
 
 fn callout_path(project: &str, filters: &[(&str, String)]) -> String {
@@ -226,25 +386,23 @@ fn callout_path(project: &str, filters: &[(&str, String)]) -> String {
     format!("/v2/{project}/os-vendor-backup-sharing/count{mark}{query}")
 }
 
-fn check_callout(callout: &Callout, setup: &Setup, path: &str, forwarded: &[(String, String)]) {
-    let path = format!("{}{path}", setup.prefix);
-    let own = [
-        (":method", "GET"),
-        (":path", path.as_str()),
-        (":authority", setup.authority),
-        ("accept", "application/json"),
-    ];
-    let along = forwarded.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    assert_eq!(callout.headers(), own.into_iter().chain(along).collect::<Vec<_>>());
-    assert_eq!(callout.service().cluster, "store");
-    for (name, value) in callout.headers() {
-        assert!(printable(value.as_bytes()).is_some(), "{name}: {value:?} is not printable ASCII");
+impl Ask {
+    fn check(&self, callout: &Callout, setup: &Setup) {
+        let path = format!("{}{}", setup.prefix, self.path);
+        let along = self.forwarded.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = own_headers(&path, setup.authority);
+        assert_eq!(callout.headers(), own.into_iter().chain(along).collect::<Vec<_>>());
+        assert_eq!(callout.service().cluster, "store");
+        for (name, value) in callout.headers() {
+            let is_printable = printable(value.as_bytes()).is_some();
+            assert!(is_printable, "{name}: {value:?} is not printable ASCII");
+        }
     }
 }
 
 /// A store of ours judges the callout by the same rules: it means the same there.
-fn check_again(edge: &Edge, exchange: &Exchange, setup: &Setup, path: &str) {
-    let again = Exchange { target: path.as_bytes().to_vec(), ..exchange.clone() };
+fn check_again(edge: &Edge, request: &Request, setup: &Setup, path: &str) {
+    let again = Request { target: path.as_bytes().to_vec(), ..request.clone() };
     let target = edge.locate(&again.target).expect("the callout's path is the route");
     match edge.begin(target, again.fields().into_iter(), || Clock::default().now()) {
         Step::Callout(waiting) => {

@@ -12,10 +12,12 @@
 //! | [`configuration`] | a plugin configuration | `config` | jiter, `prost-types`, `fluent-uri`, `http` |
 //! | [`store_answer`] | a store's answer | `store` | jiter, `chrono` |
 //! | [`retries`] | how callouts ended, and when | `waiting` | a table |
-//! | [`exchange`] | a request and how its callouts ended | `edge` | all of the above |
+//! | [`keystone`] | Keystone's answer | `auth` | jiter, `chrono` |
+//! | [`exchange`] | requests and how their callouts ended | `edge` | all of the above |
+//! | [`sharing`] | requests with equal tokens at the same time | `waiting`, `sharing` | a list of who waits |
 //! | [`meaning`] | calls to a store with known rows | `count-store` | a plain loop |
 //!
-//! [`filters`] is the table of filters that [`query`] and [`meaning`] judge by.
+//! [`setups`] are the configurations that exchanges run under, and [`filters`] is the table of filters that [`query`] and [`meaning`] judge by.
 //!
 //! Where the contract leaves something open, an oracle says so and asks only for an answer.
 
@@ -25,6 +27,7 @@ pub mod exchange;
 pub mod filters;
 pub mod http;
 pub mod json;
+pub mod keystone;
 pub mod meaning;
 pub mod outcome;
 pub mod path;
@@ -32,5 +35,7 @@ pub mod percent;
 pub mod query;
 pub mod reply;
 pub mod retries;
+pub mod setups;
+pub mod sharing;
 pub mod store_answer;
 pub mod target;

@@ -1,6 +1,7 @@
 //! How often a callout is sent again, and what the client gets in the end (docs/contract.md#retries).
 
 use std::cell::Cell;
+use std::slice;
 use std::time::{Duration, SystemTime};
 
 use backup_sharing_count::callout::{NotSent, Outcome};
@@ -22,24 +23,68 @@ impl Clock {
         SystemTime::UNIX_EPOCH + self.since()
     }
 
-    fn since(&self) -> Duration {
+    /// The same since it began.
+    pub fn since(&self) -> Duration {
         self.0.get()
     }
 
-    fn pass(&self, time: Duration) {
+    /// Time passes.
+    pub fn pass(&self, time: Duration) {
         self.0.set(self.0.get() + time);
     }
 }
 
-/// Asserts that the filter repeats a callout as often as the contract does, and then answers as it does.
-/// The first callout was sent when the clock began.
-pub fn check(events: &[Event], first: Waiting, timeout: Duration, retries: usize, clock: &Clock) {
-    let mut events = events.iter();
+/// A service that is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// With what its response code details begin: `store` or `auth`.
+    pub details: &'static str,
+    /// `timeout`
+    pub timeout: Duration,
+    /// `retries`
+    pub retries: usize,
+}
+
+/// How the last callout of a question ended.
+#[derive(Debug)]
+pub struct Concluded {
+    /// How it ended.
+    pub event: Event,
+    /// The request that waited for it.
+    pub before: Waiting,
+    /// What the filter does then.
+    pub step: Step,
+    /// Status and details where they do not depend on the service's own answer.
+    pub status: u16,
+    /// See `status`.
+    pub details: String,
+}
+
+/// Asserts that the filter repeats a callout to the store as often as the contract does, and then answers as it does.
+/// The first callout is sent now.
+pub fn check(events: &mut slice::Iter<Event>, first: Waiting, store: Service, clock: &Clock) {
+    let Concluded { event, before, step, status, details } = follow(events, first, store, clock);
+    match step {
+        Step::Reply(reply) => check_reply(&reply, &event, status, &details, &before, clock),
+        step => panic!("{event:?}: {step:?}"),
+    }
+}
+
+/// Asserts that the filter repeats a callout as often as the contract does. The first is sent now.
+pub fn follow(
+    events: &mut slice::Iter<Event>,
+    first: Waiting,
+    service: Service,
+    clock: &Clock,
+) -> Concluded {
+    let Service { timeout, retries, .. } = service;
+    let began = clock.since();
+    let since = || clock.since() - began;
     let (mut waiting, mut repeated, mut repeated_503) = (first, 0, false);
     let mut lateness = Duration::ZERO;
     loop {
         // "with what is left of it", in milliseconds, for Envoy knows no less.
-        let left = timeout.saturating_sub(clock.since());
+        let left = timeout.saturating_sub(since());
         let millis = left.as_micros().div_ceil(1000).max(1);
         assert_eq!(waiting.timeout().as_millis(), millis);
         let late = Event {
@@ -47,10 +92,10 @@ pub fn check(events: &[Event], first: Waiting, timeout: Duration, retries: usize
             after: waiting.timeout(),
             end: End::Envoy(ENVOY_RESPONSES[0]),
         };
-        let event = events.next().unwrap_or(&late);
+        let event = events.next().unwrap_or(&late).clone();
         clock.pass(event.after.min(waiting.timeout()));
         let before = waiting.clone();
-        let (status, details, may_repeat) = judge(event, timeout, clock);
+        let (status, details, may_repeat) = judge(&event, service, since());
         let is_503 = may_repeat == Repeat::Once;
         let repeats = may_repeat != Repeat::Not && !(is_503 && repeated_503) && repeated < retries;
         let enough = |time: Duration| timeout.saturating_sub(time) * 4 >= timeout;
@@ -58,7 +103,7 @@ pub fn check(events: &[Event], first: Waiting, timeout: Duration, retries: usize
         let step = resume(waiting, &event.end, clock);
         let step = match step {
             Step::Hold(held) => {
-                assert!(repeats && !pause.is_zero() && enough(clock.since() + pause), "{held:?}");
+                assert!(repeats && !pause.is_zero() && enough(since() + pause), "{held:?}");
                 let Step::Hold(held) = held.poll(clock.now()) else { panic!("it lasts a while") };
                 let next = events.as_slice().first();
                 let late = next.map_or(Duration::ZERO, |event| event.late);
@@ -70,26 +115,25 @@ pub fn check(events: &[Event], first: Waiting, timeout: Duration, retries: usize
                 held.poll(clock.now())
             }
             step => {
-                let at_once = matches!(step, Step::Callout(_));
+                let at_once = repeats && matches!(step, Step::Callout(_));
                 assert!(!at_once || repeated == 0, "only the first is repeated at once");
                 step
             }
         };
         match step {
-            Step::Callout(again) => {
-                assert!(repeats && enough(clock.since()), "{event:?} is not repeated");
+            Step::Callout(again) if repeats => {
+                assert!(enough(since()), "{event:?} is not repeated");
                 assert_eq!(again.callout(), before.callout());
                 (waiting, repeated) = (again, repeated + 1);
                 repeated_503 |= is_503;
             }
-            Step::Reply(reply) => {
-                let late = !enough(clock.since()) || !enough(clock.since() + pause);
+            step => {
+                let late = !enough(since()) || !enough(since() + pause);
                 assert!(!repeats || late, "{event:?} is repeated");
                 let allowed = timeout + lateness + Duration::from_millis(1 + repeated as u64);
-                assert!(clock.since() <= allowed + pause, "a client waits for {:?}", clock.since());
-                return check_reply(&reply, event, status, details, &before, clock);
+                assert!(since() <= allowed + pause, "a client waits for {:?}", since());
+                return Concluded { event, before, step, status, details };
             }
-            step => panic!("{event:?}: {step:?}"),
         }
     }
 }
@@ -102,22 +146,32 @@ enum Repeat {
 }
 
 /// Status and details where they do not depend on a store's answer, and whether it may be repeated.
-fn judge(event: &Event, timeout: Duration, clock: &Clock) -> (u16, &'static str, Repeat) {
+fn judge(event: &Event, service: Service, since: Duration) -> (u16, String, Repeat) {
+    let (status, cause, repeat) = cause(event, service.timeout, since);
+    // Of the store's, a name of its own says that its answer broke off.
+    let cause = match (cause, service.details) {
+        ("invalid:broken", "store") => "broken",
+        (cause, _) => cause,
+    };
+    (status, format!("{}_{cause}", service.details), repeat)
+}
+
+fn cause(event: &Event, timeout: Duration, since: Duration) -> (u16, &'static str, Repeat) {
     match &event.end {
-        End::NotSent(NotSent::NoHost) => (503, "store_unavailable:no_host", Repeat::Not),
-        End::NotSent(NotSent::UnknownCluster) => (500, "store_unknown_cluster", Repeat::Not),
+        End::NotSent(NotSent::NoHost) => (503, "unavailable:no_host", Repeat::Not),
+        End::NotSent(NotSent::UnknownCluster) => (500, "unknown_cluster", Repeat::Not),
         // Envoy's timer may run out a little early (docs/decisions/2026-11-23-broken-answers.md).
-        End::Broken if clock.since() * 16 >= timeout * 15 => (504, "store_timeout", Repeat::Not),
-        End::Broken => (502, "store_broken", Repeat::Freely),
+        End::Broken if since * 16 >= timeout * 15 => (504, "timeout", Repeat::Not),
+        End::Broken => (502, "invalid:broken", Repeat::Freely),
         End::Envoy(word) => match word.name {
-            "late" => (504, "store_timeout", Repeat::Not),
-            "no_http" => (502, "store_invalid:no_http", Repeat::Freely),
-            "no_host" => (503, "store_unavailable:no_host", Repeat::Not),
-            "overflow" => (503, "store_unavailable:overflow", Repeat::Not),
-            "connect_failure" => (503, "store_unavailable:connect_failure", Repeat::Freely),
-            "reset" => (503, "store_unavailable:reset", Repeat::Freely),
-            "tls" => (503, "store_unavailable:tls", Repeat::Freely),
-            _ => (503, "store_unavailable:connect_timeout", Repeat::Freely),
+            "late" => (504, "timeout", Repeat::Not),
+            "no_http" => (502, "invalid:no_http", Repeat::Freely),
+            "no_host" => (503, "unavailable:no_host", Repeat::Not),
+            "overflow" => (503, "unavailable:overflow", Repeat::Not),
+            "connect_failure" => (503, "unavailable:connect_failure", Repeat::Freely),
+            "reset" => (503, "unavailable:reset", Repeat::Freely),
+            "tls" => (503, "unavailable:tls", Repeat::Freely),
+            _ => (503, "unavailable:connect_timeout", Repeat::Freely),
         },
         End::Answered(answer) => {
             let says_when = values(&answer.headers, "retry-after").next().is_some();

@@ -13,7 +13,7 @@ use crate::json::{Document, Json};
 use crate::reply::{self, Body, STATUSES, StoreSays};
 
 /// The largest body that is read, in bytes.
-const LARGEST: usize = 65_536;
+pub const LARGEST: usize = 65_536;
 
 /// Asserts that the filter makes of an answer what the contract does, however often the store gives it.
 pub fn check(answer: &Answer) {
@@ -155,20 +155,23 @@ fn check_headers(answer: &Answer, status: &str, reply: &Reply) {
     match status {
         "401" => assert_eq!(passed, challenges("www-authenticate")),
         "407" => assert_eq!(passed, challenges("proxy-authenticate")),
-        "429" | "503" => {
-            let sent: Vec<&[u8]> = values(&answer.headers, "retry-after").collect();
-            match (&passed[..], &sent[..]) {
-                // RFC 9110 §10.2.3: one value. Of several, none is the store's word.
-                ([], [value]) => assert!(!must_pass(value), "{} passes", value.escape_ascii()),
-                ([], _) => {}
-                ([("retry-after", passed)], [value]) => {
-                    assert_eq!(passed.as_bytes(), *value);
-                    assert!(may_pass(passed), "{passed:?} is neither seconds nor a date");
-                }
-                (passed, sent) => panic!("expected one of {sent:?} at most, got {passed:?}"),
-            }
-        }
+        "429" | "503" => check_retry_after(answer, &passed),
         _ => assert!(passed.is_empty(), "{status}: {passed:?}"),
+    }
+}
+
+/// Asserts that these headers are the `retry-after` that an answer has, if any.
+pub fn check_retry_after(answer: &Answer, passed: &[(&str, &str)]) {
+    let sent: Vec<&[u8]> = values(&answer.headers, "retry-after").collect();
+    match (passed, &sent[..]) {
+        // RFC 9110 §10.2.3: one value. Of several, none is the service's word.
+        ([], [value]) => assert!(!must_pass(value), "{} passes", value.escape_ascii()),
+        ([], _) => {}
+        ([("retry-after", passed)], [value]) => {
+            assert_eq!(passed.as_bytes(), *value);
+            assert!(may_pass(passed), "{passed:?} is neither seconds nor a date");
+        }
+        (passed, sent) => panic!("expected one of {sent:?} at most, got {passed:?}"),
     }
 }
 

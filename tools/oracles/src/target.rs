@@ -3,19 +3,21 @@
 
 use crate::exchange::Exchange;
 use crate::http::Answer;
-use crate::{accept, configuration, exchange, path, query, store_answer};
+use crate::{accept, configuration, exchange, keystone, path, query, sharing, store_answer};
 
 /// A target's name, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const ALL: [Target; 7] = [
+pub const ALL: [Target; 9] = [
     ("path", path::check),
     ("accept", lines_of_accept),
     ("query", query::check),
     ("configuration", configuration::check),
     ("fields", lines_of_fields),
     ("store_answer", answer),
+    ("keystone_answer", keystone_answer),
+    ("sharing", sharing::check),
     ("exchange", exchange),
 ];
 
@@ -27,18 +29,22 @@ pub fn lines_of_accept(text: &[u8]) {
 /// Each line is a field of a configuration and its value, such as `store.timeout 1s`. In JSON, most
 /// changes are to the JSON; here, they are to a value.
 pub fn lines_of_fields(text: &[u8]) {
-    let (mut top, mut store, mut filters) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut top, mut store, mut filters, mut auth, mut keystone] = [const { Vec::new() }; 5];
     for line in String::from_utf8_lossy(text).lines() {
         let (path, value) = line.split_once(' ').unwrap_or((line, ""));
         let (section, field) = match path.split_once('.') {
             Some(("store", field)) => (&mut store, field),
+            Some(("auth", field)) => match field.strip_prefix("keystone.") {
+                Some(field) => (&mut keystone, field),
+                None => (&mut auth, field),
+            },
             Some(("filters", field)) => (&mut filters, field),
             _ => (&mut top, path),
         };
         let value = match field {
-            "forward_headers" | "statuses" => format!("[{}]", quoted(value)),
+            "forward_headers" | "roles" | "statuses" => format!("[{}]", quoted(value)),
             // Numbers, and whatever else a line holds in their place.
-            "retries" => value.to_owned(),
+            "retries" | "max_tokens" => value.to_owned(),
             _ => quoted(value),
         };
         section.push(format!("{}:{value}", quoted(field)));
@@ -47,6 +53,10 @@ pub fn lines_of_fields(text: &[u8]) {
         store.push("\"cluster\":\"c\"".to_owned());
     }
     top.push(format!("\"store\":{{{}}}", store.join(",")));
+    if !keystone.is_empty() {
+        auth.push(format!("\"keystone\":{{{}}}", keystone.join(",")));
+    }
+    top.push(format!("\"auth\":{{{}}}", auth.join(",")));
     top.push(format!("\"filters\":{{{}}}", filters.join(",")));
     configuration::check(format!("{{{}}}", top.join(",")).as_bytes());
 }
@@ -64,6 +74,11 @@ fn quoted(text: &str) -> String {
 /// See [`Answer::read`].
 pub fn answer(text: &[u8]) {
     store_answer::check(&Answer::read(text));
+}
+
+/// See [`Answer::read`].
+pub fn keystone_answer(text: &[u8]) {
+    keystone::check(&Answer::read(text));
 }
 
 /// See [`Exchange::read`].

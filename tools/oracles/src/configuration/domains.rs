@@ -1,10 +1,12 @@
 //! The domain of each value (docs/contract.md#configuration), by way of the crates that know its format.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fluent_uri::UriRef;
 use http::HeaderName;
 
+use crate::http::printable;
 use crate::percent;
 
 /// The default of `store.forward_headers`.
@@ -50,21 +52,42 @@ pub fn path_prefix(text: &str) -> Option<String> {
     (fits && path == text && !path.split('/').any(dots)).then(|| text.to_owned())
 }
 
-/// A duration of protobuf's JSON mapping, 0.001s to 60s, rounded up to the milliseconds that Envoy knows.
+/// From 0.001s to 60s, rounded up to the milliseconds that Envoy knows.
 pub fn timeout(text: &str) -> Option<Duration> {
-    // The library cuts a tenth decimal off, and takes `1.s`; protobuf's JSON mapping refuses both.
-    let decimals = text.split_once('.').map_or(1, |(_, decimals)| decimals.len().saturating_sub(1));
-    let written = (1..=9).contains(&decimals);
-    let duration: prost_types::Duration = text.parse().ok().filter(|_| written)?;
-    let nanos = i128::from(duration.seconds) * 1_000_000_000 + i128::from(duration.nanos);
-    let fits = (1_000_000..=60_000_000_000).contains(&nanos);
-    let millis = u64::try_from((nanos + 999_999) / 1_000_000).ok()?;
-    fits.then(|| Duration::from_millis(millis))
+    let nanos = nanos(text).filter(|nanos| (1_000_000..=60_000_000_000).contains(nanos))?;
+    Some(Duration::from_millis(nanos.div_ceil(1_000_000)))
 }
 
-/// An integer from 0 to 3, which may be written as `2.0`.
-pub fn retries(number: f64) -> Option<u32> {
-    [0_u32, 1, 2, 3].into_iter().find(|retries| f64::from(*retries) == number)
+/// From 0s to 300s.
+pub fn remember(text: &str) -> Option<Duration> {
+    nanos(text).filter(|nanos| *nanos <= 300_000_000_000).map(Duration::from_nanos)
+}
+
+/// A duration of protobuf's JSON mapping, from 0s on.
+fn nanos(text: &str) -> Option<u64> {
+    // The library cuts a tenth decimal off, and takes `1.s`; protobuf's JSON mapping refuses both.
+    let decimals = text.split_once('.').map_or(1, |(_, decimals)| decimals.len().saturating_sub(1));
+    // `-0s` it takes too: no duration is negative here.
+    let written = (1..=9).contains(&decimals) && !text.starts_with('-');
+    let duration: prost_types::Duration = text.parse().ok().filter(|_| written)?;
+    let nanos = i128::from(duration.seconds) * 1_000_000_000 + i128::from(duration.nanos);
+    u64::try_from(nanos).ok()
+}
+
+/// An integer in `range`, which may be written as `2.0`.
+pub fn integer(number: f64, mut range: RangeInclusive<u32>) -> Option<u32> {
+    range.find(|integer| f64::from(*integer) == number)
+}
+
+/// Any text but the empty one.
+pub fn not_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// 1 to 256 printable ASCII characters.
+pub fn challenge(text: &str) -> Option<String> {
+    let fits = (1..=256).contains(&text.len()) && printable(text.as_bytes()).is_some();
+    fits.then(|| text.to_owned())
 }
 
 /// A header name that is no pseudo-header, not `host`, `accept`, `content-*` or `x-envoy-*`, and not hop-by-hop.

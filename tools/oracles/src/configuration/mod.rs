@@ -10,8 +10,9 @@ pub use domains::FORWARDED;
 
 use std::time::Duration;
 
+use backup_sharing_count::auth::{KeystoneSettings, VouchedHeader};
 use backup_sharing_count::callout::Service;
-use backup_sharing_count::config::{Config, ConfigError};
+use backup_sharing_count::config::{AuthConfig, Config, ConfigError};
 use backup_sharing_count::filters::FilterRules;
 
 use crate::json::{Document, Json};
@@ -67,10 +68,12 @@ fn check_sentence(error: &ConfigError) {
 }
 
 /// What a configuration says, defaults included.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Facts {
     /// `None` in mode `validate`.
     store: Option<Service>,
+    /// `None` if there is something wrong with it.
+    auth: Option<AuthConfig>,
     reject_unknown: bool,
     statuses: Vec<String>,
 }
@@ -79,10 +82,14 @@ fn facts(config: &Config) -> Facts {
     let FilterRules { reject_unknown, statuses } = &config.rules;
     Facts {
         store: config.store.clone(),
+        auth: Some(config.auth.clone()),
         reject_unknown: *reject_unknown,
         statuses: statuses.iter().map(|word| word.as_str().to_owned()).collect(),
     }
 }
+
+/// The fields of both services.
+const SERVICE: [&str; 5] = ["cluster", "authority", "path_prefix", "timeout", "retries"];
 
 /// Reads a configuration and notes the path of each field that is wrong.
 #[derive(Default)]
@@ -92,53 +99,127 @@ struct Reader {
 
 impl Reader {
     fn configuration(&mut self, value: &Json) -> Facts {
-        self.section("", Some(value), &["mode", "store", "filters"]);
+        self.section("", Some(value), &["mode", "store", "auth", "filters"]);
         let mode = self.field(value, "", "mode", |text| {
             ["count", "validate"].into_iter().find(|mode| *mode == text)
         });
-        let store = value.all("store").next();
-        let store = self.store(store, mode != Some("validate"));
+        let counts = mode != Some("validate");
+        let store = self.store(value.all("store").next(), counts);
+        let forwarded = store.as_ref().filter(|_| counts).map(|store| &store.forward_headers[..]);
+        let auth = self.auth(value.all("auth").next(), forwarded);
         let (reject_unknown, statuses) = self.filters(value.all("filters").next());
-        Facts { store, reject_unknown, statuses }
+        Facts { store, auth, reject_unknown, statuses }
     }
 
     fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<Service> {
-        const FIELDS: [&str; 7] = [
-            "cluster", "protocol", "authority", "path_prefix", "timeout", "forward_headers",
-            "retries",
-        ];
-        self.section("store", section, &FIELDS);
+        let own = ["protocol", "forward_headers"];
+        self.section("store", section, &[&SERVICE[..], &own].concat());
         let none = Json::Object(Vec::new());
         let store = section.unwrap_or(&none);
-        let cluster = self.field(store, "store.", "cluster", |text| {
-            Some(text.to_owned()).filter(|name| !name.is_empty())
-        });
         self.field(store, "store.", "protocol", |text| (text == "vbs").then_some(()));
-        let authority = self.field(store, "store.", "authority", domains::authority);
-        let prefix = self.field(store, "store.", "path_prefix", domains::path_prefix);
-        let timeout = self.field(store, "store.", "timeout", domains::timeout);
         let headers = self.list(store, "store.", "forward_headers", domains::forwarded_header);
-        let retries = self
-            .value(store, "store.", "retries", |value| value.number().and_then(domains::retries));
+        let headers = headers.unwrap_or_else(|| domains::FORWARDED.map(str::to_owned).to_vec());
+        self.service(store, "store.", headers, 2, needed)
+    }
+
+    /// The fields that both services have.
+    fn service(
+        &mut self,
+        section: &Json,
+        prefix: &str,
+        forward_headers: Vec<String>,
+        default_retries: u32,
+        needed: bool,
+    ) -> Option<Service> {
+        let cluster = self.field(section, prefix, "cluster", domains::not_empty);
+        let authority = self.field(section, prefix, "authority", domains::authority);
+        let path_prefix = self.field(section, prefix, "path_prefix", domains::path_prefix);
+        let timeout = self.field(section, prefix, "timeout", domains::timeout);
+        let retries = self.value(section, prefix, "retries", |value| {
+            value.number().and_then(|number| domains::integer(number, 0..=3))
+        });
         if !needed {
             return None;
         }
         let Some(cluster) = cluster else {
-            self.wrong.push("store.cluster".to_owned());
+            self.wrong.push(format!("{prefix}cluster"));
             return None;
         };
         let authority = authority.or_else(|| domains::authority_of_cluster(&cluster));
         if authority.is_none() {
-            self.wrong.push("store.authority".to_owned());
+            self.wrong.push(format!("{prefix}authority"));
         }
-        let default_headers = || domains::FORWARDED.map(str::to_owned).to_vec();
         Some(Service {
             cluster,
             authority: authority?,
-            path_prefix: prefix.unwrap_or_default(),
+            path_prefix: path_prefix.unwrap_or_default(),
             timeout: timeout.unwrap_or(Duration::from_secs(1)),
-            forward_headers: headers.unwrap_or_else(default_headers),
-            retries: retries.unwrap_or(2),
+            forward_headers,
+            retries: retries.unwrap_or(default_retries),
+        })
+    }
+
+    /// `forwarded` are the headers that the store gets, if there is one.
+    fn auth(&mut self, section: Option<&Json>, forwarded: Option<&[String]>) -> Option<AuthConfig> {
+        self.section("auth", section, &["mode", "challenge", "header", "keystone"]);
+        let none = Json::Object(Vec::new());
+        let auth = section.unwrap_or(&none);
+        let mode = self.field(auth, "auth.", "mode", |text| {
+            ["none", "header", "keystone"].into_iter().find(|mode| *mode == text)
+        });
+        let mode = mode.unwrap_or("none");
+        let challenge = self.field(auth, "auth.", "challenge", domains::challenge);
+        let header = self.field(auth, "auth.", "header", domains::forwarded_header);
+        let keystone = self.keystone(auth.all("keystone").next(), forwarded, mode == "keystone");
+        for (name, modes) in [
+            ("challenge", &["header", "keystone"][..]),
+            ("header", &["header"]),
+            ("keystone", &["keystone"]),
+        ] {
+            if !modes.contains(&mode) && auth.all(name).next().is_some() {
+                self.wrong.push(format!("auth.{name}"));
+            }
+        }
+        if mode == "header" && challenge.is_none() {
+            self.wrong.push("auth.challenge".to_owned());
+        }
+        Some(match mode {
+            "header" => AuthConfig::Header(VouchedHeader {
+                name: header.unwrap_or_else(|| "x-project-id".to_owned()),
+                challenge: challenge?,
+            }),
+            "keystone" => {
+                let challenge = challenge.unwrap_or_else(|| "Keystone".to_owned());
+                AuthConfig::Keystone(KeystoneSettings { challenge, ..keystone? })
+            }
+            _ => AuthConfig::None,
+        })
+    }
+
+    fn keystone(
+        &mut self,
+        section: Option<&Json>,
+        forwarded: Option<&[String]>,
+        needed: bool,
+    ) -> Option<KeystoneSettings> {
+        const PREFIX: &str = "auth.keystone.";
+        let own = ["roles", "remember", "max_tokens"];
+        self.section("auth.keystone", section, &[&SERVICE[..], &own].concat());
+        let none = Json::Object(Vec::new());
+        let keystone = section.unwrap_or(&none);
+        let roles = self.list(keystone, PREFIX, "roles", domains::not_empty);
+        let remember = self.field(keystone, PREFIX, "remember", domains::remember);
+        let max_tokens = self.value(keystone, PREFIX, "max_tokens", |value| {
+            value.number().and_then(|number| domains::integer(number, 1..=100_000))
+        });
+        let tracing = domains::FORWARDED[1..].iter().map(|name| (*name).to_owned());
+        let tracing = tracing.filter(|name| forwarded.is_none_or(|names| names.contains(name)));
+        Some(KeystoneSettings {
+            service: self.service(keystone, PREFIX, tracing.collect(), 1, needed)?,
+            challenge: String::new(),
+            roles: roles.unwrap_or_default(),
+            remember: remember.unwrap_or(Duration::from_secs(60)),
+            max_tokens: usize::try_from(max_tokens.unwrap_or(10_000)).expect("it is small"),
         })
     }
 

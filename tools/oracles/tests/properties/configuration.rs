@@ -1,5 +1,7 @@
 //! Plugin configurations.
 
+use std::ops::Range;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -10,13 +12,20 @@ const PIECES: &[&str] = &[
     "{", "}", "[", "]", "\"", ",", ":", "null", "true", "1", "-1", "2.0", "e0", "\"retries\":",
     "1e999", "\\n", "\\u0041", "\\ud800", "\n", " ", "\\", "s", "%", "/", "//", "/..", "%2e", "?",
     "#", "@", "[::1]", ":80", ":65536", "a", "Z", "é", "\"mode\":\"validate\",",
-    "\"cluster\":\"c\",", ".", "-", "+", "_", "0",
+    "\"cluster\":\"c\",", "\"keystone\":{", ".", "-", "+", "_", "0",
 ];
 
 /// Values of each field, good and bad.
 const FIELDS: &[(&str, &[&str])] = &[
-    ("cluster", &["\"c\"", "\"c_d\"", "\"a:80\"", "\"outbound|80||a\"", "\"\"", "1", "null"]),
     ("protocol", &["\"vbs\"", "\"rqlite\"", "\"VBS\""]),
+    (
+        "forward_headers",
+        &[
+            "[]", "[\"a\"]", "[\"X-Tenant\",\"b3\"]", "[\"a\",\"Host\"]", "[\"te\"]",
+            "[\"content-x\"]", "[\"a\\u0022\"]", "[1]", "\"a\"", "[\":path\"]", "[\"x-envoy-a\"]",
+            "[\"a`|~!#$%&'*+.^_\"]", "[\"trailers\"]",
+        ],
+    ),
     (
         "authority",
         &[
@@ -42,51 +51,93 @@ const FIELDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "forward_headers",
-        &[
-            "[]", "[\"a\"]", "[\"X-Tenant\",\"b3\"]", "[\"a\",\"Host\"]", "[\"te\"]",
-            "[\"content-x\"]", "[\"a\\u0022\"]", "[1]", "\"a\"", "[\":path\"]", "[\"x-envoy-a\"]",
-            "[\"a`|~!#$%&'*+.^_\"]", "[\"trailers\"]",
-        ],
-    ),
-    (
         "retries",
         &["0", "3", "4", "-1", "2.0", "2.5", "1e0", "-0", "30e-1", "\"2\"", "true", "null"],
     ),
+    ("roles", &["[]", "[\"Member\",\"a b\"]", "[\"\"]", "\"member\"", "[null]", "null"]),
+    (
+        "remember",
+        &[
+            "\"60s\"", "\"0s\"", "\"300s\"", "\"300.000000001s\"", "\"-0s\"", "\"-1s\"",
+            "\"0.0000000015s\"", "\"0.000000001s\"", "60",
+        ],
+    ),
+    ("max_tokens", &["1", "100000", "100001", "0", "2.0", "1e4", "-1", "1.5", "\"1\""]),
+    ("challenge", &["\"Own\"", "\"\"", "\"a\\nb\"", "\"é\"", "\" ~\"", "1", "null"]),
+    ("header", &["\"X-Tenant\"", "\"te\"", "\"x_\"", "\"\"", "\"x-auth-token\"", "null"]),
     ("unknown", &["\"reject\"", "\"ignore\"", "\"Reject\"", "true"]),
     (
         "statuses",
         &["[\"ok\"]", "[]", "[\"Ok\"]", "[\"a-1_b\",\"c\"]", "[\"1a\"]", "null", "[[\"a\"]]"],
     ),
     ("mode", &["\"count\"", "\"validate\"", "\"Count\"", "null"]),
+    ("cluster", &["\"c\"", "\"c_d\"", "\"a:80\"", "\"outbound|80||a\"", "\"\"", "1", "null"]),
 ];
 
-fn member(fields: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+const STORE: Range<usize> = 0..6;
+const KEYSTONE: Range<usize> = 2..9;
+const AUTH: Range<usize> = 9..11;
+const FILTERS: Range<usize> = 11..13;
+const MODE: usize = 13;
+const CLUSTER: usize = 14;
+
+fn member(fields: Range<usize>) -> impl Strategy<Value = String> {
     let field = select(&FIELDS[fields]);
     field.prop_flat_map(|(name, values)| {
         select(values).prop_map(move |value| format!("\"{name}\":{value}"))
     })
 }
 
-fn section(name: &'static str, fields: std::ops::Range<usize>) -> impl Strategy<Value = String> {
-    vec(member(fields), 0..4)
-        .prop_map(move |members| format!("\"{name}\":{{{}}}", members.join(",")))
+fn maybe(member: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    prop_oneof![1 => Just(String::new()), 1 => member]
+}
+
+fn object(members: &[String]) -> String {
+    let members: Vec<_> = members.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Mostly with a cluster, for without one nothing else matters.
+fn service(name: &'static str, fields: Range<usize>) -> impl Strategy<Value = String> {
+    let cluster = prop_oneof![
+        6 => Just("\"cluster\":\"c\"".to_owned()),
+        1 => Just(String::new()),
+        1 => member(CLUSTER..CLUSTER + 1),
+    ];
+    (cluster, vec(member(fields), 0..4)).prop_map(move |(cluster, mut members)| {
+        members.push(cluster);
+        format!("\"{name}\":{}", object(&members))
+    })
+}
+
+fn auth() -> impl Strategy<Value = String> {
+    let keystone = || service("keystone", KEYSTONE);
+    let challenge = || Just("\"challenge\":\"Own\"".to_owned());
+    let members = |mode: &'static str, some, others| {
+        (some, others).prop_map(move |(some, mut others): (String, Vec<String>)| {
+            others.extend([some, format!("\"mode\":\"{mode}\"")]);
+            object(&others)
+        })
+    };
+    let others = || vec(member(AUTH), 0..2);
+    let auth = prop_oneof![
+        1 => members("none", maybe(keystone()).boxed(), others()),
+        2 => members("header", challenge().boxed(), vec(member(AUTH.start + 1..AUTH.end), 0..2)),
+        1 => members("header", maybe(keystone()).boxed(), others()),
+        4 => members("keystone", keystone().boxed(), vec(member(AUTH.start..AUTH.start + 1), 0..2)),
+        1 => members("keystone", maybe(keystone()).boxed(), others()),
+        1 => members("jwt", keystone().boxed(), others()),
+    ];
+    auth.prop_map(|auth| format!("\"auth\":{auth}"))
 }
 
 /// A configuration as JSON.
 fn configurations() -> impl Strategy<Value = Vec<u8>> {
-    let mode = prop_oneof![2 => Just(String::new()), 1 => member(9..10)];
-    let store = prop_oneof![
-        3 => section("store", 1..7)
-            .prop_map(|store| store.replacen('{', "{\"cluster\":\"c\",", 1).replace(",}", "}")),
-        1 => section("store", 0..7),
-    ];
-    let filters = prop_oneof![1 => Just(String::new()), 1 => section("filters", 7..9)];
-    (mode, store, filters).prop_map(|sections| {
-        let (mode, store, filters) = sections;
-        let sections = [mode, store, filters].into_iter().filter(|section| !section.is_empty());
-        format!("{{{}}}", sections.collect::<Vec<_>>().join(",")).into_bytes()
-    })
+    let filters =
+        vec(member(FILTERS), 0..4).prop_map(|members| format!("\"filters\":{}", object(&members)));
+    let mode = maybe(member(MODE..MODE + 1));
+    (mode, service("store", STORE), maybe(auth()), maybe(filters))
+        .prop_map(|(mode, store, auth, filters)| object(&[mode, store, auth, filters]).into_bytes())
 }
 
 proptest! {

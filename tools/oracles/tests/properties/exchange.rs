@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use backup_sharing_count::callout::NotSent;
-use oracles::exchange::{Exchange, check};
+use oracles::exchange::{Exchange, Request, check};
 use oracles::http::Answer;
-use oracles::outcome::ENVOY_RESPONSES;
-use oracles::outcome::{End, Event};
+use oracles::outcome::{ENVOY_RESPONSES, End, Event};
+use oracles::setups::SETUPS;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::mutate::{mutated, one_of};
-use crate::{accept, path, query, store_answer};
+use crate::{accept, keystone_answer, path, query, store_answer};
 
 const HEADERS: &[(&str, &str)] = &[
     ("x-auth-token", "secret"),
+    ("x-project-id", "p1"),
+    ("x-tenant", "p1"),
     ("x-request-id", "r1"),
     ("tracestate", "a=1"),
     ("b3", "0"),
@@ -54,9 +56,9 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![5 => call, 1 => path::paths()]
 }
 
-fn end() -> impl Strategy<Value = End> {
+fn end(answers: BoxedStrategy<Answer>) -> impl Strategy<Value = End> {
     prop_oneof![
-        3 => store_answer::answers().prop_map(End::Answered),
+        3 => answers.prop_map(End::Answered),
         2 => Just(End::Answered(Answer { status: b"503".to_vec(), headers: vec![], body: vec![] })),
         4 => select(&ENVOY_RESPONSES[..]).prop_map(End::Envoy),
         3 => Just(End::Broken),
@@ -65,28 +67,60 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event(end: impl Strategy<Value = End>) -> impl Strategy<Value = Event> {
     let micros = prop_oneof![2 => 0..2_000_u64, 2 => 0..30_000_u64, 1 => select(&[750_000, 75_000, 12_000, 740_000][..]), 1 => 0..1_100_000_u64];
     let late = prop_oneof![3 => Just(0), 2 => 0..20_000_u64, 1 => 0..800_000_u64];
-    (late, micros, end()).prop_map(|(late, after, end)| Event {
+    (late, micros, end).prop_map(|(late, after, end)| Event {
         late: Duration::from_micros(late),
         after: Duration::from_micros(after),
         end,
     })
 }
 
-fn exchanges() -> impl Strategy<Value = Exchange> {
+fn request(
+    target: impl Strategy<Value = Vec<u8>>,
+    header: impl Strategy<Value = (Vec<u8>, Vec<u8>)>,
+    end: BoxedStrategy<End>,
+) -> impl Strategy<Value = Request> {
     let method =
         prop_oneof![8 => Just(b"GET".to_vec()), 1 => one_of(&["POST", "HEAD", "get", "", "GET "])];
-    (0..5_usize, method, target(), vec(header(), 0..4), vec(event(), 0..6)).prop_map(
-        |(setup, method, target, headers, events)| Exchange {
-            setup,
+    let after = prop_oneof![2 => Just(0), 2 => 0..12_000_u64, 1 => 0..70_000_u64];
+    (after, method, target, vec(header, 0..4), vec(event(end), 0..6)).prop_map(
+        |(after, method, target, headers, events)| Request {
+            after: Duration::from_millis(after),
             method,
             target,
             headers,
             events,
         },
     )
+}
+
+/// Requests with a few tokens, of which Keystone mostly says something.
+fn vouched() -> impl Strategy<Value = Vec<Request>> {
+    let target =
+        one_of(&["/v2/p1/os-vendor-backup-sharing/count", "/v2/p2/os-vendor-backup-sharing/count"]);
+    let token = one_of(&["a", "b", "c", "d"]).prop_map(|token| (b"x-auth-token".to_vec(), token));
+    let end = prop_oneof![
+        3 => keystone_answer::answers().prop_map(End::Answered),
+        1 => end(store_answer::answers().boxed()),
+    ];
+    let request =
+        (request(target, header(), end.boxed()), token).prop_map(|(mut request, token)| {
+            if request.headers.len() != 1 {
+                request.headers.retain(|(name, _)| name != "x-auth-token".as_bytes());
+                request.headers.push(token);
+            }
+            request
+        });
+    vec(request, 1..8)
+}
+
+fn exchanges() -> impl Strategy<Value = Exchange> {
+    let any = request(target(), header(), end(store_answer::answers().boxed()).boxed());
+    let requests = prop_oneof![1 => vec(any, 1..3), 1 => vouched()];
+    (0..SETUPS.len(), requests)
+        .prop_map(|(setup, requests)| Exchange { setup: setup + usize::from(b'0'), requests })
 }
 
 proptest! {

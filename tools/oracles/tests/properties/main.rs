@@ -5,10 +5,12 @@
 mod accept;
 mod configuration;
 mod exchange;
+mod keystone_answer;
 mod mutate;
 mod path;
 mod query;
 mod seeds;
+mod sharing;
 mod store_answer;
 
 use proptest::test_runner::Config;

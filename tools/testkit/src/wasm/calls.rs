@@ -201,7 +201,7 @@ pub(super) fn set_tick_period(guest: &mut Guest, millis: u32) -> Answer {
     let root = state.root();
     match millis {
         0 => drop(state.ticks.remove(&root)),
-        _ => drop(state.ticks.insert(root)),
+        _ => drop(state.ticks.insert(root, millis)),
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ impl Host {
     /// Time passes: each root context that asked for ticks gets one. What became of which request.
     pub fn tick(&mut self) -> Result<Vec<(Stream, End)>> {
         self.begin_step(Serving::All);
-        for root in self.store.data().ticks.clone() {
+        for root in self.store.data().ticks.clone().into_keys() {
             self.call::<_, ()>(root, "proxy_on_tick", root)?;
         }
         Ok(self.store.data_mut().end_tick())

@@ -126,6 +126,12 @@ impl Host {
         self.store.data_mut().clock = now;
     }
 
+    /// How often ticks come: the shortest period of its root contexts, zero without any.
+    pub fn tick_period(&self) -> Duration {
+        let millis = self.store.data().ticks.values().min().copied().unwrap_or_default();
+        Duration::from_millis(millis.into())
+    }
+
     pub(super) fn next_context(&mut self) -> Result<u32> {
         let next = self.last_context.checked_add(1);
         self.last_context = next.context("No context is left.")?;

@@ -20,8 +20,8 @@ pub(super) struct State {
     pub dispatch: DispatchResult,
     /// The plugin configuration, while the module is being configured.
     pub configuration: Option<Vec<u8>>,
-    /// The root contexts that asked for ticks.
-    pub ticks: BTreeSet<u32>,
+    /// The root contexts that asked for ticks, each with the period in milliseconds.
+    pub ticks: BTreeMap<u32, u32>,
     /// What the VMs of a host share: values, each with its version.
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// What becomes of replies: whether the host takes none.

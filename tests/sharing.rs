@@ -1,0 +1,260 @@
+//! Requests with equal tokens share one callout to Keystone: the glue's part, in the wasm host, which traps on a second
+//! answer and on one for a client that has gone.
+
+#![cfg(test)]
+#![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
+
+use std::time::Duration;
+
+use testkit::wasm::{End, Host, Step, Stream};
+use testkit::workspace;
+
+const KEYSTONE: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}, "auth": {"mode": "keystone",
+    "keystone": {"cluster": "keystone", "timeout": "1s", "max_tokens": 100}}}"#;
+const ANSWER: [(&[u8], &[u8]); 1] = [(b":status", b"200")];
+const REFUSED: [(&[u8], &[u8]); 1] = [(b":status", b"401")];
+const COUNT: &[u8] = br#"{"count":2}"#;
+/// The token is good, and its project is p1.
+const GOOD: &[u8] =
+    br#"{"token": {"expires_at": "2099-01-01T00:00:00.000000Z", "project": {"id": "p1"}}}"#;
+
+fn host() -> Host {
+    Host::load(&workspace::filter_module().unwrap(), KEYSTONE).unwrap()
+}
+
+fn ask(host: &mut Host, project: &str, token: &str) -> Step {
+    let path = format!("/v2/{project}/os-vendor-backup-sharing/count");
+    host.request(&[
+        (b":method", b"GET"),
+        (b":path", path.as_bytes()),
+        (b"x-auth-token", token.as_bytes()),
+    ])
+    .unwrap()
+}
+
+/// One that waits for what another has asked.
+fn follow(host: &mut Host, project: &str, token: &str) -> Stream {
+    let step = ask(host, project, token);
+    assert_eq!(step.end, End::Pause);
+    step.stream
+}
+
+/// One that asks Keystone itself.
+fn lead(host: &mut Host, project: &str, token: &str) -> Stream {
+    let step = ask(host, project, token);
+    assert_eq!(asked(&step.end), "keystone");
+    step.stream
+}
+
+/// The cluster that is asked.
+fn asked(end: &End) -> &str {
+    match end {
+        End::Callout(callout) => &callout.cluster,
+        end => panic!("{end:?}"),
+    }
+}
+
+/// Status and details.
+fn replied(end: &End) -> (u32, &str) {
+    match end {
+        End::Reply(reply) => (reply.status, &reply.details),
+        end => panic!("{end:?}"),
+    }
+}
+
+fn tick(host: &mut Host, streams: &[Stream]) -> Vec<End> {
+    let mut ends = host.tick().unwrap();
+    ends.sort_by_key(|(stream, _)| *stream);
+    let (found, ends): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+    assert_eq!(found, streams);
+    ends
+}
+
+/// As if nothing had happened: no ticks, once the log level has been asked for the last time.
+fn check_no_ticks(host: &mut Host) {
+    assert_eq!(host.tick_period(), Duration::from_secs(1), "nobody waits");
+    host.tick().unwrap();
+    assert_eq!(host.tick_period(), Duration::ZERO);
+}
+
+#[test]
+fn who_waits_is_answered_on_a_tick_each_for_its_own_project() {
+    let mut host = host();
+    let leader = lead(&mut host, "p1", "t");
+    host.tick().unwrap();
+    assert_eq!(host.tick_period(), Duration::from_secs(1), "nobody waits for a tick");
+    let [one, other] = ["p1", "p2"].map(|project| follow(&mut host, project, "t"));
+    assert_eq!(host.tick_period(), Duration::from_millis(2));
+    assert!(tick(&mut host, &[]).is_empty());
+    let end = host.callout_response(leader, &ANSWER, GOOD).unwrap().end;
+    assert_eq!(asked(&end), "store");
+    let ends = tick(&mut host, &[one, other]);
+    assert_eq!((asked(&ends[0]), replied(&ends[1])), ("store", (403, "auth_project")));
+    // The one's callout is the root context's, the leader's its own.
+    for stream in [one, leader] {
+        let end = host.callout_response(stream, &ANSWER, COUNT).unwrap().end;
+        assert_eq!(replied(&end), (200, "store_count"));
+    }
+    // It is remembered.
+    assert_eq!(asked(&ask(&mut host, "p1", "t").end), "store");
+    assert_eq!(replied(&ask(&mut host, "p2", "t").end), (403, "auth_project"));
+    host.tick().unwrap();
+    check_no_ticks(&mut host);
+}
+
+#[test]
+fn when_the_one_who_asked_leaves_the_next_tick_asks_again() {
+    let mut host = host();
+    let leader = lead(&mut host, "p1", "t");
+    let [one, other] = ["p1", "p1"].map(|project| follow(&mut host, project, "t"));
+    host.finish(leader).unwrap();
+    assert_eq!(host.callout_response(leader, &ANSWER, GOOD).unwrap().end, End::Finished);
+    let ends = tick(&mut host, &[one]);
+    assert_eq!(asked(&ends[0]), "keystone");
+    // It leaves too. Its callout is the root context's, and goes on.
+    host.finish(one).unwrap();
+    assert!(tick(&mut host, &[]).is_empty());
+    assert_eq!(host.callout_response(one, &ANSWER, GOOD).unwrap().end, End::Finished);
+    let ends = tick(&mut host, &[other]);
+    assert_eq!(asked(&ends[0]), "store");
+    let end = host.callout_response(other, &ANSWER, COUNT).unwrap().end;
+    assert_eq!(replied(&end), (200, "store_count"));
+    host.tick().unwrap();
+    check_no_ticks(&mut host);
+}
+
+#[test]
+fn who_waits_may_leave() {
+    let mut host = host();
+    let leader = lead(&mut host, "p1", "t");
+    let [one, other] = ["p1", "p1"].map(|project| follow(&mut host, project, "t"));
+    host.finish(one).unwrap();
+    let end = host.callout_response(leader, &REFUSED, b"").unwrap().end;
+    assert_eq!(replied(&end), (401, "auth_refused"));
+    host.finish(other).unwrap();
+    assert!(tick(&mut host, &[]).is_empty());
+    check_no_ticks(&mut host);
+}
+
+/// 300 replies in one callback would exhaust the VM's stack (docs/envoy-facts.md#local-replies).
+#[test]
+fn a_thousand_are_answered_a_hundred_on_a_tick() {
+    let mut host = host();
+    let leader = lead(&mut host, "p1", "t");
+    let waiting: Vec<_> = (0..1_000).map(|_| follow(&mut host, "p1", "t")).collect();
+    host.callout_response(leader, &REFUSED, b"").unwrap();
+    for hundred in waiting.chunks(100) {
+        assert_eq!(host.tick_period(), Duration::from_millis(2));
+        let ends = tick(&mut host, hundred);
+        assert!(ends.iter().all(|end| replied(end) == (401, "auth_refused")));
+    }
+    check_no_ticks(&mut host);
+}
+
+#[test]
+fn who_waits_has_a_deadline_of_its_own() {
+    let mut host = host();
+    let clock = |host: &mut Host, millis| host.set_clock(Duration::from_millis(millis));
+    lead(&mut host, "p1", "t");
+    clock(&mut host, 400);
+    let one = follow(&mut host, "p1", "t");
+    clock(&mut host, 900);
+    let other = follow(&mut host, "p1", "t");
+    clock(&mut host, 1_399);
+    assert!(tick(&mut host, &[]).is_empty());
+    clock(&mut host, 1_400);
+    let ends = tick(&mut host, &[one]);
+    assert_eq!(replied(&ends[0]), (504, "auth_timeout"));
+    clock(&mut host, 1_900);
+    tick(&mut host, &[other]);
+    check_no_ticks(&mut host);
+}
+
+#[test]
+fn a_configuration_is_replaced_while_requests_wait() {
+    let mut host = host();
+    let leader = lead(&mut host, "p1", "t");
+    let [one, other] = ["p1", "p1"].map(|project| follow(&mut host, project, "t"));
+    let new =
+        KEYSTONE.replace(r#""mode": "keystone","#, r#""mode": "keystone", "challenge": "New","#);
+    let old = host.replace_root(&new).unwrap();
+    // The new one knows nothing of what the old one asks.
+    let newcomer = lead(&mut host, "p1", "t");
+    host.finish(leader).unwrap();
+    let ends = tick(&mut host, &[one]);
+    assert_eq!(asked(&ends[0]), "keystone");
+    let challenge = |end: &End| match end {
+        End::Reply(reply) => String::from_utf8(reply.headers[1].1.clone()).unwrap(),
+        end => panic!("{end:?}"),
+    };
+    let end = host.callout_response(one, &REFUSED, b"").unwrap().end;
+    assert_eq!(challenge(&end), "Keystone");
+    let ends = tick(&mut host, &[other]);
+    assert_eq!(challenge(&ends[0]), "Keystone");
+    for stream in [one, other] {
+        host.finish(stream).unwrap();
+    }
+    host.delete_root(old).unwrap();
+    let end = host.callout_response(newcomer, &REFUSED, b"").unwrap().end;
+    assert_eq!(challenge(&end), "New");
+    host.tick().unwrap();
+    check_no_ticks(&mut host);
+}
+
+/// Two callouts in turn, for tokens that are never the same, with clients that leave at each point.
+#[test]
+fn tokens_leave_no_more_behind_than_the_configuration_says() {
+    const ROUNDS: usize = 60_000;
+    let mut host = host();
+    let mut memory = 0;
+    for round in 0..ROUNDS {
+        let token = format!("{round:0180}");
+        let leader = lead(&mut host, "p1", &token);
+        let follower = (round % 3 == 0).then(|| follow(&mut host, "p1", &token));
+        let leaves = round % 4 == 1 || round % 4 == 2;
+        if round % 4 == 1 {
+            host.finish(leader).unwrap();
+        }
+        let (status, body): (&[_], _) = match round % 5 {
+            0 => (&REFUSED, &b""[..]),
+            1 => (&[], &b""[..]),
+            _ => (&ANSWER, GOOD),
+        };
+        let mut end = host.callout_response(leader, status, body).unwrap().end;
+        if round % 4 == 2 && matches!(end, End::Callout(_)) {
+            host.finish(leader).unwrap();
+        }
+        // The store's answer, or Keystone's to the question asked again.
+        while let End::Callout(callout) = end {
+            let body = if callout.cluster == "store" { COUNT } else { GOOD };
+            end = host.callout_response(leader, &ANSWER, body).unwrap().end;
+        }
+        for _ in 0..3 {
+            let Some(follower) = follower else { break };
+            for (stream, end) in host.tick().unwrap() {
+                assert_eq!(stream, follower);
+                let mut end = end;
+                while let End::Callout(callout) = end {
+                    let body = if callout.cluster == "store" { COUNT } else { GOOD };
+                    end = host.callout_response(stream, &ANSWER, body).unwrap().end;
+                }
+                assert!(matches!(end, End::Reply(_)), "{end:?}");
+            }
+        }
+        if !leaves || (end != End::Finished && round % 4 == 2) {
+            host.finish(leader).unwrap();
+        }
+        if let Some(follower) = follower {
+            host.finish(follower).unwrap();
+        }
+        if round % 1_000 == 999 {
+            let old = host.replace_root(KEYSTONE).unwrap();
+            host.delete_root(old).unwrap();
+        }
+        if round == 2_000 {
+            memory = host.memory_bytes();
+        }
+    }
+    println!("linear memory after 2,000 rounds {memory} bytes, after all {}", host.memory_bytes());
+    assert_eq!(host.memory_bytes(), memory);
+}

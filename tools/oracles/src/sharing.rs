@@ -1,0 +1,336 @@
+//! Requests with equal tokens at the same time share one callout (docs/contract.md#callers): each event that a worker
+//! can see, in any order, against a list of who waits.
+//!
+//! The events are carried out as `src/glue` does it: a request that was answered by a tick belongs to the root context
+//! from then on, and what waits for a tick is dropped on the first one after its client has left.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::{Duration, SystemTime};
+
+use backup_sharing_count::callout::{NotSent, Outcome};
+use backup_sharing_count::edge::{Edge, Step};
+use backup_sharing_count::reply::Reply;
+use backup_sharing_count::request::Header;
+use backup_sharing_count::waiting::{Held, Waiting};
+
+use crate::keystone::{Caller, Verdict};
+use crate::outcome::ENVOY_RESPONSES;
+
+const CONFIGURATION: &[u8] =
+    br#"{"store":{"cluster":"store"},"auth":{"mode":"keystone","keystone":{
+    "cluster":"id","timeout":"0.1s","retries":2,"roles":["member"],"remember":"1s"}}}"#;
+const TIMEOUT: Duration = Duration::from_millis(100);
+const REMEMBER: Duration = Duration::from_secs(1);
+/// The period of ticks, and what Envoy's whole milliseconds add for each callout.
+const LATE: Duration = Duration::from_millis(2 + 3);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// What Keystone knows of the tokens: project, role, and when they expire.
+const TOKENS: [(&str, &str, &str); 4] = [
+    ("p0", "member", "1970-01-01T01:00:00Z"),
+    ("p1", "member", "1970-01-01T01:00:00Z"),
+    ("p0", "reader", "1970-01-01T01:00:00Z"),
+    ("p0", "member", "1970-01-01T00:00:00.300000Z"),
+];
+
+/// What Keystone says of a token, by [`TOKENS`].
+fn verdict(token: usize) -> Verdict {
+    let (project, role, _) = TOKENS[token];
+    let expires = Duration::from_millis(if token == 3 { 300 } else { 3_600_000 });
+    Verdict::Known(Caller {
+        project: Some(project.to_owned()),
+        has_role: role == "member",
+        expires: SystemTime::UNIX_EPOCH + expires,
+    })
+}
+
+/// A request.
+#[derive(Debug)]
+struct Client {
+    token: usize,
+    project: &'static str,
+    arrived: Duration,
+    /// How many verdicts on its token there were before.
+    verdicts: usize,
+    state: State,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    Waits,
+    Ended,
+    Left,
+}
+
+/// A callout to Keystone.
+struct Flight {
+    client: usize,
+    /// The root context sent it, and waits for it even if its client leaves.
+    of_root: bool,
+    waiting: Waiting,
+    until: Duration,
+}
+
+/// One worker.
+struct World {
+    edge: Edge,
+    now: Duration,
+    clients: Vec<Client>,
+    flights: Vec<Flight>,
+    held: VecDeque<(usize, Box<Held>)>,
+    tokens: [Token; TOKENS.len()],
+}
+
+/// What is known of a token.
+#[derive(Default)]
+struct Token {
+    /// The request that has asked about it, until there is a verdict or it has gone.
+    leader: Option<usize>,
+    verdicts: Vec<Verdict>,
+    /// What is remembered, and how long.
+    remembered: Option<(Verdict, Duration)>,
+    /// The ticks since some wait and none asks.
+    idle: u32,
+}
+
+/// Two characters are an event, and blank space between them is ignored: `r` and a digit for a request (which token,
+/// which project), `l` and a digit for a client that leaves, `w` and a digit for time that passes, `k0` for a tick;
+/// others for the end of a callout: `g` good, `x` or `n` refused, `b` broken off, `v` reset, `u` unavailable,
+/// `z` an error, `h` not sent, `t` late. Any bytes are events.
+pub fn check(text: &[u8]) {
+    const TIMES: [u32; 10] = [1, 2, 3, 7, 10, 24, 50, 75, 99, 400];
+    let mut world = World {
+        edge: Edge::new(CONFIGURATION).expect("a valid configuration"),
+        now: Duration::ZERO,
+        clients: Vec::new(),
+        flights: Vec::new(),
+        held: VecDeque::new(),
+        tokens: Default::default(),
+    };
+    let events: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    for event in events.chunks_exact(2).take(200) {
+        let number = usize::from(event[1].wrapping_sub(b'0'));
+        match event[0] {
+            b'r' if world.clients.len() < 60 => world.arrives(number),
+            b'l' => world.leaves(number),
+            b'w' => world.pass(TIMES[number % TIMES.len()]),
+            b'k' => world.tick(),
+            kind if !world.flights.is_empty() => {
+                let flight = world.flights.remove(number % world.flights.len());
+                world.ends(flight, kind);
+            }
+            _ => {}
+        }
+    }
+    world.pass(150);
+    assert!(world.flights.is_empty() && world.held.is_empty(), "nobody waits for ever");
+    assert!(world.clients.iter().all(|client| client.state != State::Waits));
+    assert_eq!(world.edge.tokens_asked_about(), 0, "nothing is left");
+}
+
+impl World {
+    fn clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.now
+    }
+
+    fn arrives(&mut self, number: usize) {
+        let token = number % TOKENS.len();
+        let project = ["p0", "p1"][number / TOKENS.len() % 2];
+        let state = State::Waits;
+        let verdicts = self.tokens[token].verdicts.len();
+        let client = self.clients.len();
+        self.clients.push(Client { token, project, arrived: self.now, verdicts, state });
+        let (path, name) = (call(project), token.to_string());
+        let headers: [Header; 2] = [(b":method", b"GET"), (b"x-auth-token", name.as_bytes())];
+        let target = self.edge.locate(path.as_bytes()).expect("the call");
+        let step = self.edge.begin(target, headers.into_iter(), || self.clock());
+        let known = &self.tokens[token];
+        let remembered = known.remembered.as_ref().filter(|(_, until)| self.now < *until);
+        match (remembered, known.leader, &step) {
+            (Some((verdict, _)), ..) => {
+                let expected = verdict.clone();
+                self.check_end(client, &expected, &step);
+            }
+            (None, Some(_), Step::Hold(_)) => self.carry_on(client, step, true),
+            (None, None, Step::Callout(_)) => self.carry_on(client, step, false),
+            (_, leader, step) => panic!("the leader is {leader:?}, the request {step}"),
+        }
+    }
+
+    /// What the glue does with a step that ends nothing.
+    fn carry_on(&mut self, client: usize, step: Step, of_root: bool) {
+        match step {
+            Step::Hold(held) => self.held.push_back((client, held)),
+            Step::Callout(waiting) => {
+                let Client { token, .. } = self.clients[client];
+                let name = token.to_string();
+                assert!(waiting.callout().headers().contains(&("x-subject-token", name.as_str())));
+                self.tokens[token].idle = 0;
+                let leader = self.tokens[token].leader.replace(client);
+                assert!(leader.is_none_or(|it| it == client), "{leader:?} has asked");
+                let until = self.now + waiting.timeout();
+                self.flights.push(Flight { client, of_root, waiting, until });
+            }
+            step => panic!("{step}"),
+        }
+    }
+
+    /// A client leaves: what its request holds is dropped, but not what the root context holds.
+    fn leaves(&mut self, number: usize) {
+        let waits = |client: &Client| client.state == State::Waits;
+        let there: Vec<usize> =
+            (0..self.clients.len()).filter(|&client| waits(&self.clients[client])).collect();
+        let Some(&client) = there.get(number % there.len().max(1)) else { return };
+        self.clients[client].state = State::Left;
+        let own = |flight: &Flight| flight.client == client && !flight.of_root;
+        if self.flights.iter().any(own) {
+            self.flights.retain(|flight| !own(flight));
+            self.forget(client);
+        }
+    }
+
+    /// Whoever asked has gone.
+    fn forget(&mut self, client: usize) {
+        let leader = &mut self.tokens[self.clients[client].token].leader;
+        if *leader == Some(client) {
+            *leader = None;
+        }
+    }
+
+    fn pass(&mut self, millis: u32) {
+        for _ in 0..millis {
+            self.now += MILLISECOND;
+            while let Some(at) = self.flights.iter().position(|flight| flight.until <= self.now) {
+                let flight = self.flights.remove(at);
+                self.ends(flight, b't');
+            }
+            if !self.held.is_empty() && self.now.as_millis().is_multiple_of(2) {
+                self.tick();
+            }
+        }
+    }
+
+    fn ends(&mut self, flight: Flight, kind: u8) {
+        let Flight { client, of_root, waiting, .. } = flight;
+        let token = self.clients[client].token;
+        let now = self.clock();
+        let step = resume(waiting, kind, token, || now);
+        let verdict = match (kind, &step) {
+            (b'g', _) => verdict(token),
+            (b'x' | b'n', _) => Verdict::Refused,
+            (_, Step::Reply(reply)) => failed(reply),
+            _ if self.clients[client].state == State::Left => return self.forget(client),
+            _ => return self.carry_on(client, step, of_root),
+        };
+        self.concludes(client, verdict, &step);
+    }
+
+    fn concludes(&mut self, client: usize, verdict: Verdict, step: &Step) {
+        let Client { token, arrived, .. } = self.clients[client];
+        let known = &mut self.tokens[token];
+        known.leader = None;
+        known.verdicts.push(verdict.clone());
+        let until = match &verdict {
+            Verdict::Known(caller) => {
+                let expires = caller.expires.duration_since(SystemTime::UNIX_EPOCH).expect("later");
+                Some(expires.min(arrived + REMEMBER))
+            }
+            Verdict::Refused => Some(arrived + REMEMBER),
+            _ => None,
+        };
+        if let Some(until) = until {
+            known.remembered = Some((verdict.clone(), until));
+        }
+        if self.clients[client].state == State::Waits {
+            self.check_end(client, &verdict, step);
+        }
+    }
+
+    fn tick(&mut self) {
+        for (client, held) in mem::take(&mut self.held) {
+            if self.clients[client].state == State::Left {
+                self.forget(client);
+                continue;
+            }
+            let Client { token, arrived, verdicts, .. } = self.clients[client];
+            let led = self.tokens[token].leader == Some(client);
+            match held.poll(self.clock()) {
+                Step::Reply(reply) if led => {
+                    self.concludes(client, failed(&reply), &Step::Reply(reply));
+                }
+                step => match self.tokens[token].verdicts.get(verdicts).cloned() {
+                    Some(verdict) if !led => self.check_end(client, &verdict, &step),
+                    _ if matches!(step, Step::Reply(_)) => {
+                        assert!(self.now - arrived >= TIMEOUT, "{step}");
+                        let late = Verdict::Failed(504, "auth_timeout".to_owned());
+                        self.check_end(client, &late, &step);
+                    }
+                    _ => self.carry_on(client, step, true),
+                },
+            }
+        }
+        for (number, token) in self.tokens.iter_mut().enumerate() {
+            let mut waiting = self.held.iter().map(|(client, _)| &self.clients[*client]);
+            let idle = token.leader.is_none() && waiting.any(|client| client.token == number);
+            token.idle = if idle { token.idle + 1 } else { 0 };
+            assert!(token.idle < 2, "somebody asks about token {number}");
+        }
+    }
+
+    /// Asserts that a request ends as the verdict on its token says, for its own project.
+    fn check_end(&mut self, client: usize, verdict: &Verdict, step: &Step) {
+        let now = self.clock();
+        let client = &mut self.clients[client];
+        assert_eq!(mem::replace(&mut client.state, State::Ended), State::Waits, "it ends once");
+        let waited = self.now - client.arrived;
+        assert!(waited <= TIMEOUT + LATE, "it waits for {waited:?}");
+        match (verdict.answer(client.project, now), step) {
+            (Some(expected), Step::Reply(reply)) => {
+                assert_eq!((reply.status, &*reply.details), expected, "{client:?}");
+            }
+            (None, Step::Callout(waiting)) => {
+                assert_eq!(waiting.callout().service().cluster, "store");
+                let path = call(client.project);
+                assert!(waiting.callout().headers().contains(&(":path", path.as_str())));
+                let (project, role, _) = TOKENS[client.token];
+                assert_eq!((client.project, "member"), (project, role));
+            }
+            (expected, step) => panic!("{client:?}: expected {expected:?}, got {step}"),
+        }
+    }
+}
+
+fn call(project: &str) -> String {
+    format!("/v2/{project}/os-vendor-backup-sharing/count")
+}
+
+fn failed(reply: &Reply) -> Verdict {
+    Verdict::Failed(reply.status, reply.details.to_string())
+}
+
+fn resume(waiting: Waiting, kind: u8, token: usize, now: impl Fn() -> SystemTime) -> Step {
+    let envoy = |name: &str| {
+        let word = ENVOY_RESPONSES.iter().find(|word| word.name == name).expect("it is listed");
+        (word.status, word.text.to_owned())
+    };
+    let (project, role, expires) = TOKENS[token];
+    let (status, body) = match kind {
+        b'g' => {
+            let token = format!(
+                r#"{{"token":{{"expires_at":"{expires}","project":{{"id":"{project}"}},"roles":[{{"name":"{role}"}}]}}}}"#
+            );
+            ("200", token)
+        }
+        b'x' => ("401", String::new()),
+        b'n' => ("404", r#"{"error":{"code":404}}"#.to_owned()),
+        b'u' => ("503", String::new()),
+        b'z' => ("500", String::new()),
+        b't' => envoy("late"),
+        b'v' => envoy("reset"),
+        b'h' => return waiting.resume(Outcome::NotSent(NotSent::NoHost), now),
+        _ => return waiting.resume(Outcome::Broken, now),
+    };
+    let (status, body) = (status.as_bytes(), body.as_bytes());
+    waiting.resume(Outcome::Answered { status, headers: &[], body }, now)
+}
