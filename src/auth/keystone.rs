@@ -236,3 +236,39 @@ pub fn timed_out() -> Reply {
     let message = ["The identity service did not answer in time."];
     Reply::fault_saying(status::GATEWAY_TIMEOUT, details::AUTH_TIMEOUT, &message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash;
+
+    #[test]
+    fn a_flood_of_random_tokens_pushes_no_good_one_out() {
+        let service = Service {
+            cluster: "keystone".to_owned(),
+            authority: "keystone".to_owned(),
+            path_prefix: String::new(),
+            timeout: Duration::from_secs(1),
+            forward_headers: Vec::new(),
+            retries: 1,
+        };
+        let keystone = Keystone::new(KeystoneSettings {
+            service,
+            challenge: "Keystone".to_owned(),
+            roles: Vec::new(),
+            remember: Duration::from_secs(60),
+            max_tokens: 2,
+        });
+        let now = SystemTime::UNIX_EPOCH;
+        let expires = now.checked_add(Duration::from_secs(3600)).unwrap();
+        let caller = Rc::new(Caller { project: None, has_role: true, expires });
+        keystone.remember(hash::of("good"), &Verdict::Known(caller), now);
+        for number in 0..1_000 {
+            keystone.remember(hash::of(&number.to_string()), &Verdict::Refused, now);
+        }
+        let remembered = |token: &str| keystone.remembered(&hash::of(token), now);
+        assert!(matches!(remembered("good"), Some(Verdict::Known(_))));
+        assert!(matches!(remembered("999"), Some(Verdict::Refused)));
+        assert!(remembered("997").is_none(), "of the refused ones the last two");
+    }
+}
