@@ -28,7 +28,8 @@ pub struct Edge {
     validator: Validator,
     /// `None`: a valid request continues to the backend.
     store: Option<Rc<Service>>,
-    auth: Auth,
+    /// `None`: nobody at the edge; the store judges.
+    auth: Option<Auth>,
 }
 
 impl Edge {
@@ -41,9 +42,11 @@ impl Edge {
         let validator =
             Validator::new(config.rules).map_err(|error| ConfigError(error.to_string()))?;
         let auth = match config.auth {
-            AuthConfig::None => Auth::None,
-            AuthConfig::Header(header) => Auth::Header(header),
-            AuthConfig::Keystone(settings) => Auth::Keystone(Rc::new(Keystone::new(settings))),
+            AuthConfig::None => None,
+            AuthConfig::Header(header) => Some(Auth::Header(header)),
+            AuthConfig::Keystone(settings) => {
+                Some(Auth::Keystone(Rc::new(Keystone::new(settings))))
+            }
         };
         Ok(Edge { validator, store: config.store.map(Rc::new), auth })
     }
@@ -51,8 +54,10 @@ impl Edge {
     /// How many tokens Keystone is being asked about.
     pub fn tokens_asked_about(&self) -> usize {
         match &self.auth {
-            Auth::Keystone(keystone) => keystone.open().try_borrow().map_or(0, |open| open.len()),
-            Auth::None | Auth::Header(_) => 0,
+            Some(Auth::Keystone(keystone)) => {
+                keystone.open().try_borrow().map_or(0, |open| open.len())
+            }
+            _ => 0,
         }
     }
 
@@ -74,12 +79,12 @@ impl Edge {
             Err(reply) => return Step::Reply(reply),
         };
         match (&self.auth, &self.store) {
-            (Auth::None, None) => Step::Continue,
-            (Auth::None, Some(store)) => match store::callout(store, &request, headers) {
+            (None, None) => Step::Continue,
+            (None, Some(store)) => match store::callout(store, &request, headers) {
                 Ok(callout) => Step::Callout(Waiting::for_count(callout, now())),
                 Err(reply) => Step::Reply(reply),
             },
-            _ => self.vouch(request, headers, now).unwrap_or_else(Step::Reply),
+            (Some(auth), _) => self.vouch(auth, request, headers, now).unwrap_or_else(Step::Reply),
         }
     }
 
@@ -87,6 +92,7 @@ impl Edge {
     #[inline(never)]
     fn vouch<'h>(
         &self,
+        auth: &Auth,
         request: CountRequest,
         headers: impl Iterator<Item = Header<'h>> + Clone,
         now: impl FnOnce() -> SystemTime,
@@ -96,8 +102,7 @@ impl Edge {
             None => None,
         };
         let request = Valid { project: request.project, callout };
-        let keystone = match &self.auth {
-            Auth::None => return Ok(request.vouched(now)),
+        let keystone = match auth {
             Auth::Header(header) => {
                 header.check(headers, &request.project)?;
                 return Ok(request.vouched(now));

@@ -244,14 +244,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_random_tokens_pushes_no_good_one_out() {
-        let service = Service {
-            cluster: "keystone".to_owned(),
-            authority: "keystone".to_owned(),
-            path_prefix: String::new(),
-            timeout: Duration::from_secs(1),
-            forward_headers: Vec::new(),
-            retries: 1,
-        };
+        let service = Service::for_tests();
         let keystone = Keystone::new(KeystoneSettings {
             service,
             challenge: "Keystone".to_owned(),

@@ -9,11 +9,9 @@ use std::rc::Rc;
 pub use header::VouchedHeader;
 pub use keystone::{Keystone, KeystoneSettings, Verdict, timed_out};
 
-/// Who vouches for the caller (`auth.mode`).
+/// Who vouches for the caller at the edge (`auth.mode`).
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// Nobody at the edge: the store judges.
-    None,
     /// An earlier filter, which says the caller's project in a header.
     Header(VouchedHeader),
     /// The identity service, which is asked about the caller's token.

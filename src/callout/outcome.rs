@@ -125,14 +125,7 @@ mod tests {
     use super::*;
 
     fn ended(outcome: Outcome<'_>, millis: u64) -> Ended<'_> {
-        let service = Service {
-            cluster: "counts".to_owned(),
-            authority: "counts".to_owned(),
-            path_prefix: String::new(),
-            timeout: Duration::from_millis(160),
-            forward_headers: Vec::new(),
-            retries: 2,
-        };
+        let service = Service::for_tests();
         service.ended(outcome, || Duration::from_millis(millis))
     }
 

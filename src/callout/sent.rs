@@ -162,19 +162,13 @@ fn bad_header(message: &[&str]) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn more_headers_than_the_host_takes_are_the_clients_fault() {
         let service = Rc::new(Service {
-            cluster: "counts".to_owned(),
-            authority: "counts".to_owned(),
-            path_prefix: String::new(),
-            timeout: Duration::from_secs(1),
             forward_headers: vec!["tracestate".to_owned()],
-            retries: 2,
+            ..Service::for_tests()
         });
         let details = |headers: &[Header]| {
             let callout = Callout::new(&service, "/".to_owned(), headers.iter().copied());

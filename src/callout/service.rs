@@ -28,3 +28,18 @@ impl Service {
         format!("{field}.cluster: Envoy has no cluster {cluster:?}; requests are answered 500")
     }
 }
+
+#[cfg(test)]
+impl Service {
+    /// One that unit tests ask.
+    pub fn for_tests() -> Service {
+        Service {
+            cluster: "counts".to_owned(),
+            authority: "counts".to_owned(),
+            path_prefix: String::new(),
+            timeout: Duration::from_millis(160),
+            forward_headers: Vec::new(),
+            retries: 2,
+        }
+    }
+}

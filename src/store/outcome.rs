@@ -104,14 +104,7 @@ mod tests {
     use crate::callout::Outcome;
 
     fn judged(outcome: Outcome) -> Reply {
-        let store = Service {
-            cluster: "a\nb".to_owned(),
-            authority: "counts".to_owned(),
-            path_prefix: String::new(),
-            timeout: Duration::from_millis(160),
-            forward_headers: Vec::new(),
-            retries: 2,
-        };
+        let store = Service { cluster: "a\nb".to_owned(), ..Service::for_tests() };
         judge(&store, &store.ended(outcome, || Duration::ZERO))
     }
 
