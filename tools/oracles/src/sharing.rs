@@ -126,7 +126,7 @@ pub fn check(text: &[u8]) {
     world.pass(150);
     assert!(world.flights.is_empty() && world.held.is_empty(), "nobody waits for ever");
     assert!(world.clients.iter().all(|client| client.state != State::Waits));
-    assert_eq!(world.edge.tokens_asked_about(), 0, "nothing is left");
+    assert_eq!(world.edge.open_questions(), 0, "nothing is left");
 }
 
 impl World {
