@@ -2,9 +2,8 @@
 
 #![cfg(test)]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup_sharing_count::config::Config;
 use jsonschema::Validator;
@@ -13,9 +12,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit::edge::{envoy_config, filter, listener_with};
+use testkit::edge::{self, clusters, filter, listener_with, listening_to};
 use testkit::envoy::config::{Bootstrap, typed};
-use testkit::envoy::{Verdict, validate};
+use testkit::envoy::{Envoy, Verdict, validate};
 use testkit::ports::dead_address;
 use testkit::workspace;
 
@@ -132,59 +131,60 @@ fn the_readmes_configuration_is_taken() {
     assert_eq!(config.store.unwrap().authority, "count-store");
 }
 
-fn config(listeners: &[(&str, &str)]) -> Bootstrap {
-    let nowhere = dead_address().unwrap().address();
-    envoy_config(listeners, nowhere, nowhere).unwrap()
-}
+/// How the filter's line begins with which it refuses its configuration.
+const REFUSED: &str = "configuration refused: ";
 
-/// The line in which the filter refuses its configuration, if it does.
+/// Why the filter refuses its configuration, if it does.
 fn refusal(config: Bootstrap) -> Option<String> {
     match validate(config).unwrap() {
         Verdict::Accepted => None,
         Verdict::Refused(said) => {
-            let line = said.lines().find(|line| line.contains("configuration refused: "));
-            let (_, why) =
-                line.unwrap_or_else(|| panic!("{said}")).split_once("refused: ").unwrap();
-            Some(why.to_owned())
+            let why = said.lines().find_map(|line| Some(line.split_once(REFUSED)?.1));
+            Some(why.unwrap_or_else(|| panic!("{said}")).to_owned())
         }
     }
 }
 
-/// Each refusal is a start of Envoy, so it is asked about one of each sort.
+/// All in one Envoy, each in a listener of its own: it serves those that the filter takes, and its log says why the filter
+/// refuses the others.
 #[test]
 fn envoy_takes_and_refuses_them() {
     let cases = configurations();
-    let (refused, taken): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.refused.is_some());
-    let sorts: BTreeMap<_, _> = refused.iter().map(|case| (&case.refused, case)).collect();
-    let sorts: Vec<_> = sorts.values().collect();
-    let next = AtomicUsize::new(0);
-    let refuse = || {
-        while let Some(case) = sorts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = refusal(config(&[("edge", &case.json())])).unwrap_or_default();
-            let expected = case.refused.as_deref().unwrap();
-            assert!(verdict.starts_with(expected), "{}: {verdict:?}", case.name);
-        }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(refuse);
-        scope.spawn(refuse);
-    });
+    let listeners: Vec<_> =
+        cases.iter().enumerate().map(|(n, case)| (format!("edge{n}"), case.json())).collect();
+    let published: Vec<_> =
+        listeners.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect();
+    let folder = tempfile::tempdir().unwrap();
+    edge::publish(folder.path(), &published).unwrap();
+    let nowhere = dead_address().unwrap().address();
+    let envoy = Envoy::start(listening_to(folder.path(), nowhere, nowhere)).unwrap();
 
-    let taken: Vec<_> =
-        taken.iter().enumerate().map(|(n, case)| (format!("edge{n}"), case.json())).collect();
-    let all: Vec<_> = taken.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect();
-    assert_eq!(refusal(config(&all)), None);
-    println!("{} refused by Envoy, {} taken", sorts.len(), all.len());
+    let (log, served) = (envoy.log(), envoy.admin_get("/listeners").unwrap());
+    let served: BTreeSet<_> =
+        served.lines().filter_map(|line| Some(line.split_once("::")?.0)).collect();
+    for (case, (name, _)) in cases.iter().zip(&published) {
+        let refusal = format!(" {name}: {REFUSED}");
+        let why = log.lines().find_map(|line| Some(line.split_once(&refusal)?.1));
+        match (&case.refused, why) {
+            (None, None) => {}
+            (Some(refused), Some(why)) if why.starts_with(refused) => {}
+            (expected, why) => panic!("{}: {why:?}, expected {expected:?}", case.name),
+        }
+        assert_eq!(served.contains(name), case.refused.is_none(), "{}", case.name);
+    }
+    println!("{} taken by Envoy, {} refused", served.len(), cases.len() - served.len());
+    envoy.stop().unwrap();
 }
 
 #[test]
 fn a_struct_means_the_same_as_a_string() {
+    let nowhere = dead_address().unwrap().address();
     let refusal_of = |json: &str| {
         let value: Value = serde_json::from_str(json).unwrap();
         let object = typed("google.protobuf.Struct", json!({"value": value}));
         let mut filter = filter(&workspace::filter_module().unwrap(), "edge", "");
         filter["typed_config"]["config"]["configuration"] = object;
-        refusal(config(&[]).listener(listener_with("edge", filter)))
+        refusal(Bootstrap::new([listener_with("edge", filter)], clusters(nowhere, nowhere)))
     };
     let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"],"retries":3}}"#;
     assert_eq!(refusal_of(json), None);
