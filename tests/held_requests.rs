@@ -146,6 +146,7 @@ fn a_vouched_request_continues_whole() {
                 assert_eq!((&*passed.method, &*passed.target_text()), ("GET", PATH), "{what}");
                 assert_eq!(passed.header("x-auth-token"), Some("t"), "{what}");
                 assert!(passed.body == body, "{what}: {} bytes", passed.body.len());
+                assert_eq!(passed.trailers, ["x-end: yes"], "{what}");
             }
         }
     }

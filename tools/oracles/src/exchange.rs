@@ -1,24 +1,23 @@
 //! The filter as a whole: requests one after the other, and how their callouts ended (docs/contract.md#requests,
 //! docs/contract.md#callers, docs/contract.md#store-outcomes).
 //!
-//! The table of retries is [`retries`], that of Keystone's answers [`keystone`].
+//! The table of retries is [`retries`], that of Keystone's answers [`keystone`]; what services are asked is in `asked`.
 
-use std::slice;
 use std::time::Duration;
 
-use backup_sharing_count::callout::Callout;
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
 
+use crate::asked::{Ask, Asking, Memory, Unclear};
 use crate::filters::is_project;
 use crate::http::{self, Field, borrowed, printable, values};
-use crate::keystone::{self, Verdict};
-use crate::outcome::{End, Event};
+use crate::keystone;
+use crate::outcome::Event;
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query};
 use crate::retries::{self, Clock};
-use crate::setups::{Auth, Keystone, SETUPS, Setup};
-use crate::{accept, path, percent, reply};
+use crate::setups::{Auth, SETUPS, Setup};
+use crate::{accept, path, reply};
 
 /// Requests to one edge.
 #[derive(Clone, Debug)]
@@ -109,7 +108,7 @@ impl Request {
     }
 
     /// Those of its fields that are listed, if they are printable; else the name of the first that is not.
-    fn forwarded(&self, listed: &[&str]) -> Result<Vec<(String, String)>, String> {
+    pub(crate) fn forwarded(&self, listed: &[&str]) -> Result<Vec<(String, String)>, String> {
         let mut forwarded = Vec::new();
         for (name, value) in borrowed(&self.headers) {
             let Some(name) = listed.iter().find(|listed| listed.as_bytes() == name) else {
@@ -139,13 +138,6 @@ enum Expected {
     Caller { project: String, token: String, then: Option<Ask> },
     /// The contract does not say; if it is answered, then at the edge.
     Open,
-}
-
-/// What the store is asked.
-#[derive(Debug)]
-struct Ask {
-    path: String,
-    forwarded: Vec<(String, String)>,
 }
 
 /// Asserts that the filter takes each step that the contract does.
@@ -244,8 +236,7 @@ fn expected(request: &Request, setup: &Setup) -> Expected {
     if token_matters && (tokens.len() > 1 || tokens.iter().any(|it| printable(it).is_none())) {
         return fault(400, "edge_header", "x-auth-token");
     }
-    let path = callout_path(&project, &filters);
-    let then = setup.counts.then_some(Ask { path, forwarded });
+    let then = setup.counts.then(|| Ask::new(&project, &filters, forwarded));
     match setup.auth {
         Auth::None => {}
         Auth::Header { name, .. } => match request.values(name)[..] {
@@ -265,139 +256,6 @@ fn expected(request: &Request, setup: &Setup) -> Expected {
         }
     }
     then.map_or(Expected::Pass, Expected::Ask)
-}
-
-/// What is remembered of tokens: of good and of refused ones each the last.
-#[derive(Default)]
-struct Memory([Vec<Entry>; 2]);
-
-struct Entry {
-    token: String,
-    verdict: Verdict,
-    until: Duration,
-}
-
-impl Memory {
-    fn get(&self, token: &str, now: Duration) -> Option<&Verdict> {
-        let mut all = self.0.iter().flatten();
-        let entry = all.find(|entry| entry.token == token && now < entry.until)?;
-        Some(&entry.verdict)
-    }
-
-    fn remember(&mut self, token: &str, verdict: &Verdict, since: Duration, keystone: &Keystone) {
-        let (place, most) = match verdict {
-            Verdict::Known(caller) => {
-                let expires = caller.expires.duration_since(std::time::SystemTime::UNIX_EPOCH);
-                (0, expires.unwrap_or_default().saturating_sub(since))
-            }
-            Verdict::Refused => (1, Duration::from_secs(10)),
-            _ => return,
-        };
-        let time = most.min(keystone.remember);
-        if time.is_zero() {
-            return;
-        }
-        let entries = &mut self.0[place];
-        entries.retain(|entry| entry.token != token);
-        let (token, verdict) = (token.to_owned(), verdict.clone());
-        entries.push(Entry { token, verdict, until: since + time });
-        if entries.len() > keystone.max_tokens {
-            entries.remove(0);
-        }
-    }
-}
-
-/// The contract does not say what Keystone's answer means.
-struct Unclear;
-
-/// A request whose caller Keystone vouches for.
-struct Asking<'a> {
-    keystone: &'a Keystone,
-    setup: &'static Setup,
-    request: &'a Request,
-    project: String,
-    token: String,
-}
-
-impl Asking<'_> {
-    /// `Some`: what the filter does with a request whose caller may ask.
-    fn check(
-        &self,
-        memory: &mut Memory,
-        step: Step,
-        events: &mut slice::Iter<Event>,
-        clock: &Clock,
-    ) -> Result<Option<Step>, Unclear> {
-        let since = clock.since();
-        let (step, event, verdict) = match memory.get(&self.token, since) {
-            Some(verdict) => (step, None, verdict.clone()),
-            None => {
-                let Step::Callout(waiting) = step else { panic!("{:?}: {step}", self.request) };
-                self.check_callout(waiting.callout());
-                let service = self.keystone.service();
-                let ended = retries::follow(events, waiting, service, clock);
-                let verdict = match &ended.event.end {
-                    End::Answered(answer) => Verdict::read(answer, self.keystone.roles),
-                    _ => Verdict::Failed(ended.status, ended.details),
-                };
-                memory.remember(&self.token, &verdict, since, self.keystone);
-                (ended.step, Some(ended.event), verdict)
-            }
-        };
-        let step = match (verdict.answer(&self.project, clock.now()), step) {
-            (Some(expected), Step::Reply(reply)) => {
-                let challenge = self.setup.challenge();
-                keystone::check_reply(&reply, event.as_ref(), expected, challenge, "id");
-                None
-            }
-            (None, step) => Some(step),
-            (expected, step) => panic!("{event:?}: expected {expected:?}, got {step:?}"),
-        };
-        if verdict == Verdict::Unclear { Err(Unclear) } else { Ok(step) }
-    }
-
-    fn check_callout(&self, callout: &Callout) {
-        let Keystone { authority, prefix, .. } = *self.keystone;
-        let path = format!("{prefix}/v3/auth/tokens?nocatalog");
-        let along = self.request.forwarded(self.setup.forwarded).expect("they are printable");
-        let tracing = along.iter().filter(|(name, _)| {
-            name != "x-auth-token" && crate::configuration::FORWARDED.contains(&name.as_str())
-        });
-        let tracing = tracing.map(|(name, value)| (name.as_str(), value.as_str()));
-        let token = self.token.as_str();
-        let tokens = [("x-auth-token", token), ("x-subject-token", token)];
-        let own = own_headers(&path, authority);
-        assert_eq!(
-            callout.headers(),
-            own.into_iter().chain(tracing).chain(tokens).collect::<Vec<_>>()
-        );
-        assert_eq!(callout.service().cluster, "id");
-    }
-}
-
-fn own_headers<'a>(path: &'a str, authority: &'a str) -> [(&'a str, &'a str); 4] {
-    [(":method", "GET"), (":path", path), (":authority", authority), ("accept", "application/json")]
-}
-
-fn callout_path(project: &str, filters: &[(&str, String)]) -> String {
-    let pairs = filters.iter().map(|(name, value)| format!("{name}={}", percent::encode(value)));
-    let query = pairs.collect::<Vec<_>>().join("&");
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!("/v2/{project}/os-vendor-backup-sharing/count{mark}{query}")
-}
-
-impl Ask {
-    fn check(&self, callout: &Callout, setup: &Setup) {
-        let path = format!("{}{}", setup.prefix, self.path);
-        let along = self.forwarded.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let own = own_headers(&path, setup.authority);
-        assert_eq!(callout.headers(), own.into_iter().chain(along).collect::<Vec<_>>());
-        assert_eq!(callout.service().cluster, "store");
-        for (name, value) in callout.headers() {
-            let is_printable = printable(value.as_bytes()).is_some();
-            assert!(is_printable, "{name}: {value:?} is not printable ASCII");
-        }
-    }
 }
 
 /// A store of ours judges the callout by the same rules: it means the same there.

@@ -22,6 +22,7 @@
 //! Where the contract leaves something open, an oracle says so and asks only for an answer.
 
 pub mod accept;
+mod asked;
 pub mod configuration;
 pub mod exchange;
 pub mod filters;

@@ -97,11 +97,11 @@ pub fn envoy_config(
     Ok(Bootstrap::new(listeners(configurations)?, clusters(store, upstream)))
 }
 
-/// Its clusters.
+/// Its clusters. The upstream is sent trailers, if the listener takes any.
 pub fn clusters(store: SocketAddr, upstream: SocketAddr) -> [Cluster; 3] {
-    let (store, upstream) =
-        (Cluster::new(STORE_CLUSTER, store), Cluster::new("upstream", upstream));
-    [store, Cluster::empty("empty"), upstream]
+    let http1 = json!({"http_protocol_options": {"enable_trailers": true}});
+    let upstream = Cluster::new("upstream", upstream).explicit_http(http1);
+    [Cluster::new(STORE_CLUSTER, store), Cluster::empty("empty"), upstream]
 }
 
 fn listeners(configurations: &[(&str, &str)]) -> Result<Vec<Listener>> {

@@ -33,19 +33,25 @@ pub fn version(whose: &str, oldest: (u32, u32)) -> Result<String> {
 ///
 /// It takes pip and no venv, which some distributions keep apart.
 pub fn install(whose: &str, requirements: &Path, packages: &Path) -> Result<()> {
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--quiet"])
-        .args(["--require-hashes", "--only-binary=:all:", "-r"])
-        .arg(requirements)
-        .arg("--target")
-        .arg(packages)
-        // A person's "only inside a virtualenv" protects folders of the system and the user: not this one.
-        .env("PIP_REQUIRE_VIRTUALENV", "0");
-    match command::output(&mut pip)? {
+    let mut pip = pip("install", requirements, "--target", packages);
+    match command::output(pip.arg("--quiet"))? {
         Some(output) if output.status.success() => Ok(()),
         Some(output) => Err(refusal(whose, requirements, &command::said(&output))),
         None => Err(anyhow!("There is no python3 to install {whose} with.")),
     }
+}
+
+/// A pip that puts what `requirements` pins, every file by its hash, into a folder, which the option `into` names.
+pub(crate) fn pip(task: &str, requirements: &Path, into: &str, folder: &Path) -> Command {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", task, "--disable-pip-version-check"])
+        .args(["--require-hashes", "--only-binary=:all:", "-r"])
+        .arg(requirements)
+        .arg(into)
+        .arg(folder)
+        // A person's "only inside a virtualenv" protects folders of the system and the user: not this one.
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
+    pip
 }
 
 /// A command that runs a Python program with these packages, with no proxy and none of the caller's Python settings.

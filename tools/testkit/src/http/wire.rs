@@ -136,13 +136,15 @@ impl<S: Read> Wire<S> {
         }
     }
 
-    pub(crate) fn body(&mut self, framing: Framing) -> io::Result<Vec<u8>> {
-        match framing {
-            Framing::Empty => Ok(Vec::new()),
-            Framing::Length(length) => self.take(length),
-            Framing::Chunked => self.chunks(),
-            Framing::UntilClose => self.rest(),
-        }
+    /// The body, with chunks joined, and the lines of its trailers.
+    pub(crate) fn body(&mut self, framing: Framing) -> io::Result<(Vec<u8>, Vec<String>)> {
+        let body = match framing {
+            Framing::Empty => Vec::new(),
+            Framing::Length(length) => self.take(length)?,
+            Framing::Chunked => return self.chunks(),
+            Framing::UntilClose => self.rest()?,
+        };
+        Ok((body, Vec::new()))
     }
 
     /// Everything until the peer closes.
@@ -163,17 +165,20 @@ impl<S: Read> Wire<S> {
         Ok(self.ahead.drain(..length).collect())
     }
 
-    /// Chunks, joined; trailers are read and dropped.
-    fn chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
+    fn chunks(&mut self) -> io::Result<(Vec<u8>, Vec<String>)> {
+        let (mut body, mut trailers) = (Vec::new(), Vec::new());
         loop {
             let line = self.line()?;
             let size = line.split(';').next().unwrap_or_default().trim();
             let size = usize::from_str_radix(size, 16)
                 .map_err(|_| invalid(format!("chunk size {size:?}")))?;
             if size == 0 {
-                while !self.line()?.is_empty() {}
-                return Ok(body);
+                loop {
+                    match self.line()? {
+                        line if line.is_empty() => return Ok((body, trailers)),
+                        line => trailers.push(line),
+                    }
+                }
             }
             body.append(&mut self.take(size)?);
             if !self.line()?.is_empty() {
@@ -202,14 +207,18 @@ impl<S: Read> Wire<S> {
 mod tests {
     use super::*;
 
-    fn body(bytes: &[u8], framing: Framing) -> Result<Vec<u8>, String> {
+    fn body(bytes: &[u8], framing: Framing) -> Result<(Vec<u8>, Vec<String>), String> {
         Wire::new(bytes).body(framing).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn chunks_are_joined_and_trailers_dropped() {
+    fn chunks_are_joined_and_trailers_kept() {
         let bytes = b"3;x=1\r\nabc\r\nA\r\n0123456789\r\n0\r\ntrailer: 1\r\n\r\n";
-        assert_eq!(body(bytes, Framing::Chunked).unwrap(), b"abc0123456789");
+        let (body, trailers) = body(bytes, Framing::Chunked).unwrap();
+        assert_eq!(
+            (&body[..], &trailers[..]),
+            (&b"abc0123456789"[..], &["trailer: 1".to_owned()][..])
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body, with chunks joined.
     pub body: Vec<u8>,
+    /// The lines of the body's trailers.
+    pub trailers: Vec<String>,
     /// Which connection it came on; the first accepted one is 1.
     pub connection: usize,
 }
@@ -43,8 +45,8 @@ impl Request {
             return Ok(None);
         };
         let framing = wire::framing(&headers, Framing::Empty)?;
-        let body = wire.body(framing)?;
-        Ok(Some(Self { method, target, headers, body, connection }))
+        let (body, trailers) = wire.body(framing)?;
+        Ok(Some(Self { method, target, headers, body, trailers, connection }))
     }
 
     pub(super) fn wants_close(&self) -> bool {
