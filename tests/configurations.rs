@@ -136,11 +136,31 @@ fn the_readmes_configuration_is_taken() {
     let (_, section) = readme.split_once("## Into your Envoy").unwrap();
     let (snippet, _) = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap();
     let snippet: Value = serde_saphyr::from_str(snippet).unwrap();
-    let filter = &snippet["http_filters"][0]["typed_config"]["config"];
-    let value = &filter["configuration"]["value"];
-    let config = Config::parse(value.to_string().as_bytes()).unwrap();
+    let config =
+        parse(&snippet["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]);
     // Strict stores refuse the cluster's name, for its `_`.
     assert_eq!(config.store.unwrap().authority, "count-store");
+}
+
+/// Those of `docs/remembered-counts.md`: a filter, and a plugin configuration alone.
+#[test]
+fn the_examples_that_remember_counts_are_taken() {
+    let page = include_str!("../docs/remembered-counts.md");
+    let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let blocks: Vec<Value> = blocks.map(|yaml| serde_saphyr::from_str(yaml).unwrap()).collect();
+    let [filter, keystone]: [Value; 2] = blocks.try_into().unwrap();
+    let tokens_are_kept =
+        [&filter[0]["typed_config"]["config"]["configuration"]["value"], &keystone].map(|value| {
+            let Config { store, cache, .. } = parse(value);
+            let cache = cache.expect("it remembers counts");
+            assert_eq!((cache.ttl.as_secs(), cache.stale_if_error.as_secs()), (5, 60));
+            store.unwrap().forward_headers.iter().any(|name| name == "x-auth-token")
+        });
+    assert_eq!(tokens_are_kept, [true, false]);
+}
+
+fn parse(value: &Value) -> Config {
+    Config::parse(value.to_string().as_bytes()).unwrap()
 }
 
 /// How the filter's line begins with which it refuses its configuration.
