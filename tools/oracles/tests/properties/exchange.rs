@@ -116,9 +116,46 @@ fn vouched() -> impl Strategy<Value = Vec<Request>> {
     vec(request, 1..8)
 }
 
+/// Requests with a few questions, whose answers a store mostly allows to be remembered for a while.
+fn asked_again() -> impl Strategy<Value = Vec<Request>> {
+    let target = one_of(&[
+        "/v2/p1/os-vendor-backup-sharing/count",
+        "/v2/p1/os-vendor-backup-sharing/count?name=a",
+    ]);
+    let header = select(
+        &[
+            ("x-auth-token", "a"),
+            ("x-auth-token", "b"),
+            ("x-tenant", "a"),
+            ("x-request-id", "r"),
+            ("b3", "a"),
+        ][..],
+    );
+    let header =
+        header.prop_map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    let control = one_of(&[
+        "", "max-age=1", "max-age=7", "max-age=0", "no-store", "must-revalidate",
+        "s-maxage=2, max-age=5", "Private", "max-age", "max-age=5,", "public",
+        ", max-age=99999999999999999999",
+    ]);
+    let control = control.prop_map(|value| (b"cache-control".to_vec(), value));
+    let age = one_of(&["0", "3", "30", "x", "3, 4"]).prop_map(|value| (b"age".to_vec(), value));
+    let status =
+        select(&["200", "200", "200", "200", "404", "410", "408", "429", "500", "503", "504"][..]);
+    let body = one_of(&["{\"count\":1}", "{\"count\":2}", "{\"count\":3}", "{}"]);
+    let answer = (status, vec(control, 0..3), vec(age, 0..2), body).prop_map(
+        |(status, control, age, body)| {
+            let headers = control.into_iter().chain(age).collect();
+            End::Answered(Answer { status: status.as_bytes().to_vec(), headers, body })
+        },
+    );
+    let end = prop_oneof![4 => answer, 1 => end(store_answer::answers().boxed())];
+    vec(request(target, header, end.boxed()), 1..8)
+}
+
 fn exchanges() -> impl Strategy<Value = Exchange> {
     let any = request(target(), header(), end(store_answer::answers().boxed()).boxed());
-    let requests = prop_oneof![1 => vec(any, 1..3), 1 => vouched()];
+    let requests = prop_oneof![1 => vec(any, 1..3), 1 => vouched(), 1 => asked_again()];
     (0..SETUPS.len(), requests)
         .prop_map(|(setup, requests)| Exchange { setup: setup + usize::from(b'0'), requests })
 }
