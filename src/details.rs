@@ -1,8 +1,8 @@
 //! The table of response code details: why a request was answered as it was, for Envoy's
 //! `%RESPONSE_CODE_DETAILS%`.
 //!
-//! `edge_…` is answered without asking anyone, `auth_…` because of the caller, `store_…` after asking the store. The cause follows a colon where the filter
-//! knows it: `store_invalid:410`. docs/watching-it.md#answered_by says what each of them means.
+//! `edge_…` is answered without asking anyone, `auth_…` because of the caller, `cache_…` from memory, `store_…` after
+//! asking the store. The cause follows a colon where the filter knows it: `store_invalid:410`. docs/watching-it.md#answered_by says what each of them means.
 
 /// A name, and the causes that may follow it.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ details! {
     ];
     AUTH_TIMEOUT = "auth_timeout" ["504"];
     AUTH_UNKNOWN_CLUSTER = "auth_unknown_cluster" [];
+    CACHE_HIT = "cache_hit" [];
+    CACHE_STALE = "cache_stale" [];
     STORE_COUNT = "store_count" [];
     STORE_FAULT = "store_fault" [];
     STORE_ERROR = "store_error" [];

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use crate::auth::{Auth, Keystone};
+use crate::cache::Cache;
 use crate::callout::{Service, token};
 use crate::config::{AuthConfig, Config, ConfigError};
 use crate::details;
@@ -14,7 +15,7 @@ use crate::request::{CountRequest, Header, Validator};
 use crate::route::Target;
 use crate::status;
 use crate::store;
-use crate::waiting::{Valid, Waiting};
+use crate::waiting::{Count, Valid, Waiting};
 
 pub use crate::waiting::Step;
 
@@ -28,6 +29,8 @@ pub struct Edge {
     validator: Validator,
     /// `None`: a valid request continues to the backend.
     store: Option<Rc<Service>>,
+    /// `None`: each request asks the store.
+    cache: Option<Rc<Cache>>,
     /// `None`: nobody at the edge; the store judges.
     auth: Option<Auth>,
 }
@@ -48,17 +51,23 @@ impl Edge {
                 Some(Auth::Keystone(Rc::new(Keystone::new(settings))))
             }
         };
-        Ok(Edge { validator, store: config.store.map(Rc::new), auth })
+        let store = config.store.map(Rc::new);
+        let cache = config.cache.zip(store.as_ref());
+        let cache = cache.map(|(settings, store)| Rc::new(Cache::new(settings, store)));
+        Ok(Edge { validator, store, cache, auth })
     }
 
-    /// How many tokens Keystone is being asked about.
-    pub fn tokens_asked_about(&self) -> usize {
-        match &self.auth {
+    /// How many questions are open that several requests may share: to Keystone, and to the store.
+    pub fn open_questions(&self) -> usize {
+        let tokens = match &self.auth {
             Some(Auth::Keystone(keystone)) => {
                 keystone.open().try_borrow().map_or(0, |open| open.len())
             }
             _ => 0,
-        }
+        };
+        let counts =
+            self.cache.as_ref().and_then(|cache| Some(cache.open().try_borrow().ok()?.len()));
+        counts.unwrap_or_default().saturating_add(tokens)
     }
 
     /// Routes a `:path`. `None`: the request is for another path and continues; none of its headers need be
@@ -81,7 +90,10 @@ impl Edge {
         match (&self.auth, &self.store) {
             (None, None) => Step::Continue,
             (None, Some(store)) => match store::callout(store, &request, headers) {
-                Ok(callout) => Step::Callout(Waiting::for_count(callout, now())),
+                Ok(callout) => match &self.cache {
+                    None => Step::Callout(Waiting::for_count(callout, now())),
+                    Some(cache) => Count { callout, cache: Some(Rc::clone(cache)) }.begin(now()),
+                },
                 Err(reply) => Step::Reply(reply),
             },
             (Some(auth), _) => self.vouch(auth, request, headers, now).unwrap_or_else(Step::Reply),
@@ -97,11 +109,14 @@ impl Edge {
         headers: impl Iterator<Item = Header<'h>> + Clone,
         now: impl FnOnce() -> SystemTime,
     ) -> Result<Step, Reply> {
-        let callout = match &self.store {
-            Some(store) => Some(store::callout(store, &request, headers.clone())?),
+        let count = match &self.store {
+            Some(store) => Some(Count {
+                callout: store::callout(store, &request, headers.clone())?,
+                cache: self.cache.clone(),
+            }),
             None => None,
         };
-        let request = Valid { project: request.project, callout };
+        let request = Valid { project: request.project, count };
         let keystone = match auth {
             Auth::Header(header) => {
                 header.check(headers, &request.project)?;

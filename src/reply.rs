@@ -53,6 +53,18 @@ impl Reply {
         }
     }
 
+    /// 200 with the body of an earlier one, and its age in seconds.
+    pub fn remembered(body: Cow<'static, str>, age: u64, details: &'static str) -> Reply {
+        let age = itoa::Buffer::new().format(age).to_owned();
+        Reply {
+            status: 200,
+            headers: Cow::Owned(vec![CONTENT_TYPE, ("age", Cow::Owned(age))]),
+            body,
+            details: Cow::Borrowed(details),
+            notes: None,
+        }
+    }
+
     /// A fault with the status's own message, without an allocation. `details` is a name of [`details`].
     pub fn fault(status: &'static Status, details: &'static str) -> Reply {
         let allows = status.code == status::METHOD_NOT_ALLOWED.code;

@@ -7,15 +7,16 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
+use std::time::SystemTime;
 
-use crate::hash::{Hash, Map};
+use crate::hash::{self, Key, Map};
 
 /// The questions that wait for an answer, each with the key that equal ones share.
 pub type Open<V> = RefCell<Map<Weak<Question<V>>>>;
 
 /// A question that several requests may ask.
 pub struct Question<V> {
-    key: Hash,
+    key: Key,
     state: Cell<State<V>>,
     open: Rc<Open<V>>,
 }
@@ -47,15 +48,16 @@ pub enum Part<V> {
 pub struct Lead<V>(Rc<Question<V>>);
 
 /// Joins those that ask the question with this key.
-pub fn join<V: Clone>(open: &Rc<Open<V>>, key: Hash) -> Part<V> {
-    let asked = open.try_borrow().ok().and_then(|questions| questions.get(&key)?.upgrade());
+pub fn join<V: Clone>(open: &Rc<Open<V>>, key: &[u8], now: SystemTime) -> Part<V> {
+    let asked = open.try_borrow().ok().and_then(|questions| questions.get(key)?.upgrade());
     if let Some(question) = asked {
         return question.look();
     }
     let state = Cell::new(State::Asked);
-    let question = Rc::new(Question { key, state, open: Rc::clone(open) });
+    let key = Key::from(key);
+    let question = Rc::new(Question { key: Rc::clone(&key), state, open: Rc::clone(open) });
     if let Ok(mut questions) = open.try_borrow_mut() {
-        questions.insert(key, Rc::downgrade(&question));
+        hash::insert(&mut questions, key, Rc::downgrade(&question), now);
     }
     Part::Lead(Lead(question))
 }
@@ -87,6 +89,11 @@ impl<V: Clone> Question<V> {
 }
 
 impl<V> Question<V> {
+    /// Its key.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     /// Who asks from now on asks anew.
     fn close(&self) {
         if let Ok(mut questions) = self.open.try_borrow_mut() {
@@ -97,7 +104,7 @@ impl<V> Question<V> {
 
 impl<V> Lead<V> {
     /// The key of the question.
-    pub fn key(&self) -> &Hash {
+    pub fn key(&self) -> &[u8] {
         &self.0.key
     }
 
@@ -132,6 +139,10 @@ mod tests {
 
     type Asked = Rc<Open<&'static str>>;
 
+    fn join(open: &Asked, key: u8) -> Part<&'static str> {
+        super::join(open, &[key], SystemTime::UNIX_EPOCH)
+    }
+
     fn lead(part: Part<&'static str>) -> Lead<&'static str> {
         match part {
             Part::Lead(lead) => lead,
@@ -149,16 +160,16 @@ mod tests {
     #[test]
     fn one_asks_and_all_who_wait_are_answered() {
         let open = Asked::default();
-        let first = lead(join(&open, [1; 32]));
-        let waiting: Vec<_> = (0..3).map(|_| follow(join(&open, [1; 32]))).collect();
-        lead(join(&open, [2; 32]));
+        let first = lead(join(&open, 1));
+        let waiting: Vec<_> = (0..3).map(|_| follow(join(&open, 1))).collect();
+        lead(join(&open, 2));
         first.answer("yes");
-        let later = lead(join(&open, [1; 32]));
+        let later = lead(join(&open, 1));
         drop(first);
         for question in waiting {
             assert!(matches!(question.look(), Part::Answered("yes")));
         }
-        follow(join(&open, [1; 32]));
+        follow(join(&open, 1));
         drop(later);
         assert!(open.take().is_empty());
     }
@@ -166,14 +177,14 @@ mod tests {
     #[test]
     fn one_who_waits_takes_the_lead_of_one_who_has_gone() {
         let open = Asked::default();
-        let first = lead(join(&open, [1; 32]));
-        let [second, third, fourth] = [(); 3].map(|()| follow(join(&open, [1; 32])));
+        let first = lead(join(&open, 1));
+        let [second, third, fourth] = [(); 3].map(|()| follow(join(&open, 1)));
         drop(first);
         let promoted = lead(second.look());
         let third = follow(third.look());
         drop(promoted);
         // A newcomer may be the next.
-        let newcomer = lead(join(&open, [1; 32]));
+        let newcomer = lead(join(&open, 1));
         let third = follow(third.look());
         newcomer.answer("no");
         assert!(matches!(third.look(), Part::Answered("no")));
@@ -185,8 +196,8 @@ mod tests {
     #[test]
     fn a_question_that_all_have_left_is_forgotten() {
         let open = Asked::default();
-        let first = lead(join(&open, [1; 32]));
-        let second = follow(join(&open, [1; 32]));
+        let first = lead(join(&open, 1));
+        let second = follow(join(&open, 1));
         drop(first);
         assert_eq!(open.try_borrow().unwrap().len(), 1);
         drop(second);

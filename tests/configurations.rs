@@ -2,9 +2,8 @@
 
 #![cfg(test)]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup_sharing_count::config::Config;
 use jsonschema::Validator;
@@ -13,9 +12,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit::edge::{envoy_config, filter, listener_with};
+use testkit::edge::{self, clusters, filter, listener_with, listening_to};
 use testkit::envoy::config::{Bootstrap, typed};
-use testkit::envoy::{Verdict, validate};
+use testkit::envoy::{Envoy, Verdict, validate};
 use testkit::ports::dead_address;
 use testkit::workspace;
 
@@ -30,6 +29,7 @@ struct Configuration {
     name: String,
     json: Option<String>,
     store: Option<String>,
+    cache: Option<String>,
     refused: Option<String>,
     #[serde(default = "yes")]
     schema: bool,
@@ -41,10 +41,13 @@ fn yes() -> bool {
 
 impl Configuration {
     fn json(&self) -> String {
-        match (&self.json, &self.store) {
-            (Some(json), None) => json.clone(),
-            (None, Some(members)) => format!(r#"{{"store":{{"cluster":"c",{members}}}}}"#),
-            _ => panic!("{}: either json or store", self.name),
+        match (&self.json, &self.store, &self.cache) {
+            (Some(json), None, None) => json.clone(),
+            (None, Some(members), None) => format!(r#"{{"store":{{"cluster":"c",{members}}}}}"#),
+            (None, None, Some(members)) => {
+                format!(r#"{{"store":{{"cluster":"c"}},"cache":{{{members}}}}}"#)
+            }
+            _ => panic!("{}: either json, store or cache", self.name),
         }
     }
 }
@@ -98,23 +101,31 @@ fn the_schema_and_the_code_agree_about_what_is_nearly_valid() {
     let path = &["/", ".", "..", "%2e", "%2E", "a", "%", "%25", "2e", "//", "?"];
     let timeout = &["0", "1", "5", "6", "60", "59", "9", ".", "s", "000", "-"];
     let number = &["0", "1", "2", "3", "4", ".", "e", "-", ".0"];
+    let time =
+        &["0", "1", "3", "5", "6", "8", "9", "36", "35", "86", "85", "4", "40", ".", "00", "-"];
     let schema = schema();
-    let agree = |members: &str| {
-        let json = format!(r#"{{"store":{{{members}}}}}"#);
-        let Ok(value) = serde_json::from_str(&json) else { return };
+    let agree = |json: &str| {
+        let Ok(value) = serde_json::from_str(json) else { return };
         let taken = Config::parse(json.as_bytes());
         assert_eq!(schema.is_valid(&value), taken.is_ok(), "{json}: {taken:?}");
     };
-    let texts = (nearly(host), nearly(port), nearly(path), nearly(timeout), nearly(number));
+    let store = |members: &str| agree(&format!(r#"{{"store":{{{members}}}}}"#));
+    let cache = |members: &str| {
+        agree(&format!(r#"{{"store":{{"cluster":"c"}},"cache":{{{members}}}}}"#));
+    };
+    let texts =
+        (nearly(host), nearly(port), nearly(path), nearly(timeout), nearly(number), nearly(time));
     let config = proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
-    proptest!(config, |((host, port, path, timeout, number) in texts)| {
+    proptest!(config, |((host, port, path, timeout, number, time) in texts)| {
         for authority in [&host, &port, &format!("[{host}]")] {
-            agree(&format!(r#""cluster":"{authority}""#));
-            agree(&format!(r#""cluster":"c","authority":"{authority}""#));
+            store(&format!(r#""cluster":"{authority}""#));
+            store(&format!(r#""cluster":"c","authority":"{authority}""#));
         }
-        agree(&format!(r#""cluster":"c","path_prefix":"/{path}""#));
-        agree(&format!(r#""cluster":"c","timeout":"{timeout}s""#));
-        agree(&format!(r#""cluster":"c","retries":{number}"#));
+        store(&format!(r#""cluster":"c","path_prefix":"/{path}""#));
+        store(&format!(r#""cluster":"c","timeout":"{timeout}s""#));
+        store(&format!(r#""cluster":"c","retries":{number}"#));
+        cache(&format!(r#""ttl":"{time}s","max_entries":5{number}"#));
+        cache(&format!(r#""ttl":"1s","stale_if_error":"{time}s""#));
     });
 }
 
@@ -125,66 +136,87 @@ fn the_readmes_configuration_is_taken() {
     let (_, section) = readme.split_once("## Into your Envoy").unwrap();
     let (snippet, _) = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap();
     let snippet: Value = serde_saphyr::from_str(snippet).unwrap();
-    let filter = &snippet["http_filters"][0]["typed_config"]["config"];
-    let value = &filter["configuration"]["value"];
-    let config = Config::parse(value.to_string().as_bytes()).unwrap();
+    let config =
+        parse(&snippet["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]);
     // Strict stores refuse the cluster's name, for its `_`.
     assert_eq!(config.store.unwrap().authority, "count-store");
 }
 
-fn config(listeners: &[(&str, &str)]) -> Bootstrap {
-    let nowhere = dead_address().unwrap().address();
-    envoy_config(listeners, nowhere, nowhere).unwrap()
+/// Those of `docs/remembered-counts.md`: a filter, and a plugin configuration alone.
+#[test]
+fn the_examples_that_remember_counts_are_taken() {
+    let page = include_str!("../docs/remembered-counts.md");
+    let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let blocks: Vec<Value> = blocks.map(|yaml| serde_saphyr::from_str(yaml).unwrap()).collect();
+    let [filter, keystone]: [Value; 2] = blocks.try_into().unwrap();
+    let tokens_are_kept =
+        [&filter[0]["typed_config"]["config"]["configuration"]["value"], &keystone].map(|value| {
+            let Config { store, cache, .. } = parse(value);
+            let cache = cache.expect("it remembers counts");
+            assert_eq!((cache.ttl.as_secs(), cache.stale_if_error.as_secs()), (5, 60));
+            store.unwrap().forward_headers.iter().any(|name| name == "x-auth-token")
+        });
+    assert_eq!(tokens_are_kept, [true, false]);
 }
 
-/// The line in which the filter refuses its configuration, if it does.
+fn parse(value: &Value) -> Config {
+    Config::parse(value.to_string().as_bytes()).unwrap()
+}
+
+/// How the filter's line begins with which it refuses its configuration.
+const REFUSED: &str = "configuration refused: ";
+
+/// Why the filter refuses its configuration, if it does.
 fn refusal(config: Bootstrap) -> Option<String> {
     match validate(config).unwrap() {
         Verdict::Accepted => None,
         Verdict::Refused(said) => {
-            let line = said.lines().find(|line| line.contains("configuration refused: "));
-            let (_, why) =
-                line.unwrap_or_else(|| panic!("{said}")).split_once("refused: ").unwrap();
-            Some(why.to_owned())
+            let why = said.lines().find_map(|line| Some(line.split_once(REFUSED)?.1));
+            Some(why.unwrap_or_else(|| panic!("{said}")).to_owned())
         }
     }
 }
 
-/// Each refusal is a start of Envoy, so it is asked about one of each sort.
+/// All in one Envoy, each in a listener of its own: it serves those that the filter takes, and its log says why the filter
+/// refuses the others.
 #[test]
 fn envoy_takes_and_refuses_them() {
     let cases = configurations();
-    let (refused, taken): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.refused.is_some());
-    let sorts: BTreeMap<_, _> = refused.iter().map(|case| (&case.refused, case)).collect();
-    let sorts: Vec<_> = sorts.values().collect();
-    let next = AtomicUsize::new(0);
-    let refuse = || {
-        while let Some(case) = sorts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = refusal(config(&[("edge", &case.json())])).unwrap_or_default();
-            let expected = case.refused.as_deref().unwrap();
-            assert!(verdict.starts_with(expected), "{}: {verdict:?}", case.name);
-        }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(refuse);
-        scope.spawn(refuse);
-    });
+    let listeners: Vec<_> =
+        cases.iter().enumerate().map(|(n, case)| (format!("edge{n}"), case.json())).collect();
+    let published: Vec<_> =
+        listeners.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect();
+    let folder = tempfile::tempdir().unwrap();
+    edge::publish(folder.path(), &published).unwrap();
+    let nowhere = dead_address().unwrap().address();
+    let envoy = Envoy::start(listening_to(folder.path(), nowhere, nowhere)).unwrap();
 
-    let taken: Vec<_> =
-        taken.iter().enumerate().map(|(n, case)| (format!("edge{n}"), case.json())).collect();
-    let all: Vec<_> = taken.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect();
-    assert_eq!(refusal(config(&all)), None);
-    println!("{} refused by Envoy, {} taken", sorts.len(), all.len());
+    let (log, served) = (envoy.log(), envoy.admin_get("/listeners").unwrap());
+    let served: BTreeSet<_> =
+        served.lines().filter_map(|line| Some(line.split_once("::")?.0)).collect();
+    for (case, (name, _)) in cases.iter().zip(&published) {
+        let refusal = format!(" {name}: {REFUSED}");
+        let why = log.lines().find_map(|line| Some(line.split_once(&refusal)?.1));
+        match (&case.refused, why) {
+            (None, None) => {}
+            (Some(refused), Some(why)) if why.starts_with(refused) => {}
+            (expected, why) => panic!("{}: {why:?}, expected {expected:?}", case.name),
+        }
+        assert_eq!(served.contains(name), case.refused.is_none(), "{}", case.name);
+    }
+    println!("{} taken by Envoy, {} refused", served.len(), cases.len() - served.len());
+    envoy.stop().unwrap();
 }
 
 #[test]
 fn a_struct_means_the_same_as_a_string() {
+    let nowhere = dead_address().unwrap().address();
     let refusal_of = |json: &str| {
         let value: Value = serde_json::from_str(json).unwrap();
         let object = typed("google.protobuf.Struct", json!({"value": value}));
         let mut filter = filter(&workspace::filter_module().unwrap(), "edge", "");
         filter["typed_config"]["config"]["configuration"] = object;
-        refusal(config(&[]).listener(listener_with("edge", filter)))
+        refusal(Bootstrap::new([listener_with("edge", filter)], clusters(nowhere, nowhere)))
     };
     let json = r#"{"store":{"cluster":"c","timeout":"0.5s","forward_headers":["b3"],"retries":3}}"#;
     assert_eq!(refusal_of(json), None);

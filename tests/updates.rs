@@ -25,7 +25,7 @@ const DRAINING: &str = "listener_manager.total_filter_chains_draining";
 fn publish(folder: &Path, number: u64) {
     let configuration =
         format!(r#"{{"store": {{"cluster": "store", "timeout": "5.{}s"}}}}"#, 100 + number);
-    edge::publish(folder, "count", &configuration).unwrap();
+    edge::publish(folder, &[("count", &configuration)]).unwrap();
 }
 
 #[test]

@@ -12,7 +12,6 @@ use crate::callout::{
     Callout, Ended, EnvoyResponse, MAX_BODY, NotSent, Service, TOKEN, retry_after,
 };
 use crate::details::{self, cause};
-use crate::hash::Hash;
 use crate::memory::Memory;
 use crate::reply::Reply;
 use crate::request::Header;
@@ -104,18 +103,18 @@ impl Keystone {
         unauthorized(details::AUTH_MISSING, &self.settings.challenge)
     }
 
-    /// What is remembered of a token.
-    pub fn remembered(&self, token: &Hash, now: SystemTime) -> Option<Verdict> {
+    /// What is remembered of the token with this hash.
+    pub fn remembered(&self, token: &[u8], now: SystemTime) -> Option<Verdict> {
         [&self.good, &self.refused].into_iter().find_map(|memory| {
             let memory = memory.try_borrow().ok()?;
-            let caller = memory.get(token, now)?;
+            let (caller, _) = memory.get(token, now)?;
             Some(caller.clone().map_or(Verdict::Refused, Verdict::Known))
         })
     }
 
-    /// Remembers a verdict on a token that Keystone was asked about at `since`: not when it answered, so that a token
+    /// Remembers a verdict on the token with this hash that Keystone was asked about at `since`: not when it answered, so that a token
     /// that is revoked meanwhile is forgotten in time.
-    pub fn remember(&self, token: Hash, verdict: &Verdict, since: SystemTime) {
+    pub fn remember(&self, token: &[u8], verdict: &Verdict, since: SystemTime) {
         let (memory, caller, most) = match verdict {
             Verdict::Known(caller) => {
                 let left = caller.expires.duration_since(since).unwrap_or_default();
@@ -240,7 +239,7 @@ pub fn timed_out() -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash;
+    use crate::hash::sha256;
 
     #[test]
     fn a_flood_of_random_tokens_pushes_no_good_one_out() {
@@ -255,11 +254,11 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH;
         let expires = now.checked_add(Duration::from_secs(3600)).unwrap();
         let caller = Rc::new(Caller { project: None, has_role: true, expires });
-        keystone.remember(hash::of("good"), &Verdict::Known(caller), now);
+        keystone.remember(&sha256("good"), &Verdict::Known(caller), now);
         for number in 0..1_000 {
-            keystone.remember(hash::of(&number.to_string()), &Verdict::Refused, now);
+            keystone.remember(&sha256(&number.to_string()), &Verdict::Refused, now);
         }
-        let remembered = |token: &str| keystone.remembered(&hash::of(token), now);
+        let remembered = |token: &str| keystone.remembered(&sha256(token), now);
         assert!(matches!(remembered("good"), Some(Verdict::Known(_))));
         assert!(matches!(remembered("999"), Some(Verdict::Refused)));
         assert!(remembered("997").is_none(), "of the refused ones the last two");

@@ -15,4 +15,5 @@ pub use sent::Callout;
 pub use service::Service;
 
 pub(crate) use reading::{printable, retry_after};
-pub(crate) use sent::{TOKEN, token};
+pub(crate) use sent::token;
+pub(crate) use service::{TOKEN, TRACING, is_tracing};

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Service, printable};
+use super::{Service, TOKEN, printable};
 use crate::details;
 use crate::reply::Reply;
 use crate::request::Header;
@@ -58,24 +58,37 @@ impl Callout {
         &self.service
     }
 
+    /// The path, with its query.
+    pub fn path(&self) -> &str {
+        self.text.get(..self.path_end).unwrap_or_default()
+    }
+
+    /// The forwarded headers, in the client's order: the place of each in the service's `forward_headers`, and its value.
+    pub fn forwarded(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut start = self.path_end;
+        self.forwarded.iter().filter_map(move |&(name, end)| {
+            let value = self.text.get(start..end)?;
+            start = end;
+            Some((name, value))
+        })
+    }
+
     /// The header fields, pseudo-headers first.
     pub fn headers(&self) -> Vec<(&str, &str)> {
-        let Callout { service, text, path_end, forwarded, own } = self;
+        let Callout { service, forwarded, own, .. } = self;
         let most = forwarded.len().saturating_add(own.len()).saturating_add(4);
         let mut headers = Vec::with_capacity(most);
         headers.extend([
             (":method", "GET"),
-            (":path", text.get(..*path_end).unwrap_or_default()),
+            (":path", self.path()),
             (":authority", service.authority.as_str()),
             ("accept", "application/json"),
         ]);
-        let mut start = *path_end;
-        headers.extend(forwarded.iter().filter_map(|&(name, end)| {
-            let value = text.get(start..end)?;
-            start = end;
+        headers.extend(self.forwarded().filter_map(|(name, value)| {
             Some((service.forward_headers.get(name)?.as_str(), value))
         }));
-        let rest = text.get(start..).unwrap_or_default();
+        let end = forwarded.last().map_or(self.path_end, |(_, end)| *end);
+        let rest = self.text.get(end..).unwrap_or_default();
         headers.extend(own.iter().map(|name| (*name, rest)));
         headers
     }
@@ -122,9 +135,6 @@ fn forward<'a>(
 /// unknown cluster. Envoy's limits for requests are lower unless an operator raised them.
 const MAX_FIELDS: usize = 1000;
 const MAX_BYTES: usize = 900_000;
-
-/// The header with the caller's token.
-pub const TOKEN: &str = "x-auth-token";
 
 /// The caller's token, empty without one.
 ///

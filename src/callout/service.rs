@@ -20,6 +20,20 @@ pub struct Service {
     pub retries: u32,
 }
 
+/// The header with the caller's token.
+pub const TOKEN: &str = "x-auth-token";
+
+/// Request ids, and the headers of W3C and B3 tracing: Envoy makes no span for a callout.
+pub const TRACING: [&str; 10] = [
+    "x-request-id", "x-openstack-request-id", "traceparent", "tracestate", "b3", "x-b3-traceid",
+    "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
+];
+
+/// Whether a header says only which request it is.
+pub fn is_tracing(name: &str) -> bool {
+    TRACING.contains(&name) || name.starts_with("x-b3-")
+}
+
 impl Service {
     /// The line for the error log when Envoy does not have the cluster. `field` is the section of the plugin
     /// configuration.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 
 use super::fields::{
-    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxTokens, Mode,
-    PathPrefix, Protocol, Remember, Retries, Role, Statuses, Timeout, Unknown,
+    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxEntries, Mode,
+    PathPrefix, Protocol, Remember, Retries, Role, StaleIfError, Statuses, Timeout, Ttl, Unknown,
 };
 use super::{AuthConfig, Config, ConfigError, one_line};
 use crate::auth::{KeystoneSettings, VouchedHeader};
-use crate::callout::{Service, TOKEN};
+use crate::cache::CacheSettings;
+use crate::callout::{Service, TOKEN, TRACING};
 use crate::filters::FilterRules;
 use crate::json::Object;
 
@@ -21,6 +22,8 @@ pub struct Document {
     mode: Mode,
     store: Object<StoreFields>,
     auth: Object<AuthFields>,
+    #[serde(deserialize_with = "given")]
+    cache: Option<Object<CacheFields>>,
     filters: Object<FilterFields>,
 }
 
@@ -66,7 +69,18 @@ struct KeystoneFields {
     retries: Retries,
     roles: Vec<Role>,
     remember: Remember,
-    max_tokens: MaxTokens,
+    max_tokens: MaxEntries,
+}
+
+/// How counts are remembered.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CacheFields {
+    ttl: Ttl,
+    #[serde(deserialize_with = "given")]
+    stale_if_error: Option<StaleIfError>,
+    #[serde(deserialize_with = "given")]
+    max_entries: Option<MaxEntries>,
 }
 
 /// How strictly queries are read.
@@ -76,12 +90,6 @@ struct FilterFields {
     unknown: Unknown,
     statuses: Statuses,
 }
-
-/// Request ids, and the headers of W3C and B3 tracing: Envoy makes no span for a callout.
-const TRACING: [&str; 10] = [
-    "x-request-id", "x-openstack-request-id", "traceparent", "tracestate", "b3", "x-b3-traceid",
-    "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags",
-];
 
 impl Default for StoreFields {
     fn default() -> StoreFields {
@@ -114,19 +122,30 @@ impl Default for KeystoneFields {
     }
 }
 
+impl Default for CacheFields {
+    fn default() -> CacheFields {
+        CacheFields { ttl: Ttl(Duration::ZERO), stale_if_error: None, max_entries: None }
+    }
+}
+
 impl Document {
     /// Checks what involves several fields.
     pub fn check(self) -> Result<Config, ConfigError> {
-        let Document { mode, store: Object(store), auth: Object(auth), filters: Object(filters) } =
-            self;
+        let Document { mode, store, auth, cache, filters } = self;
+        let (Object(store), Object(auth), Object(filters)) = (store, auth, filters);
         let store = match mode {
             Mode::Count => Some(store.check()?),
             Mode::Validate => None,
         };
         let auth = auth.check(store.as_ref())?;
+        let cache = match cache {
+            Some(_) if store.is_none() => return Err(meaningless("cache", "mode", "validate")),
+            Some(Object(cache)) => cache.check()?,
+            None => None,
+        };
         let reject_unknown = filters.unknown == Unknown::Reject;
         let rules = FilterRules { reject_unknown, statuses: filters.statuses.0 };
-        Ok(Config { store, auth, rules })
+        Ok(Config { store, auth, cache, rules })
     }
 }
 
@@ -154,8 +173,7 @@ impl AuthFields {
             ("keystone", keystone.is_some() && mode != AuthMode::Keystone),
         ];
         if let Some((field, _)) = needless.iter().find(|(_, is_needless)| *is_needless) {
-            let line = format!("auth.{field}: has no meaning with auth.mode \"{mode}\"");
-            return Err(ConfigError(line));
+            return Err(meaningless(&format!("auth.{field}"), "auth.mode", &mode.to_string()));
         }
         Ok(match mode {
             AuthMode::None => AuthConfig::None,
@@ -170,6 +188,29 @@ impl AuthFields {
                 AuthConfig::Keystone(keystone.check(challenge, store)?)
             }
         })
+    }
+}
+
+impl CacheFields {
+    /// `None` if it is off.
+    fn check(self) -> Result<Option<CacheSettings>, ConfigError> {
+        let CacheFields { ttl: Ttl(ttl), stale_if_error, max_entries } = self;
+        if !ttl.is_zero() {
+            let max_entries = max_entries.map_or(1024, |most| most.0);
+            return Ok(Some(CacheSettings {
+                ttl,
+                stale_if_error: stale_if_error.map_or(Duration::ZERO, |time| time.0),
+                max_entries: usize::try_from(max_entries).unwrap_or(usize::MAX),
+            }));
+        }
+        let needless = [
+            ("cache.stale_if_error", stale_if_error.is_some()),
+            ("cache.max_entries", max_entries.is_some()),
+        ];
+        match needless.iter().find(|(_, is_needless)| *is_needless) {
+            Some((field, _)) => Err(meaningless(field, "cache.ttl", "0s")),
+            None => Ok(None),
+        }
     }
 }
 
@@ -220,6 +261,10 @@ fn reach(
         return Err(ConfigError(one_line(&line)));
     };
     Ok((cluster, authority))
+}
+
+fn meaningless(field: &str, other: &str, value: &str) -> ConfigError {
+    ConfigError(format!("{field}: has no meaning with {other} \"{value}\""))
 }
 
 fn missing(field: &str, expected: &str) -> ConfigError {

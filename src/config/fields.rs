@@ -170,6 +170,17 @@ fields! {
         duration(text).filter(|time| *time <= Duration::from_secs(300))
     };
 
+    /// `cache.ttl`.
+    Ttl(Duration) = "a duration such as \"5s\", 0s or from 0.001s to 3600s", |text| {
+        let range = Duration::from_millis(1)..=Duration::from_secs(3600);
+        duration(text).filter(|time| time.is_zero() || range.contains(time))
+    };
+
+    /// `cache.stale_if_error`.
+    StaleIfError(Duration) = "a duration such as \"60s\", from 0s to 86400s", |text| {
+        duration(text).filter(|time| *time <= Duration::from_secs(86_400))
+    };
+
     /// `auth.challenge`.
     Challenge(String) = "1 to 256 printable ASCII characters", |text| {
         let well_formed = (1..=256).contains(&text.len()) && are_printable(text.as_bytes());
@@ -213,8 +224,8 @@ impl TryFrom<Vec<Word>> for Statuses {
 /// `store.retries` and `auth.keystone.retries`.
 pub type Retries = Integer<0, 3>;
 
-/// `auth.keystone.max_tokens`.
-pub type MaxTokens = Integer<1, 100_000>;
+/// `auth.keystone.max_tokens` and `cache.max_entries`.
+pub type MaxEntries = Integer<1, 100_000>;
 
 /// An integer from `LEAST` to `MOST`. It reads `2` and also `2.0`, because a `Struct` has only doubles.
 pub struct Integer<const LEAST: u32, const MOST: u32>(pub u32);

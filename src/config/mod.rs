@@ -15,6 +15,7 @@ use serde_json::error::Category;
 use serde_path_to_error::{Deserializer as Tracking, Path, Track};
 
 use crate::auth::{KeystoneSettings, VouchedHeader};
+use crate::cache::CacheSettings;
 use crate::callout::Service;
 use crate::filters::FilterRules;
 use crate::json::{Object, from_body};
@@ -30,6 +31,8 @@ pub struct Config {
     pub store: Option<Service>,
     /// Who vouches for the caller.
     pub auth: AuthConfig,
+    /// How counts are remembered. `None`: not at all.
+    pub cache: Option<CacheSettings>,
     /// How strictly queries are read.
     pub rules: FilterRules,
 }

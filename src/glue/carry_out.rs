@@ -9,7 +9,7 @@ use proxy_wasm::types::{LogLevel, MapType, Status};
 use super::imports;
 use super::ticks::Ticks;
 use crate::alarm;
-use crate::callout::{MAX_BODY, NotSent, Outcome, reads_headers};
+use crate::callout::{MAX_BODY, NotSent, Outcome};
 use crate::edge::Step;
 use crate::header_map::HeaderMap;
 use crate::reply::{Notes, Reply};
@@ -65,7 +65,7 @@ pub fn resume(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
         return waiting.resume(Outcome::Broken, now);
     }
     let status = context.get_http_call_response_header_bytes(":status").unwrap_or_default();
-    let map = match reads_headers(&status) {
+    let map = match waiting.reads_headers(&status) {
         true => imports::header_map(MapType::HttpCallResponseHeaders).unwrap_or_default(),
         false => HeaderMap::default(),
     };

@@ -75,7 +75,8 @@ fn error(status: &'static Status) -> Reply {
     Reply::fault(status, details::STORE_ERROR)
 }
 
-fn timed_out() -> Reply {
+/// 504, also for a request that has waited for another's callout as long as it may.
+pub fn timed_out() -> Reply {
     Reply::fault(status::GATEWAY_TIMEOUT, details::STORE_TIMEOUT)
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::envoy::Envoy;
 use crate::envoy::config::{
-    Bootstrap, Cluster, LOGGED, Listener, extension, publish_listener, to_cluster, typed,
+    Bootstrap, Cluster, LOGGED, Listener, extension, publish_listeners, to_cluster, typed,
 };
 use crate::{PATIENCE, Result, wait_for, workspace};
 
@@ -94,9 +94,7 @@ pub fn envoy_config(
     store: SocketAddr,
     upstream: SocketAddr,
 ) -> Result<Bootstrap> {
-    let listeners = configurations.iter().map(|(name, plugin)| listener(name, plugin));
-    let listeners = listeners.collect::<Result<Vec<_>>>()?;
-    Ok(Bootstrap::new(listeners, clusters(store, upstream)))
+    Ok(Bootstrap::new(listeners(configurations)?, clusters(store, upstream)))
 }
 
 /// Its clusters. The upstream is sent trailers, if the listener takes any.
@@ -104,6 +102,10 @@ pub fn clusters(store: SocketAddr, upstream: SocketAddr) -> [Cluster; 3] {
     let http1 = json!({"http_protocol_options": {"enable_trailers": true}});
     let upstream = Cluster::new("upstream", upstream).explicit_http(http1);
     [Cluster::new(STORE_CLUSTER, store), Cluster::empty("empty"), upstream]
+}
+
+fn listeners(configurations: &[(&str, &str)]) -> Result<Vec<Listener>> {
+    configurations.iter().map(|(name, plugin)| listener(name, plugin)).collect()
 }
 
 /// A listener with the filter, which passes other requests to the upstream.
@@ -135,14 +137,14 @@ pub fn filter(module: &Path, root_id: &str, configuration: &str) -> Value {
     extension(FILTER, "extensions.filters.http.wasm.v3.Wasm", json!({"config": plugin}))
 }
 
-/// The configuration of an Envoy that takes its listener from a folder: see [`publish`].
+/// The configuration of an Envoy that takes its listeners from a folder: see [`publish`].
 pub fn listening_to(folder: &Path, store: SocketAddr, upstream: SocketAddr) -> Bootstrap {
     Bootstrap::new([], clusters(store, upstream)).listeners_from(folder)
 }
 
-/// Puts a listener into the folder.
-pub fn publish(folder: &Path, name: &str, configuration: &str) -> Result<()> {
-    publish_listener(folder, &listener(name, configuration)?)
+/// Puts a listener for each `(name, plugin configuration)` into the folder.
+pub fn publish(folder: &Path, configurations: &[(&str, &str)]) -> Result<()> {
+    publish_listeners(folder, &listeners(configurations)?)
 }
 
 /// The `capability_restriction_config` of a plugin that may call, and be called by, these functions alone.

@@ -97,7 +97,8 @@ fn replace(
 /// Whether an update that the filter refuses changes nothing.
 fn refuse(service: &Service, folder: &Path, last: u64) -> Result<bool> {
     let rejected = service.edge.envoy.stat(REJECTED)?;
-    edge::publish(folder, LISTENER, r#"{"store": {"cluster": "store", "timeout": "0s"}}"#)?;
+    let invalid = r#"{"store": {"cluster": "store", "timeout": "0s"}}"#;
+    edge::publish(folder, &[(LISTENER, invalid)])?;
     let refused = wait_for("the update to be refused", patience(service.options), || {
         (service.edge.envoy.stat(REJECTED).ok()? > rejected).then_some(())
     });
@@ -123,5 +124,5 @@ fn publish(folder: &Path, number: u64) -> Result<()> {
         100 + number,
         word(number)
     );
-    edge::publish(folder, LISTENER, &configuration)
+    edge::publish(folder, &[(LISTENER, &configuration)])
 }

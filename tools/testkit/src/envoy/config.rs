@@ -84,7 +84,7 @@ impl Bootstrap {
         self
     }
 
-    /// Takes listeners from a folder too: see [`publish_listener`].
+    /// Takes listeners from a folder too: see [`publish_listeners`].
     pub fn listeners_from(self, folder: &Path) -> Self {
         self.resources_from("lds_config", &folder.join(LISTENERS))
     }
@@ -164,10 +164,11 @@ fn socket_address(host: &str, port: u16) -> Value {
 const LISTENERS: &str = "listeners.json";
 const CLUSTERS: &str = "clusters.json";
 
-/// Puts the only listener into a folder that Envoy watches ([`Bootstrap::listeners_from`]).
-pub fn publish_listener(folder: &Path, listener: &Listener) -> Result<()> {
-    let resource = typed("envoy.config.listener.v3.Listener", listener.json());
-    publish(&folder.join(LISTENERS), &[resource])
+/// Puts all its listeners into a folder that Envoy watches ([`Bootstrap::listeners_from`]). Envoy judges each for itself.
+pub fn publish_listeners(folder: &Path, listeners: &[Listener]) -> Result<()> {
+    let resource =
+        |listener: &Listener| typed("envoy.config.listener.v3.Listener", listener.json());
+    publish(&folder.join(LISTENERS), &listeners.iter().map(resource).collect::<Vec<_>>())
 }
 
 /// Puts the only cluster into a folder that Envoy watches ([`Bootstrap::clusters_from`]), or takes it away.
