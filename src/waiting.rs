@@ -188,15 +188,18 @@ impl Waiting {
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
     pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
         let ended = self.service().ended(outcome, || self.elapsed(now()));
-        let reply = match &self.asks {
+        let reply = match self.asks {
             Asks::Count => store::judge(self.service(), &ended),
             Asks::Caller(asking) => match asking.unvouched.keystone.judge(&ended) {
-                Verdict::Failed(reply) => reply,
+                Verdict::Failed(reply) => {
+                    self.asks = Asks::Caller(asking);
+                    reply
+                }
                 verdict => {
-                    let Asking { unvouched, lead } = &**asking;
+                    let Asking { unvouched, lead } = *asking;
                     unvouched.keystone.remember(*lead.key(), &verdict, self.since);
                     lead.answer(verdict.clone());
-                    return unvouched.clone().decided(verdict, now());
+                    return unvouched.decided(verdict, now());
                 }
             },
         };
