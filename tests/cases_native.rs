@@ -107,7 +107,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH
 }
 
-fn resume(says: Option<&ServiceAnswer>, unsent: Option<Unsent>, waiting: Waiting) -> Step {
+fn resume(says: Option<&ServiceAnswer>, unsent: Option<Unsent>, waiting: Box<Waiting>) -> Step {
     let reason = match unsent {
         Some(Unsent::NoHost) => NotSent::NoHost,
         Some(Unsent::UnknownCluster) => NotSent::UnknownCluster,

@@ -24,7 +24,7 @@ pub enum Turn {
     /// It waits for a later tick.
     Held(Box<Held>),
     /// A callout was sent under this token.
-    Sent(u32, Waiting),
+    Sent(u32, Box<Waiting>),
 }
 
 /// Carries out a request's next step, and those that follow from it at once. The request is the effective
@@ -54,12 +54,12 @@ pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks) -> Turn {
     }
 }
 
-fn not_sent(waiting: Waiting, reason: NotSent) -> Step {
+fn not_sent(waiting: Box<Waiting>, reason: NotSent) -> Step {
     waiting.resume(Outcome::NotSent(reason), now)
 }
 
 /// The step that follows from a callout's outcome, which is read from the host.
-pub fn resume(context: &dyn Context, fields: usize, waiting: Waiting) -> Step {
+pub fn resume(context: &dyn Context, fields: usize, waiting: Box<Waiting>) -> Step {
     if fields == 0 {
         // The answer broke off. To ask for its headers would make the SDK panic.
         return waiting.resume(Outcome::Broken, now);

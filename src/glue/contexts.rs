@@ -28,7 +28,7 @@ struct Root {
     ticks: Rc<Ticks>,
     /// The callouts that were sent on a tick, by token. The SDK delivers their outcome to the root context,
     /// which sent them.
-    callouts: VecDeque<(u32, Alive, Waiting)>,
+    callouts: VecDeque<(u32, Alive, Box<Waiting>)>,
 }
 
 /// One request.
@@ -48,7 +48,7 @@ enum State {
     /// It continues to the next filter.
     Passed,
     /// It is held until its callout ends.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
 }
 
 impl RootContext for Root {

@@ -32,7 +32,7 @@ pub enum Step {
     /// Answer it.
     Reply(Reply),
     /// Send the callout; its outcome goes to [`Waiting::resume`].
-    Callout(Waiting),
+    Callout(Box<Waiting>),
     /// Wait a little, then call [`Held::poll`].
     Hold(Box<Held>),
 }
@@ -66,7 +66,7 @@ pub enum Held {
 /// A request whose callout is to be sent again after a pause.
 #[derive(Clone, Debug)]
 pub struct Paused {
-    waiting: Waiting,
+    waiting: Box<Waiting>,
     /// When the pause is over.
     until: SystemTime,
     /// The answer, if no time is left then.
@@ -75,14 +75,15 @@ pub struct Paused {
 
 impl Waiting {
     /// A request whose caller may ask, and whose callout to the store is sent now.
-    pub fn for_count(callout: Callout, now: SystemTime) -> Waiting {
+    pub fn for_count(callout: Callout, now: SystemTime) -> Box<Waiting> {
         Waiting::new(callout, Asks::Count(None), now)
     }
 
     /// A request whose first callout is sent now.
-    fn new(callout: Callout, asks: Asks, now: SystemTime) -> Waiting {
+    fn new(callout: Callout, asks: Asks, now: SystemTime) -> Box<Waiting> {
         let timeout = callout.service().timeout;
-        Waiting { callout, asks, since: now, timeout, retries: 0, has_been_unavailable: false }
+        let (retries, has_been_unavailable) = (0, false);
+        Box::new(Waiting { callout, asks, since: now, timeout, retries, has_been_unavailable })
     }
 
     /// The callout to send.
@@ -106,7 +107,7 @@ impl Waiting {
     }
 
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
-    pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
+    pub fn resume(mut self: Box<Waiting>, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
         let ended = self.service().ended(outcome, || self.elapsed(now()));
         let reply = match self.asks {
             Asks::Count(None) => store::judge(self.service(), &ended),
@@ -152,7 +153,7 @@ impl Waiting {
     }
 
     /// The same request with one more retry, or `otherwise` if there is no time for it.
-    fn again(mut self, now: SystemTime, otherwise: Reply) -> Step {
+    fn again(mut self: Box<Waiting>, now: SystemTime, otherwise: Reply) -> Step {
         let Some(left) = self.time_left(now) else {
             return self.answered(otherwise, || now);
         };

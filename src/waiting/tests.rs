@@ -11,7 +11,7 @@ fn at(millis: u64) -> SystemTime {
 }
 
 /// A request whose first callout was sent at 0.
-fn waiting() -> Waiting {
+fn waiting() -> Box<Waiting> {
     let edge = Edge::new(br#"{"store":{"cluster":"c","timeout":"0.1s"}}"#).unwrap();
     let target = edge.locate(b"/v2/p1/os-vendor-backup-sharing/count").unwrap();
     let headers: [Header; 1] = [(b":method", b"GET")];
@@ -21,11 +21,11 @@ fn waiting() -> Waiting {
     }
 }
 
-fn broken(waiting: Waiting, millis: u64) -> Step {
+fn broken(waiting: Box<Waiting>, millis: u64) -> Step {
     waiting.resume(Outcome::Broken, || at(millis))
 }
 
-fn sent(step: Step) -> Waiting {
+fn sent(step: Step) -> Box<Waiting> {
     match step {
         Step::Callout(waiting) => waiting,
         step => panic!("{step}"),

@@ -51,7 +51,7 @@ pub struct Concluded {
     /// How it ended.
     pub event: Event,
     /// The request that waited for it.
-    pub before: Waiting,
+    pub before: Box<Waiting>,
     /// What the filter does then.
     pub step: Step,
     /// Status and details where they do not depend on the service's own answer.
@@ -62,14 +62,14 @@ pub struct Concluded {
 
 /// Asserts that the filter repeats a callout to the store as often as the contract does, and then answers as it does.
 /// The first callout is sent now.
-pub fn check(events: &mut slice::Iter<Event>, first: Waiting, store: Service, clock: &Clock) {
+pub fn check(events: &mut slice::Iter<Event>, first: Box<Waiting>, store: Service, clock: &Clock) {
     follow(events, first, store, clock).check_reply(clock);
 }
 
 /// Asserts that the filter repeats a callout as often as the contract does. The first is sent now.
 pub fn follow(
     events: &mut slice::Iter<Event>,
-    first: Waiting,
+    first: Box<Waiting>,
     service: Service,
     clock: &Clock,
 ) -> Concluded {
@@ -177,7 +177,7 @@ fn cause(event: &Event, timeout: Duration, since: Duration) -> (u16, &'static st
     }
 }
 
-fn resume(waiting: Waiting, end: &End, clock: &Clock) -> Step {
+fn resume(waiting: Box<Waiting>, end: &End, clock: &Clock) -> Step {
     let now = || clock.now();
     match end {
         End::Answered(answer) => {

@@ -41,7 +41,7 @@ pub fn failed(reply: &Reply) -> Verdict {
 
 /// What a request does after its callout has ended so, which asked about this token.
 pub fn resume(
-    waiting: Waiting,
+    waiting: Box<Waiting>,
     kind: u8,
     token: usize,
     counts: bool,

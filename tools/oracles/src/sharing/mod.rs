@@ -52,7 +52,7 @@ struct Flight {
     client: usize,
     /// The root context sent it, and waits for it even if its client leaves.
     of_root: bool,
-    waiting: Waiting,
+    waiting: Box<Waiting>,
     until: Duration,
 }
 
