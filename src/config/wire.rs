@@ -49,7 +49,9 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<String> {
     for field in WireFields(bytes) {
         value = match field? {
             (1, WireField::Varint(0)) => null(),
-            (2, WireField::Double(number)) if number.is_finite() => serde_json::to_string(&number).ok()?,
+            (2, WireField::Double(number)) if number.is_finite() => {
+                serde_json::to_string(&number).ok()?
+            }
             // JSON has no infinities. No field takes one.
             (2, WireField::Double(_)) => null(),
             (3, WireField::Bytes(text)) => string(text)?,
