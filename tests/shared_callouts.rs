@@ -89,10 +89,11 @@ fn send(client: &mut Connection, token: &str, project: &str) -> Stream {
 }
 
 struct Crowd<'g> {
+    /// Dropped before the fixture, which waits for those behind the gate.
+    closed: MutexGuard<'g, ()>,
     fixture: Fixture,
     clients: Vec<Connection>,
     streams: VecDeque<(usize, Stream)>,
-    closed: MutexGuard<'g, ()>,
 }
 
 impl Asks {
@@ -118,7 +119,7 @@ impl Asks {
         if self.for_two_projects && connection % 10 == 9 { "p2" } else { "p1" }
     }
 
-    /// All who ask wait. One callout was sent.
+    /// All who ask wait, for the callout of the first.
     fn crowd(self, gate: &Arc<Mutex<()>>, says: Behaviour) -> Crowd<'_> {
         let fixture = self.start(LONG);
         let closed = gate.lock().unwrap();
@@ -128,19 +129,24 @@ impl Asks {
         let mut clients: Vec<_> = (0..self.connections).map(open).collect();
         let mut streams = VecDeque::new();
         for (number, client) in clients.iter_mut().enumerate() {
-            let mut ask = || send(client, "t", self.project(number));
-            streams.extend((0..STREAMS).map(|_| (number, ask())));
+            for _ in 0..STREAMS {
+                streams.push_back((number, send(client, "t", self.project(number))));
+                if streams.len() == 1 {
+                    // The connections are written to side by side: it might not be the first to come.
+                    (self.of)(&fixture).wait_for_requests(1).unwrap();
+                }
+            }
         }
         wait_until_active(&fixture, streams.len());
-        assert_eq!(self.callouts(&fixture), 1);
-        Crowd { fixture, clients, streams, closed }
+        assert_eq!(self.callouts(&fixture), 0);
+        Crowd { closed, fixture, clients, streams }
     }
 }
 
 impl Crowd<'_> {
     /// Opens the gate; each request is answered by `expected`, which is told its project.
     fn answered(self, expected: impl Fn(&str) -> u16, asks: Asks) -> Fixture {
-        let Crowd { fixture, clients, streams, closed } = self;
+        let Crowd { closed, fixture, clients, streams } = self;
         drop(closed);
         for (client, stream) in streams {
             let answer = clients[client].receive(stream).unwrap().unwrap();
