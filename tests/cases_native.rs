@@ -3,9 +3,10 @@
 // Clippy takes helpers outside `#[test]` functions for production code unless told otherwise.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use backup_sharing_count::callout::{NotSent, Outcome, reads_headers};
+use backup_sharing_count::callout::{NotSent, Outcome};
 use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::filters::FILTERS;
 use backup_sharing_count::reply::Reply;
@@ -17,12 +18,16 @@ use testkit::cases::{Case, Cases, Expected, ServiceAnswer, Unsent};
 #[test]
 fn every_case_holds() {
     let cases = Cases::load().unwrap();
+    let edges: BTreeMap<_, _> = cases
+        .config
+        .iter()
+        .map(|(name, json)| (name, Edge::new(json.as_bytes()).unwrap()))
+        .collect();
     let failed: Vec<String> = cases
         .cases
         .iter()
         .filter_map(|case| {
-            let edge = Edge::new(cases.config[&case.config].as_bytes()).unwrap();
-            let failure = run(case, &edge).err()?;
+            let failure = run(case, &edges[&case.config]).err()?;
             Some(format!("{}: {failure}", case.name))
         })
         .collect();
@@ -118,7 +123,7 @@ fn resume(says: Option<&ServiceAnswer>, unsent: Option<Unsent>, waiting: Box<Wai
             let envoys: Header = (b"x-envoy-upstream-service-time", b"1");
             let headers = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
             let headers: Vec<Header> =
-                headers.chain([envoys]).filter(|_| reads_headers(status)).collect();
+                headers.chain([envoys]).filter(|_| waiting.reads_headers(status)).collect();
             return waiting
                 .resume(Outcome::Answered { status, headers: &headers, body: &body }, now);
         }

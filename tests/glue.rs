@@ -91,3 +91,39 @@ fn callouts_that_end_leave_nothing_behind() {
     println!("linear memory after 2,000 rounds {memory} bytes, after all {}", host.memory_bytes());
     assert_eq!(host.memory_bytes(), memory);
 }
+
+/// Questions of nearly 4 KiB: what is remembered is bounded by their bytes, and what was remembered first goes first.
+#[test]
+fn counts_leave_no_more_behind_than_32_mib_of_questions() {
+    /// As long as a question may be. It is a path and a token, with two numbers of four bytes before each.
+    const BYTES: usize = 4_096;
+    const FIT: usize = (32 << 20) / BYTES;
+    let configuration =
+        r#"{"store": {"cluster": "store"}, "cache": {"ttl": "3600s", "max_entries": 100000}}"#;
+    let mut host = Host::load(&workspace::filter_module().unwrap(), configuration).unwrap();
+    let ask = |host: &mut Host, number: usize| {
+        let token = format!("{number:0width$}", width = BYTES - 16 - PATH.len());
+        let [method, path] = headers("GET");
+        host.request(&[method, path, (b"x-auth-token", token.as_bytes())]).unwrap()
+    };
+    let mut memory = 0;
+    for number in 0..5 * FIT / 2 {
+        let asked = ask(&mut host, number);
+        host.callout_response(asked.stream, &ANSWER, br#"{"count":2}"#).unwrap();
+        host.finish(asked.stream).unwrap();
+        if number == 3 * FIT / 2 {
+            memory = host.memory_bytes();
+        }
+    }
+    println!("linear memory {memory} bytes, and in the end {}", host.memory_bytes());
+    assert_eq!(host.memory_bytes(), memory);
+    assert!(memory < 40 << 20, "{memory} bytes");
+    let oldest = 5 * FIT / 2 - FIT;
+    let details = |end: &End| match end {
+        End::Reply(reply) => reply.details.clone(),
+        end => panic!("{end:?}"),
+    };
+    assert_eq!(details(&ask(&mut host, oldest).end), "cache_hit");
+    let gone = ask(&mut host, oldest - 1).end;
+    assert!(matches!(gone, End::Callout(_)), "{gone:?}");
+}

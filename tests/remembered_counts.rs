@@ -1,6 +1,5 @@
 //! Counts that are remembered (docs/contract.md#remembered-counts), one request after the other, by an injected clock.
 
-// Clippy takes helpers outside `#[test]` functions for production code unless told otherwise.
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
