@@ -60,14 +60,10 @@ impl Edge {
     /// How many questions are open that several requests may share: to Keystone, and to the store.
     pub fn open_questions(&self) -> usize {
         let tokens = match &self.auth {
-            Some(Auth::Keystone(keystone)) => {
-                keystone.open().try_borrow().map_or(0, |open| open.len())
-            }
+            Some(Auth::Keystone(keystone)) => keystone.open().len(),
             _ => 0,
         };
-        let counts =
-            self.cache.as_ref().and_then(|cache| Some(cache.open().try_borrow().ok()?.len()));
-        counts.unwrap_or_default().saturating_add(tokens)
+        self.cache.as_ref().map_or(0, |cache| cache.open().len()).saturating_add(tokens)
     }
 
     /// Routes a `:path`. `None`: the request is for another path and continues; none of its headers need be

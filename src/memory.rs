@@ -17,6 +17,8 @@ pub struct Memory<V> {
     next: u64,
     /// Of the keys of all entries.
     bytes: usize,
+    /// Of the keys that were forgotten and may still stand in the order.
+    forgotten: usize,
     most: usize,
 }
 
@@ -26,20 +28,38 @@ struct Entry<V> {
     number: u64,
     since: SystemTime,
     until: SystemTime,
+    /// When it was last looked at.
+    seen: SystemTime,
 }
 
 /// The most bytes of keys.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
+/// With more bytes forgotten, the order is put in order, which takes time for each entry.
+const MOST_FORGOTTEN: usize = 1024 * 1024;
+
 impl<V> Memory<V> {
     /// A memory of at most `most` entries.
     pub fn new(most: usize) -> Memory<V> {
-        Memory { entries: Map::default(), order: VecDeque::new(), next: 0, bytes: 0, most }
+        Memory {
+            entries: Map::default(),
+            order: VecDeque::new(),
+            next: 0,
+            bytes: 0,
+            forgotten: 0,
+            most,
+        }
     }
 
-    /// What is remembered under `key` now, and for how long it has been. A clock that went back makes it forgotten.
-    pub fn get(&self, key: &[u8], now: SystemTime) -> Option<(&V, Duration)> {
-        let entry = self.entries.get(key).filter(|entry| now < entry.until)?;
+    /// What is remembered under `key` now, and for how long it has been. What has been found too old, or met a clock that
+    /// went back, is forgotten, so that no clock revives it.
+    pub fn get(&mut self, key: &[u8], now: SystemTime) -> Option<(&V, Duration)> {
+        let entry = self.entries.get_mut(key)?;
+        if now < entry.seen || now >= entry.until {
+            entry.until = SystemTime::UNIX_EPOCH;
+            return None;
+        }
+        entry.seen = now;
         Some((&entry.value, now.duration_since(entry.since).ok()?))
     }
 
@@ -58,7 +78,12 @@ impl<V> Memory<V> {
             }
         };
         self.order.push_back((number, Rc::clone(&key)));
-        hash::insert(&mut self.entries, key, Entry { value, number, since, until }, since);
+        hash::insert(
+            &mut self.entries,
+            key,
+            Entry { value, number, since, until, seen: since },
+            since,
+        );
         while self.entries.len() > self.most || self.bytes > MOST_BYTES {
             let Some((number, key)) = self.order.pop_front() else { return };
             if self.is_current(number, &key) {
@@ -73,6 +98,9 @@ impl<V> Memory<V> {
     /// Forgets what is remembered under `key`.
     pub fn forget(&mut self, key: &[u8]) {
         if self.remove(key) {
+            self.forgotten = self.forgotten.saturating_add(key.len());
+        }
+        if self.forgotten > MOST_FORGOTTEN {
             self.tidy();
         }
     }
@@ -90,6 +118,7 @@ impl<V> Memory<V> {
         let mut order = mem::take(&mut self.order);
         order.retain(|(number, key)| self.is_current(*number, key));
         self.order = order;
+        self.forgotten = 0;
     }
 
     fn is_current(&self, number: u64, key: &[u8]) -> bool {
@@ -105,7 +134,7 @@ mod tests {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
     }
 
-    fn values(memory: &Memory<u8>, keys: &[u8]) -> Vec<Option<u8>> {
+    fn values(memory: &mut Memory<u8>, keys: &[u8]) -> Vec<Option<u8>> {
         keys.iter().map(|&key| memory.get(&[key], at(0)).map(|(value, _)| *value)).collect()
     }
 
@@ -115,13 +144,16 @@ mod tests {
     fn an_entry_has_its_time() {
         let mut memory = Memory::new(2);
         memory.remember(b"1", 1, at(100), MINUTE);
-        let found = [99, 100, 159, 160].map(|now| memory.get(b"1", at(now)));
-        let second = Duration::from_secs(1);
-        assert_eq!(found, [None, Some((&1, Duration::ZERO)), Some((&1, second * 59)), None]);
+        assert_eq!(memory.get(b"1", at(100)), Some((&1, Duration::ZERO)));
+        assert_eq!(memory.get(b"1", at(159)), Some((&1, Duration::from_secs(59))));
+        assert_eq!(memory.get(b"1", at(160)), None);
+        assert_eq!(memory.get(b"1", at(159)), None, "no clock revives it");
         memory.remember(b"1", 2, at(150), MINUTE);
-        assert_eq!(memory.get(b"1", at(209)), Some((&2, second * 59)));
+        assert_eq!(memory.get(b"1", at(209)), Some((&2, Duration::from_secs(59))));
+        assert_eq!(memory.get(b"1", at(208)), None, "the clock went back");
         memory.remember(b"2", 1, at(100), Duration::ZERO);
-        assert_eq!((memory.get(b"2", at(100)), memory.entries.len()), (None, 1));
+        assert_eq!(memory.get(b"2", at(100)), None);
+        assert_eq!(memory.entries.len(), 1);
     }
 
     #[test]
@@ -131,7 +163,7 @@ mod tests {
             memory.remember(&[key], value, at(0), MINUTE);
             assert!(memory.order.len() <= 4);
         }
-        assert_eq!(values(&memory, &[1, 2, 3]), [Some(3), None, Some(4)]);
+        assert_eq!(values(&mut memory, &[1, 2, 3]), [Some(3), None, Some(4)]);
         assert_eq!((memory.entries.len(), memory.bytes), (2, 2));
     }
 
@@ -143,8 +175,15 @@ mod tests {
         memory.forget(&[1]);
         memory.forget(&[9]);
         memory.remember(&[3], 3, at(0), MINUTE);
-        assert_eq!(values(&memory, &[1, 2, 3]), [None, Some(2), Some(3)]);
-        assert_eq!((memory.order.len(), memory.bytes), (2, 2));
+        assert_eq!(values(&mut memory, &[1, 2, 3]), [None, Some(2), Some(3)]);
+        assert_eq!((memory.entries.len(), memory.bytes), (2, 2));
+        let long = [0; MOST_FORGOTTEN / 4];
+        for _ in 0..6 {
+            memory.remember(&long, 4, at(0), MINUTE);
+            memory.forget(&long);
+        }
+        assert!(memory.order.len() <= 6 && memory.forgotten <= MOST_FORGOTTEN);
+        assert_eq!(values(&mut memory, &[3]), [Some(3)]);
     }
 
     #[test]

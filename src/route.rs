@@ -136,8 +136,8 @@ impl Spelling {
     /// segment the `..` of `a\b/..`, `a%2Fb/..` or `a//..` removes depends on the backend.
     fn next(&self) -> impl Iterator<Item = Spelling> {
         type Step = fn(&[u8]) -> Vec<u8>;
-        const STEPS: [Step; 4] =
-            [straighten_backslashes, cut_parameters, merge_slashes, resolve_dots];
+        const STEPS: [Step; 5] =
+            [straighten_backslashes, cut_parameters, merge_slashes, cut_authority, resolve_dots];
         let decoded = self.decoded;
         let steps = STEPS.iter().map(move |step| Spelling { path: step(&self.path), decoded });
         let decode = || Spelling { path: percent::decode_path(&self.path), decoded: true };
@@ -166,6 +166,15 @@ fn merge_slashes(path: &[u8]) -> Vec<u8> {
     let mut merged = path.to_vec();
     merged.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
     merged
+}
+
+/// Cuts off what a reader of URLs takes for an authority: `//host` (RFC 3986 §4.2).
+fn cut_authority(path: &[u8]) -> Vec<u8> {
+    let behind = path.strip_prefix(b"//").map(|rest| {
+        let end = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+        rest.get(end..).unwrap_or_default()
+    });
+    behind.unwrap_or(path).to_vec()
 }
 
 /// Resolves dot segments (RFC 3986 §5.2.4).

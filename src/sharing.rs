@@ -11,14 +11,31 @@ use std::time::SystemTime;
 
 use crate::hash::{self, Key, Map};
 
-/// The questions that wait for an answer, each with the key that equal ones share.
-pub type Open<V> = RefCell<Map<Weak<Question<V>>>>;
+/// The questions that wait for an answer, each with the key that equal ones share; and room for the requests that wait
+/// for another's callout.
+#[derive(Debug)]
+pub struct Open<V> {
+    questions: RefCell<Map<Weak<Question<V>>>>,
+    /// The bytes that those requests take.
+    waiting: Cell<usize>,
+}
+
+/// The most bytes that they may take. Envoy's circuit breakers do not count those who wait, and the VM has a GiB
+/// (docs/envoy-facts.md#memory).
+pub const MOST_WAITING: usize = 32 * 1024 * 1024;
 
 /// A question that several requests may ask.
 pub struct Question<V> {
     key: Key,
     state: Cell<State<V>>,
     open: Rc<Open<V>>,
+}
+
+/// The place of a request that waits for another's callout.
+#[derive(Debug)]
+pub struct Seat<V> {
+    question: Rc<Question<V>>,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -37,7 +54,9 @@ pub enum Part<V> {
     /// Send the callout.
     Lead(Lead<V>),
     /// Wait: another has sent it.
-    Follow(Rc<Question<V>>),
+    Follow(Rc<Seat<V>>),
+    /// Do not wait: too many do.
+    Full,
     /// Take this answer.
     Answered(V),
 }
@@ -47,19 +66,35 @@ pub enum Part<V> {
 #[derive(Debug)]
 pub struct Lead<V>(Rc<Question<V>>);
 
-/// Joins those that ask the question with this key.
-pub fn join<V: Clone>(open: &Rc<Open<V>>, key: &[u8], now: SystemTime) -> Part<V> {
-    let asked = open.try_borrow().ok().and_then(|questions| questions.get(key)?.upgrade());
-    if let Some(question) = asked {
-        return question.look();
+/// Joins those that ask the question with this key. A request takes `bytes` while it waits.
+pub fn join<V: Clone>(open: &Rc<Open<V>>, key: &[u8], bytes: usize, now: SystemTime) -> Part<V> {
+    let asked = open.questions.try_borrow().ok();
+    if let Some(question) = asked.and_then(|questions| questions.get(key)?.upgrade()) {
+        return Question::look(&question, || match Seat::take(&question, bytes) {
+            Some(seat) => Part::Follow(Rc::new(seat)),
+            None => Part::Full,
+        });
     }
-    let state = Cell::new(State::Asked);
     let key = Key::from(key);
+    let state = Cell::new(State::Asked);
     let question = Rc::new(Question { key: Rc::clone(&key), state, open: Rc::clone(open) });
-    if let Ok(mut questions) = open.try_borrow_mut() {
+    if let Ok(mut questions) = open.questions.try_borrow_mut() {
         hash::insert(&mut questions, key, Rc::downgrade(&question), now);
     }
     Part::Lead(Lead(question))
+}
+
+impl<V> Default for Open<V> {
+    fn default() -> Open<V> {
+        Open { questions: RefCell::default(), waiting: Cell::new(0) }
+    }
+}
+
+impl<V> Open<V> {
+    /// How many questions are open.
+    pub fn len(&self) -> usize {
+        self.questions.try_borrow().map_or(0, |questions| questions.len())
+    }
 }
 
 impl<V> fmt::Debug for Question<V> {
@@ -69,34 +104,59 @@ impl<V> fmt::Debug for Question<V> {
 }
 
 impl<V: Clone> Question<V> {
-    /// What one that waits is to do now.
-    pub fn look(self: Rc<Self>) -> Part<V> {
-        match self.state.take() {
+    /// What a request is to do now; as `waits` says while another asks.
+    fn look(question: &Rc<Self>, waits: impl FnOnce() -> Part<V>) -> Part<V> {
+        match question.state.take() {
             State::Asked => {
-                self.state.set(State::Asked);
-                Part::Follow(self)
+                question.state.set(State::Asked);
+                waits()
             }
             State::Orphaned => {
-                self.state.set(State::Asked);
-                Part::Lead(Lead(self))
+                question.state.set(State::Asked);
+                Part::Lead(Lead(Rc::clone(question)))
             }
             State::Answered(answer) => {
-                self.state.set(State::Answered(answer.clone()));
+                question.state.set(State::Answered(answer.clone()));
                 Part::Answered(answer)
             }
         }
     }
 }
 
-impl<V> Question<V> {
-    /// Its key.
-    pub fn key(&self) -> &[u8] {
-        &self.key
+impl<V: Clone> Seat<V> {
+    /// What the request is to do now.
+    pub fn look(self: Rc<Self>) -> Part<V> {
+        let question = Rc::clone(&self.question);
+        Question::look(&question, || Part::Follow(self))
+    }
+}
+
+impl<V> Seat<V> {
+    /// `None`: there is no room.
+    fn take(question: &Rc<Question<V>>, bytes: usize) -> Option<Seat<V>> {
+        let waiting = &question.open.waiting;
+        let all = waiting.get().checked_add(bytes).filter(|all| *all <= MOST_WAITING)?;
+        waiting.set(all);
+        Some(Seat { question: Rc::clone(question), bytes })
     }
 
+    /// The key of the question.
+    pub fn key(&self) -> &[u8] {
+        &self.question.key
+    }
+}
+
+impl<V> Drop for Seat<V> {
+    fn drop(&mut self) {
+        let waiting = &self.question.open.waiting;
+        waiting.set(waiting.get().saturating_sub(self.bytes));
+    }
+}
+
+impl<V> Question<V> {
     /// Who asks from now on asks anew.
     fn close(&self) {
-        if let Ok(mut questions) = self.open.try_borrow_mut() {
+        if let Ok(mut questions) = self.open.questions.try_borrow_mut() {
             questions.remove(&self.key);
         }
     }
@@ -140,7 +200,7 @@ mod tests {
     type Asked = Rc<Open<&'static str>>;
 
     fn join(open: &Asked, key: u8) -> Part<&'static str> {
-        super::join(open, &[key], SystemTime::UNIX_EPOCH)
+        super::join(open, &[key], MOST_WAITING / 4, SystemTime::UNIX_EPOCH)
     }
 
     fn lead(part: Part<&'static str>) -> Lead<&'static str> {
@@ -150,7 +210,7 @@ mod tests {
         }
     }
 
-    fn follow(part: Part<&'static str>) -> Rc<Question<&'static str>> {
+    fn follow(part: Part<&'static str>) -> Rc<Seat<&'static str>> {
         match part {
             Part::Follow(question) => question,
             part => panic!("{part:?}"),
@@ -171,7 +231,7 @@ mod tests {
         }
         follow(join(&open, 1));
         drop(later);
-        assert!(open.take().is_empty());
+        assert!(open.len() == 0);
     }
 
     #[test]
@@ -190,7 +250,7 @@ mod tests {
         assert!(matches!(third.look(), Part::Answered("no")));
         drop(newcomer);
         assert!(matches!(fourth.look(), Part::Answered("no")));
-        assert!(open.take().is_empty());
+        assert!(open.len() == 0);
     }
 
     #[test]
@@ -199,8 +259,26 @@ mod tests {
         let first = lead(join(&open, 1));
         let second = follow(join(&open, 1));
         drop(first);
-        assert_eq!(open.try_borrow().unwrap().len(), 1);
+        assert_eq!(open.len(), 1);
         drop(second);
-        assert!(open.take().is_empty());
+        assert!(open.len() == 0);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_who_wait() {
+        let open = Asked::default();
+        let first = lead(join(&open, 1));
+        let waiting = [(); 4].map(|()| follow(join(&open, 1)));
+        assert!(matches!(join(&open, 1), Part::Full));
+        let other = lead(join(&open, 2));
+        assert!(matches!(join(&open, 2), Part::Full), "all questions share it");
+        drop(first);
+        let [a, b, c, d] = waiting;
+        let promoted = lead(a.look());
+        follow(join(&open, 2));
+        promoted.answer("yes");
+        assert!([b, c, d].into_iter().all(|seat| matches!(seat.look(), Part::Answered("yes"))));
+        drop(other);
+        assert_eq!((open.len(), open.waiting.get()), (0, 0));
     }
 }

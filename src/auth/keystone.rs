@@ -61,6 +61,10 @@ pub struct Keystone {
 /// How long a refused token is not asked about again, at most.
 const REMEMBER_REFUSED: Duration = Duration::from_secs(10);
 
+/// The most bytes of the client's headers that go to Keystone. With more it may refuse the request for its length, as it
+/// refuses a token that is too long.
+const MOST_TRACING: usize = 1024;
+
 const PATH: &str = "/v3/auth/tokens?nocatalog";
 
 /// The header with the token that is asked about.
@@ -86,7 +90,9 @@ impl Keystone {
     /// See [`Callout::new`].
     pub fn callout<'a>(&self, headers: impl Iterator<Item = Header<'a>>) -> Result<Callout, Reply> {
         let path = [self.service.path_prefix.as_str(), PATH].concat();
-        Callout::new(&self.service, path, headers)
+        let mut callout = Callout::new(&self.service, path, headers)?;
+        callout.forward_at_most(MOST_TRACING);
+        Ok(callout)
     }
 
     /// The same for the caller's `token`, which asks about itself.
@@ -106,7 +112,7 @@ impl Keystone {
     /// What is remembered of the token with this hash.
     pub fn remembered(&self, token: &[u8], now: SystemTime) -> Option<Verdict> {
         [&self.good, &self.refused].into_iter().find_map(|memory| {
-            let memory = memory.try_borrow().ok()?;
+            let mut memory = memory.try_borrow_mut().ok()?;
             let (caller, _) = memory.get(token, now)?;
             Some(caller.clone().map_or(Verdict::Refused, Verdict::Known))
         })
@@ -222,6 +228,11 @@ fn invalid(cause: &str) -> Reply {
 fn unusable() -> Reply {
     let message = ["The identity service gave an answer that cannot be used."];
     Reply::fault_saying(status::BAD_GATEWAY, details::AUTH_INVALID, &message)
+}
+
+/// 503 for a request that cannot wait for another's callout, for too many do.
+pub fn overflow() -> Reply {
+    unavailable(cause::OVERFLOW)
 }
 
 fn unavailable(cause: &str) -> Reply {

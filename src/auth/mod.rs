@@ -7,7 +7,8 @@ mod token;
 use std::rc::Rc;
 
 pub use header::VouchedHeader;
-pub use keystone::{Keystone, KeystoneSettings, Verdict, timed_out};
+pub use keystone::{Keystone, KeystoneSettings, Verdict, overflow, timed_out};
+pub use token::key;
 
 /// Who vouches for the caller at the edge (`auth.mode`).
 #[derive(Clone, Debug)]

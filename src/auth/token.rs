@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
+use crate::hash::sha256;
 use crate::json::{Object, from_body};
 use crate::values::ProjectId;
 
@@ -39,6 +40,22 @@ struct Project {
 #[derive(Deserialize)]
 struct Role {
     name: String,
+}
+
+/// The key under which a token is remembered and shared: its SHA-256, however it is spelled. Keystone reads base64, in
+/// either alphabet, and skips what is none, so it takes a token with any number of `=` or `!` for the same. Whoever can
+/// spell a token in another way knows it.
+pub fn key(token: &str) -> [u8; 32] {
+    let spell = |byte: u8| match byte {
+        b'+' => Some('-'),
+        b'/' => Some('_'),
+        b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Some(char::from(byte)),
+        _ => None,
+    };
+    match token.bytes().all(|byte| spell(byte) == Some(char::from(byte))) {
+        true => sha256(token),
+        false => sha256(&token.bytes().filter_map(spell).collect::<String>()),
+    }
 }
 
 /// The caller in the body of a 200. Without `roles` any role will do.
@@ -142,6 +159,16 @@ mod tests {
             let since = time(text)
                 .map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos());
             assert_eq!(since, nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn however_it_is_spelled_it_is_the_same_token() {
+        for spelling in ["gA_b-C0", "gA/b+C0==", " gA_b-C0 ", "gA_!!b-C.0....", "=gA_b-C0"] {
+            assert_eq!(key(spelling), sha256("gA_b-C0"), "{spelling}");
+        }
+        for other in ["ga_b-C0", "gA_b-C", "gA_b_C0", ""] {
+            assert_ne!(key(other), sha256("gA_b-C0"), "{other}");
         }
     }
 

@@ -91,7 +91,7 @@ impl Cache {
 
     /// The answer, if the store need not be asked.
     pub fn remembered(&self, question: &[u8], now: SystemTime) -> Option<Reply> {
-        let counts = self.counts.try_borrow().ok()?;
+        let mut counts = self.counts.try_borrow_mut().ok()?;
         let (count, age) = counts.get(question, now)?;
         let timed_out = count.timed_out.get().and_then(|at| now.duration_since(at).ok());
         let is_given = age < count.fresh || timed_out.is_some_and(|ago| ago < NOT_ASKED_AGAIN);
@@ -129,7 +129,7 @@ impl Cache {
         if !(502..=504).contains(&reply.status) {
             return reply;
         }
-        let Ok(counts) = self.counts.try_borrow() else { return reply };
+        let Ok(mut counts) = self.counts.try_borrow_mut() else { return reply };
         let Some((count, age)) = counts.get(question, now) else { return reply };
         if reply.status == 504 {
             count.timed_out.set(Some(now));

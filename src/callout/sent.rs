@@ -53,6 +53,20 @@ impl Callout {
         Ok(())
     }
 
+    /// Forwards none of the client's headers if their values have more bytes than `most`.
+    pub fn forward_at_most(&mut self, most: usize) {
+        if self.text.len().saturating_sub(self.path_end) > most {
+            self.text = self.path().to_owned();
+            self.forwarded.clear();
+        }
+    }
+
+    /// About as many bytes as a request takes that waits with it.
+    pub fn bytes(&self) -> usize {
+        let forwarded = self.forwarded.capacity().saturating_mul(size_of::<(usize, usize)>());
+        self.text.capacity().saturating_add(forwarded).saturating_add(512)
+    }
+
     /// The service that is asked.
     pub fn service(&self) -> &Service {
         &self.service

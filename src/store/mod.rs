@@ -8,7 +8,7 @@ mod outcome;
 
 use std::rc::Rc;
 
-pub use outcome::{judge, timed_out};
+pub use outcome::{judge, overflow, timed_out};
 
 use crate::callout::{Callout, Service};
 use crate::filters::Value;

@@ -80,6 +80,11 @@ pub fn timed_out() -> Reply {
     Reply::fault(status::GATEWAY_TIMEOUT, details::STORE_TIMEOUT)
 }
 
+/// 503 for a request that cannot wait for another's callout, for too many do.
+pub fn overflow() -> Reply {
+    unavailable(cause::OVERFLOW)
+}
+
 fn unavailable(cause: &str) -> Reply {
     Reply::fault(status::SERVICE_UNAVAILABLE, details::STORE_UNAVAILABLE).cause(cause)
 }

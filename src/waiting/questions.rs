@@ -8,9 +8,8 @@ use crate::auth::{self, Keystone, Verdict};
 use crate::cache::Cache;
 use crate::callout::Callout;
 use crate::config::whole_milliseconds;
-use crate::hash;
 use crate::reply::Reply;
-use crate::sharing::{self, Lead, Part, Question};
+use crate::sharing::{self, Lead, Part, Seat};
 use crate::store;
 use crate::values::ProjectId;
 
@@ -59,7 +58,7 @@ pub struct Asking<S: Subject> {
 #[derive(Clone, Debug)]
 pub struct Follower<S: Subject> {
     subject: S,
-    question: Rc<Question<S::Answer>>,
+    seat: Rc<Seat<S::Answer>>,
     /// What it sends if the other has gone.
     callout: Callout,
     since: SystemTime,
@@ -75,6 +74,9 @@ pub trait Subject: Sized {
 
     /// What a request is answered that has waited as long as it may for the question with this key.
     fn late(&self, key: &[u8], now: SystemTime) -> Reply;
+
+    /// What a request is answered that cannot wait, for too many do.
+    fn full(&self, key: &[u8], now: SystemTime) -> Reply;
 
     /// The same as a reason for a callout.
     fn asks(asking: Asking<Self>) -> Asks;
@@ -104,13 +106,15 @@ impl Valid {
         now: SystemTime,
     ) -> Result<Step, Reply> {
         let unvouched = Unvouched { keystone: Rc::clone(keystone), request: self };
-        let key = hash::sha256(token);
+        let key = auth::key(token);
         if let Some(verdict) = keystone.remembered(&key, now) {
             return Ok(unvouched.decided(verdict, now));
         }
         let callout = Keystone::asking(callout()?, token)?;
-        let part = sharing::join(keystone.open(), &key, now);
-        Ok(take(part, unvouched, callout, now, now))
+        let count = unvouched.request.count.as_ref();
+        let bytes = count.map_or(0, |count| count.callout.bytes()).saturating_add(callout.bytes());
+        let part = sharing::join(keystone.open(), &key, bytes, now);
+        Ok(take(part, &key, unvouched, callout, now, now))
     }
 }
 
@@ -127,42 +131,46 @@ impl Count {
         };
         match cache.remembered(&question, now) {
             Some(reply) => Step::Reply(reply),
-            None => take(sharing::join(cache.open(), &question, now), cache, callout, now, now),
+            None => {
+                let part = sharing::join(cache.open(), &question, callout.bytes(), now);
+                take(part, &question, cache, callout, now, now)
+            }
         }
     }
 }
 
-/// Takes a part in a question, which a request was ready to ask at `since`.
+/// Takes a part in the question with this key, which a request was ready to ask at `since`.
 fn take<S: Subject>(
     part: Part<S::Answer>,
+    key: &[u8],
     subject: S,
     callout: Callout,
     since: SystemTime,
     now: SystemTime,
 ) -> Step {
     let left = callout.service().timeout.saturating_sub(elapsed(since, now));
-    let question = match part {
-        Part::Answered(answer) => return subject.decided(answer, now),
-        Part::Follow(question) => question,
-        Part::Lead(lead) if !left.is_zero() => {
+    match part {
+        Part::Answered(answer) => subject.decided(answer, now),
+        _ if left.is_zero() => Step::Reply(subject.late(key, now)),
+        Part::Full => Step::Reply(subject.full(key, now)),
+        Part::Follow(seat) => {
+            Step::Hold(Box::new(S::holds(Follower { subject, seat, callout, since })))
+        }
+        Part::Lead(lead) => {
             let asking = Asking { subject, lead: Rc::new(lead) };
             let mut waiting = Waiting::new(callout, S::asks(asking), since);
             waiting.timeout = whole_milliseconds(left);
-            return Step::Callout(waiting);
+            Step::Callout(waiting)
         }
-        Part::Lead(lead) => return Step::Reply(subject.late(lead.key(), now)),
-    };
-    if left.is_zero() {
-        return Step::Reply(subject.late(question.key(), now));
     }
-    Step::Hold(Box::new(S::holds(Follower { subject, question, callout, since })))
 }
 
 impl<S: Subject> Follower<S> {
     /// What to do now.
     pub fn poll(self, now: SystemTime) -> Step {
-        let Follower { subject, question, callout, since } = self;
-        take(question.look(), subject, callout, since, now)
+        let Follower { subject, seat, callout, since } = self;
+        let part = Rc::clone(&seat).look();
+        take(part, seat.key(), subject, callout, since, now)
     }
 }
 
@@ -178,6 +186,10 @@ impl Subject for Unvouched {
 
     fn late(&self, _: &[u8], _: SystemTime) -> Reply {
         auth::timed_out()
+    }
+
+    fn full(&self, _: &[u8], _: SystemTime) -> Reply {
+        auth::overflow()
     }
 
     fn asks(asking: Asking<Self>) -> Asks {
@@ -198,6 +210,10 @@ impl Subject for Rc<Cache> {
 
     fn late(&self, question: &[u8], now: SystemTime) -> Reply {
         self.instead(question, store::timed_out(), now)
+    }
+
+    fn full(&self, question: &[u8], now: SystemTime) -> Reply {
+        self.instead(question, store::overflow(), now)
     }
 
     fn asks(asking: Asking<Self>) -> Asks {

@@ -91,8 +91,10 @@ fn spellings(path: &str) -> BTreeSet<String> {
     seen.into_iter().map(|(path, _)| path).collect()
 }
 
-const STEPS: [fn(&str) -> String; 5] =
-    [merge_slashes, resolve_dots, straighten_backslashes, cut_parameters, drop_trailing_slash];
+const STEPS: [fn(&str) -> String; 6] = [
+    merge_slashes, resolve_dots, straighten_backslashes, cut_parameters, drop_trailing_slash,
+    cut_authority,
+];
 
 /// Percent-decodes once; what is no escape stays.
 fn decode(path: &str) -> String {
@@ -144,6 +146,15 @@ fn straighten_backslashes(path: &str) -> String {
 fn cut_parameters(path: &str) -> String {
     let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
     names.collect::<Vec<_>>().join("/")
+}
+
+/// Reads `//host/path` as an authority and a path (RFC 3986 §4.2).
+fn cut_authority(path: &str) -> String {
+    match path.strip_prefix("//").map(|rest| rest.split_once('/')) {
+        Some(Some((_, path))) => format!("/{path}"),
+        Some(None) => String::new(),
+        None => path.to_owned(),
+    }
 }
 
 /// Drops a trailing `/`.
