@@ -32,6 +32,27 @@ pub fn are_plain(bytes: &[u8]) -> bool {
     are_printable(bytes) && position(bytes, [b'"', b'\\']).is_none()
 }
 
+/// Whether all is of base64's alphabet for URLs (RFC 4648 §5).
+#[inline(never)]
+pub fn are_url_safe(bytes: &[u8]) -> bool {
+    let odd = first(
+        bytes,
+        |eight| {
+            let letters = within(eight, b'A', b'Z') | within(eight, b'a', b'z');
+            let others =
+                within(eight, b'0', b'9') | within(eight, b'-', b'-') | within(eight, b'_', b'_');
+            !(letters | others) & HIGHEST
+        },
+        |byte| !is_url_safe(*byte),
+    );
+    odd.is_none()
+}
+
+/// Whether `byte` is of that alphabet.
+pub fn is_url_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
 /// Whether `byte` may be part of a token, and so of a header name (RFC 9110 §5.6.2).
 pub fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -60,6 +81,13 @@ fn first(
     let marks = mark(u64::from_le_bytes(*last));
     let start = bytes.len().saturating_sub(8);
     (marks != 0).then(|| start.saturating_add(lowest(marks)))
+}
+
+/// Marks each byte from `least` to `most`, which are ASCII. Behind one that is not, it may mark others too.
+fn within(eight: u64, least: u8, most: u8) -> u64 {
+    let at_least = eight.wrapping_add(eight_of(0x80_u8.wrapping_sub(least)));
+    let above = eight.wrapping_add(eight_of(0x7F_u8.wrapping_sub(most)));
+    at_least & !above & !eight & HIGHEST
 }
 
 /// The byte that has the lowest mark.
@@ -112,6 +140,8 @@ mod tests {
             assert_eq!(are_printable(bytes), printable, "{bytes:?}");
             let plain = printable && !bytes.iter().any(|byte| b"\"\\".contains(byte));
             assert_eq!(are_plain(bytes), plain, "{bytes:?}");
+            let url_safe = bytes.iter().all(|byte| is_url_safe(*byte));
+            assert_eq!(are_url_safe(bytes), url_safe, "{bytes:?}");
         });
     }
 }

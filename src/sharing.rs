@@ -21,7 +21,7 @@ pub struct Open<V> {
 }
 
 /// The most bytes that they may take. Envoy's circuit breakers do not count those who wait, and the VM has a GiB
-/// (docs/envoy-facts.md#memory).
+/// (docs/contract.md#waiting).
 pub const MOST_WAITING: usize = 32 * 1024 * 1024;
 
 /// A question that several requests may ask.

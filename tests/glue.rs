@@ -92,6 +92,37 @@ fn callouts_that_end_leave_nothing_behind() {
     assert_eq!(host.memory_bytes(), memory);
 }
 
+/// Envoy holds as many requests as clients send, and no circuit breaker counts those that wait for another's callout.
+#[test]
+fn a_crowd_that_waits_does_not_exhaust_the_memory() {
+    for configuration in [
+        r#"{"store": {"cluster": "store"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone"}}}"#,
+        r#"{"store": {"cluster": "store"}, "cache": {"ttl": "1s"}}"#,
+    ] {
+        let mut host = Host::load(&workspace::filter_module().unwrap(), configuration).unwrap();
+        let state = vec![b'a'; 58_000];
+        let [method, path] = headers("GET");
+        let request = [method, path, (b"x-auth-token", b"nobody's"), (b"tracestate", &state)];
+        let first = host.request(&request).unwrap();
+        assert!(matches!(first.end, End::Callout(_)));
+        let (mut waiting, mut refused) = (0, 0);
+        for _ in 0..9_500 {
+            match host.request(&request).unwrap().end {
+                End::Pause => waiting += 1,
+                End::Reply(reply) => {
+                    assert_eq!(reply.status, 503);
+                    assert!(reply.details.ends_with("_unavailable:overflow"), "{}", reply.details);
+                    refused += 1;
+                }
+                end => panic!("{end:?}"),
+            }
+        }
+        let memory = host.memory_bytes();
+        println!("{waiting} wait, {refused} are refused, linear memory {memory} bytes");
+        assert!(waiting > 100 && refused > 1_000 && memory < 100 << 20);
+    }
+}
+
 /// Questions of nearly 4 KiB: what is remembered is bounded by their bytes, and what was remembered first goes first.
 #[test]
 fn counts_leave_no_more_behind_than_32_mib_of_questions() {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
+use crate::bytes;
 use crate::hash::sha256;
 use crate::json::{Object, from_body};
 use crate::values::ProjectId;
@@ -46,16 +47,16 @@ struct Role {
 /// either alphabet, and skips what is none, so it takes a token with any number of `=` or `!` for the same. Whoever can
 /// spell a token in another way knows it.
 pub fn key(token: &str) -> [u8; 32] {
-    let spell = |byte: u8| match byte {
-        b'+' => Some('-'),
-        b'/' => Some('_'),
-        b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Some(char::from(byte)),
-        _ => None,
-    };
-    match token.bytes().all(|byte| spell(byte) == Some(char::from(byte))) {
-        true => sha256(token),
-        false => sha256(&token.bytes().filter_map(spell).collect::<String>()),
+    if bytes::are_url_safe(token.as_bytes()) {
+        return sha256(token);
     }
+    let url_safe = token.chars().map(|character| match character {
+        '+' => '-',
+        '/' => '_',
+        other => other,
+    });
+    let is_url_safe = |character: &char| u8::try_from(*character).is_ok_and(bytes::is_url_safe);
+    sha256(&url_safe.filter(is_url_safe).collect::<String>())
 }
 
 /// The caller in the body of a 200. Without `roles` any role will do.

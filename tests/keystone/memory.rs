@@ -40,6 +40,25 @@ fn a_token_that_is_remembered_is_not_asked_about_again() {
     bench.stop();
 }
 
+/// Keystone takes them all for the same token.
+#[test]
+fn a_token_is_remembered_however_it_is_spelled() {
+    let keystone = Keystone::shared().unwrap();
+    let (project, token) = member(&keystone, "spelled");
+    let mut bench = Bench::start(&keystone, &[("default", json!({})), ("again", json!({}))]);
+    assert_eq!(bench.ask("default", &project, &token), COUNTED);
+    for spelling in
+        [format!("{token}="), format!("{token}!!!!"), token.replace('-', "+").replace('_', "/")]
+    {
+        let before = bench.questions();
+        assert_eq!(bench.ask("default", &project, &spelling), COUNTED, "{spelling}");
+        assert_eq!(bench.questions(), before, "{spelling}");
+    }
+    // It is Keystone's word that they are.
+    assert_eq!(bench.ask("again", &project, &format!("{token}!!!!")), COUNTED);
+    bench.stop();
+}
+
 /// Here Keystone is scripted: a real one answers 404 only to those who ask about the tokens of others.
 #[test]
 fn a_flood_of_refused_tokens_pushes_no_good_one_out() {

@@ -100,7 +100,8 @@ fn request(
 fn vouched() -> impl Strategy<Value = Vec<Request>> {
     let target =
         one_of(&["/v2/p1/os-vendor-backup-sharing/count", "/v2/p2/os-vendor-backup-sharing/count"]);
-    let token = one_of(&["a", "b", "c", "d"]).prop_map(|token| (b"x-auth-token".to_vec(), token));
+    let token = one_of(&["a", "b", "c", "d", "a=", ".b"])
+        .prop_map(|token| (b"x-auth-token".to_vec(), token));
     let end = prop_oneof![
         3 => keystone_answer::answers().prop_map(End::Answered),
         1 => end(store_answer::answers().boxed()),
