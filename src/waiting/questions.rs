@@ -197,7 +197,7 @@ impl Subject for Rc<Cache> {
     }
 
     fn late(&self, question: &[u8], now: SystemTime) -> Reply {
-        self.instead(question, store::timed_out(), now)
+        self.instead(question, store::timed_out(), || now)
     }
 
     fn asks(asking: Asking<Self>) -> Asks {

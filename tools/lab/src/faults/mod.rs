@@ -3,8 +3,10 @@
 
 mod drain;
 mod keystones;
+mod mortal;
 mod observation;
 mod pair;
+mod remembered;
 mod service;
 mod stores;
 mod updates;
@@ -37,6 +39,7 @@ pub fn run_with(setup: Setup) -> Result<Findings> {
     let mut seen = stores::real(setup)?;
     seen.extend(stores::scripted(setup)?);
     seen.extend(keystones::observe_all(setup)?);
+    seen.extend(remembered::observe_all(setup)?);
     seen.extend(pair::observe_all(setup)?);
     seen.push(updates::observe(setup, "immediate")?);
     seen.push(updates::observe(setup, "gradual")?);

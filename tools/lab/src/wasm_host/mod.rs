@@ -1,6 +1,8 @@
 //! The release module in the wasm host: a million requests of every kind, clients that hang up in
 //! mid-callout or in a pause, filters that are replaced. What leaks shows as linear memory, which never shrinks.
 
+mod remembered;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use testkit::wasm::{End, Host, Module, Stream};
 use testkit::workspace;
 
 use crate::{Findings, Options};
+
+use remembered::{REMEMBERED, SHARED, Said};
 
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
 /// The same with Keystone, which most callers are asked about anew.
@@ -41,24 +45,39 @@ pub fn run(options: &Options) -> Result<Findings> {
         Ok(Vm { host, configuration, time: Duration::ZERO, ends: BTreeMap::new() })
     };
     let (mut vm, mut callers) = (vm(CONFIGURATION)?, vm(CALLERS)?);
+    let mut remembering = [vm(REMEMBERED)?, vm(SHARED)?].map(|vm| (vm, Said::new()));
     let long = format!("{PATH}?name={}", "a".repeat(8_000));
     let warm_up = requests / 10;
     let (mut memory_after_warm_up, mut replaced) = (0, 0);
+    let memory_of = |vm: &Vm, callers: &Vm, remembering: &[(Vm, Said); 2]| -> usize {
+        let rest = remembering.iter().map(|(vm, _)| vm);
+        [vm, callers].into_iter().chain(rest).map(|vm| vm.host.memory_bytes()).sum()
+    };
     for n in 0..requests {
         vm.serve(n, request(n, &long))?;
         callers.serve_caller(n)?;
+        for (vm, said) in &mut remembering {
+            vm.serve_remembered(n, said)?;
+        }
         if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
             vm.replace()?;
             callers.replace()?;
+            for (vm, said) in &mut remembering {
+                vm.replace()?;
+                said.clear();
+            }
             replaced += 1;
         }
         if n == warm_up {
-            memory_after_warm_up = vm.host.memory_bytes() + callers.host.memory_bytes();
+            memory_after_warm_up = memory_of(&vm, &callers, &remembering);
         }
     }
-    let memory = vm.host.memory_bytes() + callers.host.memory_bytes();
+    let memory = memory_of(&vm, &callers, &remembering);
     let mut ends = vm.ends;
     ends.extend(callers.ends);
+    for (end, requests) in remembering.into_iter().flat_map(|(vm, _)| vm.ends) {
+        *ends.entry(end).or_default() += requests;
+    }
     let mut failures = Vec::new();
     if memory != memory_after_warm_up {
         let grown = memory - memory_after_warm_up;
