@@ -117,7 +117,7 @@ mod tests {
         memory.remember(b"1", 1, at(100), MINUTE);
         let found = [99, 100, 159, 160].map(|now| memory.get(b"1", at(now)));
         let second = Duration::from_secs(1);
-        assert_eq!(found, [None, Some((&1, second * 0)), Some((&1, second * 59)), None]);
+        assert_eq!(found, [None, Some((&1, Duration::ZERO)), Some((&1, second * 59)), None]);
         memory.remember(b"1", 2, at(150), MINUTE);
         assert_eq!(memory.get(b"1", at(209)), Some((&2, second * 59)));
         memory.remember(b"2", 1, at(100), Duration::ZERO);

@@ -56,7 +56,7 @@ const BUDGETS: [Budget; 11] = [
     ("filter: 400", &[PAIRS, SEND], [11_934, 399, 143]),
     ("count: request", &[PAIRS, TIME, CALL], [18_055, 428, 314]),
     ("count, all filters: request", &[PAIRS, TIME, CALL], [33_417, 602, 489]),
-    ("count: answer", &[CONTEXT, VALUE, BODY, SEND], [4_211, 14, 71]),
+    ("count: answer", &[CONTEXT, VALUE, BODY, SEND], [4_195, 14, 71]),
     ("end of a request", &[], [634, 0, 0]),
 ];
 
@@ -67,8 +67,8 @@ const KEYSTONE: &str = r#"{"store": {"cluster": "store", "timeout": "2s"},
 const CALLERS: [Budget; 8] = [
     ("no token: 401", &[PAIRS, SEND], [12_047, 192, 163]),
     ("new token: request", &[PAIRS, TIME, CALL], [38_374, 375, 545]),
-    ("new token: Keystone's answer", &[CONTEXT, VALUE, BODY, TIME, CALL], [32_820, 588, 380]),
-    ("new token: the store's answer", &[CONTEXT, VALUE, BODY, SEND], [4_653, 14, 71]),
+    ("new token: Keystone's answer", &[CONTEXT, VALUE, BODY, TIME, CALL], [31_547, 588, 380]),
+    ("new token: the store's answer", &[CONTEXT, VALUE, BODY, SEND], [4_233, 14, 71]),
     ("known token: request", &[PAIRS, TIME, CALL], [35_851, 375, 373]),
     ("known token: answer", &[CONTEXT, VALUE, BODY, SEND], [4_644, 14, 71]),
     ("known token, another project: 403", &[PAIRS, TIME, SEND], [32_617, 375, 129]),

@@ -29,6 +29,7 @@ struct Configuration {
     name: String,
     json: Option<String>,
     store: Option<String>,
+    cache: Option<String>,
     refused: Option<String>,
     #[serde(default = "yes")]
     schema: bool,
@@ -40,10 +41,13 @@ fn yes() -> bool {
 
 impl Configuration {
     fn json(&self) -> String {
-        match (&self.json, &self.store) {
-            (Some(json), None) => json.clone(),
-            (None, Some(members)) => format!(r#"{{"store":{{"cluster":"c",{members}}}}}"#),
-            _ => panic!("{}: either json or store", self.name),
+        match (&self.json, &self.store, &self.cache) {
+            (Some(json), None, None) => json.clone(),
+            (None, Some(members), None) => format!(r#"{{"store":{{"cluster":"c",{members}}}}}"#),
+            (None, None, Some(members)) => {
+                format!(r#"{{"store":{{"cluster":"c"}},"cache":{{{members}}}}}"#)
+            }
+            _ => panic!("{}: either json, store or cache", self.name),
         }
     }
 }
@@ -97,23 +101,31 @@ fn the_schema_and_the_code_agree_about_what_is_nearly_valid() {
     let path = &["/", ".", "..", "%2e", "%2E", "a", "%", "%25", "2e", "//", "?"];
     let timeout = &["0", "1", "5", "6", "60", "59", "9", ".", "s", "000", "-"];
     let number = &["0", "1", "2", "3", "4", ".", "e", "-", ".0"];
+    let time =
+        &["0", "1", "3", "5", "6", "8", "9", "36", "35", "86", "85", "4", "40", ".", "00", "-"];
     let schema = schema();
-    let agree = |members: &str| {
-        let json = format!(r#"{{"store":{{{members}}}}}"#);
-        let Ok(value) = serde_json::from_str(&json) else { return };
+    let agree = |json: &str| {
+        let Ok(value) = serde_json::from_str(json) else { return };
         let taken = Config::parse(json.as_bytes());
         assert_eq!(schema.is_valid(&value), taken.is_ok(), "{json}: {taken:?}");
     };
-    let texts = (nearly(host), nearly(port), nearly(path), nearly(timeout), nearly(number));
+    let store = |members: &str| agree(&format!(r#"{{"store":{{{members}}}}}"#));
+    let cache = |members: &str| {
+        agree(&format!(r#"{{"store":{{"cluster":"c"}},"cache":{{{members}}}}}"#));
+    };
+    let texts =
+        (nearly(host), nearly(port), nearly(path), nearly(timeout), nearly(number), nearly(time));
     let config = proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
-    proptest!(config, |((host, port, path, timeout, number) in texts)| {
+    proptest!(config, |((host, port, path, timeout, number, time) in texts)| {
         for authority in [&host, &port, &format!("[{host}]")] {
-            agree(&format!(r#""cluster":"{authority}""#));
-            agree(&format!(r#""cluster":"c","authority":"{authority}""#));
+            store(&format!(r#""cluster":"{authority}""#));
+            store(&format!(r#""cluster":"c","authority":"{authority}""#));
         }
-        agree(&format!(r#""cluster":"c","path_prefix":"/{path}""#));
-        agree(&format!(r#""cluster":"c","timeout":"{timeout}s""#));
-        agree(&format!(r#""cluster":"c","retries":{number}"#));
+        store(&format!(r#""cluster":"c","path_prefix":"/{path}""#));
+        store(&format!(r#""cluster":"c","timeout":"{timeout}s""#));
+        store(&format!(r#""cluster":"c","retries":{number}"#));
+        cache(&format!(r#""ttl":"{time}s","max_entries":5{number}"#));
+        cache(&format!(r#""ttl":"1s","stale_if_error":"{time}s""#));
     });
 }
 
@@ -124,11 +136,31 @@ fn the_readmes_configuration_is_taken() {
     let (_, section) = readme.split_once("## Into your Envoy").unwrap();
     let (snippet, _) = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap();
     let snippet: Value = serde_saphyr::from_str(snippet).unwrap();
-    let filter = &snippet["http_filters"][0]["typed_config"]["config"];
-    let value = &filter["configuration"]["value"];
-    let config = Config::parse(value.to_string().as_bytes()).unwrap();
+    let config =
+        parse(&snippet["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]);
     // Strict stores refuse the cluster's name, for its `_`.
     assert_eq!(config.store.unwrap().authority, "count-store");
+}
+
+/// Those of `docs/remembered-counts.md`: a filter, and a plugin configuration alone.
+#[test]
+fn the_examples_that_remember_counts_are_taken() {
+    let page = include_str!("../docs/remembered-counts.md");
+    let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let blocks: Vec<Value> = blocks.map(|yaml| serde_saphyr::from_str(yaml).unwrap()).collect();
+    let [filter, keystone]: [Value; 2] = blocks.try_into().unwrap();
+    let tokens_are_kept =
+        [&filter[0]["typed_config"]["config"]["configuration"]["value"], &keystone].map(|value| {
+            let Config { store, cache, .. } = parse(value);
+            let cache = cache.expect("it remembers counts");
+            assert_eq!((cache.ttl.as_secs(), cache.stale_if_error.as_secs()), (5, 60));
+            store.unwrap().forward_headers.iter().any(|name| name == "x-auth-token")
+        });
+    assert_eq!(tokens_are_kept, [true, false]);
+}
+
+fn parse(value: &Value) -> Config {
+    Config::parse(value.to_string().as_bytes()).unwrap()
 }
 
 /// How the filter's line begins with which it refuses its configuration.

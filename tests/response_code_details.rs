@@ -36,6 +36,11 @@ fn before_store(cluster: &str) -> (String, Value) {
     (cluster.to_owned(), json!({"store": service(cluster)}))
 }
 
+/// A listener that remembers counts.
+fn with_memory(name: &str, cache: Value) -> (String, Value) {
+    (name.to_owned(), json!({"store": service("store"), "cache": cache}))
+}
+
 /// A listener in front of the Keystone in this cluster.
 fn before_keystone(cluster: &str) -> (String, Value) {
     let mut keystone = service(cluster);
@@ -137,7 +142,12 @@ fn each_cause_is_in_the_access_log() {
     ];
     let names = ["store", "empty", "dead", "backlog", "tls", "breaker", "sick", "named", "nowhere"];
     let keystones = names.map(|name| if name == "store" { "keystone" } else { name });
+    let memories = [
+        with_memory("fresh", json!({"ttl": "3600s"})),
+        with_memory("stale", json!({"ttl": "0.001s", "stale_if_error": "3600s"})),
+    ];
     let listeners = names.map(before_store).into_iter().chain(keystones.map(before_keystone));
+    let listeners = listeners.chain(memories);
     let mut bench = Bench::start(listeners, more);
     let mut seen = BTreeSet::new();
     const FAILED: &str =
@@ -228,6 +238,20 @@ fn each_cause_is_in_the_access_log() {
         bench.fixture.store.set(behaviour);
         let says = if says.is_empty() { String::new() } else { [FAILED, says].concat() };
         assert_eq!(bench.ask("store", "GET", PATH), (details.to_owned(), says));
+        seen.insert(details.to_owned());
+    }
+
+    // From memory, where what the store does would be told otherwise.
+    bench.fixture.store.set(Behaviour::json(200, r#"{"count":2}"#));
+    for listener in ["fresh", "stale"] {
+        assert_eq!(bench.ask(listener, "GET", PATH).0, "store_count");
+    }
+    bench.fixture.store.set(Behaviour::ResetBeforeHeaders);
+    let says = [FAILED, "connection termination"].concat();
+    for (listener, details, says) in
+        [("fresh", "cache_hit", String::new()), ("stale", "cache_stale", says)]
+    {
+        assert_eq!(bench.ask(listener, "GET", PATH), (details.to_owned(), says));
         seen.insert(details.to_owned());
     }
 

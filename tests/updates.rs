@@ -41,7 +41,7 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
     let folder = tempfile::tempdir().unwrap();
     publish(folder.path(), 0);
     let bootstrap = edge::listening_to(folder.path(), store.address(), upstream.address());
-    let options = Envoy::options().concurrency(2).arg("--drain-time-s").arg("5");
+    let options = Envoy::options().concurrency(2).arg("--drain-time-s").arg("2");
     let envoy = options.arg("--drain-strategy").arg("immediate").start(&bootstrap).unwrap();
     let edge = Edge::around(envoy, ["count"]).unwrap();
     let address = edge.listeners["count"];
@@ -74,8 +74,9 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
         let hasties: Vec<_> = (0..2).map(|_| scope.spawn(hasty)).collect();
         let mut in_flight = Vec::new();
         let mut update = |number| {
-            thread::sleep(Duration::from_millis(700));
-            in_flight.push(stat("cluster.store.upstream_rq_active"));
+            thread::sleep(Duration::from_millis(300));
+            let many = || Some(stat("cluster.store.upstream_rq_active")).filter(|&it| it > 8);
+            in_flight.push(wait_for("callouts in flight", PATIENCE, many)?);
             publish(folder.path(), number);
             let served = || (stat(TAKEN) == taken + number).then_some(());
             wait_for("Envoy to take the update", PATIENCE, served)
@@ -94,7 +95,7 @@ fn a_configuration_is_replaced_with_callouts_in_flight_and_clients_that_hang_up(
         (seen, hung_up, in_flight)
     });
     println!("{hung_up} clients hung up; in flight at each update {in_flight:?}; answers {seen:?}");
-    assert!(hung_up > 100 && in_flight.iter().all(|&callouts| callouts > 8));
+    assert!(hung_up > 100);
     let counted = seen.remove(r#"200 {"count":2}"#).unwrap();
     let unlucky: usize = seen.values().sum();
     assert!(counted > unlucky && seen.keys().all(|answer| answer.starts_with("503 ")));

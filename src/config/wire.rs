@@ -49,9 +49,8 @@ fn any_value(bytes: &[u8], depth: u8) -> Option<String> {
     for field in WireFields(bytes) {
         value = match field? {
             (1, WireField::Varint(0)) => null(),
-            (2, WireField::Double(number)) if number.is_finite() => serde_json::to_string(&number).ok()?,
-            // JSON has no infinities. No field takes one.
-            (2, WireField::Double(_)) => null(),
+            // JSON has no infinities: null is written for one, and no field takes it.
+            (2, WireField::Double(number)) => serde_json::to_string(&number).ok()?,
             (3, WireField::Bytes(text)) => string(text)?,
             (4, WireField::Varint(truth)) => (if truth == 0 { "false" } else { "true" }).to_owned(),
             (5, WireField::Bytes(bytes)) => message(bytes, depth)?,

@@ -108,20 +108,23 @@ impl Waiting {
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
     pub fn resume(mut self, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
         let ended = self.service().ended(outcome, || self.elapsed(now()));
-        let reply = match &self.asks {
+        let reply = match self.asks {
             Asks::Count(None) => store::judge(self.service(), &ended),
-            Asks::Count(Some(asking)) => {
+            Asks::Count(Some(ref asking)) => {
                 let reply = store::judge(self.service(), &ended);
                 asking.subject.learn(asking.lead.key(), &ended, &reply, now());
                 reply
             }
             Asks::Caller(asking) => match asking.subject.keystone.judge(&ended) {
-                Verdict::Failed(reply) => reply,
+                Verdict::Failed(reply) => {
+                    self.asks = Asks::Caller(asking);
+                    reply
+                }
                 verdict => {
-                    let Asking { subject, lead } = &**asking;
+                    let Asking { subject, lead } = *asking;
                     subject.keystone.remember(lead.key(), &verdict, self.since);
                     lead.answer(verdict.clone());
-                    return subject.clone().decided(verdict, now());
+                    return subject.decided(verdict, now());
                 }
             },
         };

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `tokens` | each kind of token, and what it is answered |
-//! | `memory` | how long an answer of Keystone's counts |
+//! | `memory` | how long an answer of Keystone's counts, and how many are remembered |
 //! | `sharing` | equal tokens share one question |
 //! | `trouble` | what Keystone does wrong |
 

@@ -1,10 +1,12 @@
-//! How long an answer of Keystone's counts.
+//! How long an answer of Keystone's counts, and how many are remembered.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
+use testkit::edge::Fixture;
 use testkit::keystone::{Keystone, Scope};
+use testkit::store::Behaviour;
 
 use super::{Bench, COUNTED, REFUSED, member, somebody};
 
@@ -36,6 +38,37 @@ fn a_token_that_is_remembered_is_not_asked_about_again() {
         assert_eq!(ask("none", &project, "garbage"), refused(1));
     }
     bench.stop();
+}
+
+/// Here Keystone is scripted: a real one answers 404 only to those who ask about the tokens of others.
+#[test]
+fn a_flood_of_refused_tokens_pushes_no_good_one_out() {
+    const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "20s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "20s", "max_tokens": 3}}}"#;
+    const GOOD: &str =
+        r#"{"token": {"project": {"id": "p1"}, "expires_at": "2100-01-01T00:00:00Z"}}"#;
+    for status in [401, 404] {
+        let fixture = Fixture::start(&[("small", CONFIGURATION)]).unwrap();
+        fixture.keystone.set(Behaviour::by_request(move |request| {
+            match request.header("x-subject-token") {
+                Some("good") => Behaviour::json(200, GOOD),
+                _ => Behaviour::json(status, json!({"error": {"code": status}}).to_string()),
+            }
+        }));
+        let ask = |token: &str| {
+            let path = "/v2/p1/os-vendor-backup-sharing/count";
+            let headers = [("x-auth-token", token.as_bytes())];
+            let answer = fixture.request("small", "GET", path, &headers).unwrap();
+            (answer.status, fixture.keystone.take_requests().len())
+        };
+        assert_eq!(ask("good"), (200, 1), "{status}");
+        for number in 0..100 {
+            assert_eq!(ask(&format!("random-{number}")), (401, 1), "{status}");
+        }
+        assert_eq!(ask("random-99"), (401, 0), "{status}: the last is remembered");
+        assert_eq!(ask("random-0"), (401, 1), "{status}: the first is not");
+        assert_eq!(ask("good"), (200, 0), "{status}: it still is");
+        fixture.stop().unwrap();
+    }
 }
 
 /// Asks with a token until Keystone is asked about it again: neither before it has been remembered for as long as it

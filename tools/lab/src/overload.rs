@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::json;
 use testkit::count_store::CountStore;
 use testkit::envoy::Envoy;
-use testkit::envoy_yaml::wait_for_store;
+use testkit::envoy_yaml::{wait_for_store, with_keystone, with_section};
 use testkit::{PATIENCE, http, wait_for};
 
 use crate::faults::open_after;
-use crate::load::{HALF, Judged, Kind, Load, Mix, P99, Quantiles, SLOWEST, Tally, expected};
+use crate::load::{HALF, Judged, Kind, Load, Mix, P99, Quantiles, SLOWEST, Tally, Truth, expected};
 use crate::{Findings, Options, anywhere, millis, shipped};
 
 /// How long the slow store takes: its 64 connections serve 640 counts a second.
@@ -24,6 +24,13 @@ const REST: Duration = Duration::from_millis(20);
 
 /// In how much time service must be normal again, where times are judged.
 const SOON: Duration = Duration::from_secs(1);
+
+/// What Keystone has said counts for so long, so that it is asked about each caller all the time.
+const REMEMBER: Duration = Duration::from_millis(50);
+
+/// Where counts are remembered.
+const CACHE: &str = "cache: {ttl: 1s, stale_if_error: 60s}";
+const REMEMBERED: Duration = Duration::from_secs(61);
 
 const GAUGES: [&str; 2] =
     ["http.edge.downstream_rq_active", "cluster.count_store.upstream_rq_active"];
@@ -57,40 +64,62 @@ struct Pace {
 pub fn run(options: &Options) -> Result<Findings> {
     let mut failures = Vec::new();
     let slow = expected::scripted(expected::store().after(SLOW))?;
-    let name = "slow: 100 ms for each count";
-    let slow = overload(name, slow.address(), 300, options, &mut failures)?;
+    let keystone = expected::scripted(expected::keystone())?;
+    let mut rows = Vec::new();
+    // The quick form has it with Keystone alone.
+    if !options.quick {
+        let name = "slow: 100 ms for each count";
+        rows.push(overload(name, slow.address(), None, None, 300, options, &mut failures)?);
+    }
+    let (name, asked) = ("the same, Keystone vouches for callers", Some(keystone.address()));
+    rows.push(overload(name, slow.address(), asked, None, 300, options, &mut failures)?);
+    let name = "the same, counts are remembered for 1 s, and may be stale for 60 s";
+    rows.push(overload(name, slow.address(), None, Some(CACHE), 300, options, &mut failures)?);
 
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let store = CountStore::start(&expected::database(folder.path())?, anywhere())?;
-    let real = overload("count-store", store.address(), 600, options, &mut failures)?;
-    Findings::new(json!({ "rows": [slow, real] }), failures)
+    rows.push(overload("count-store", store.address(), None, None, 600, options, &mut failures)?);
+    Findings::new(json!({ "rows": rows }), failures)
 }
 
 fn overload(
     name: &'static str,
     store: SocketAddr,
+    keystone: Option<SocketAddr>,
+    cache: Option<&str>,
     connections: usize,
     options: &Options,
     failures: &mut Vec<String>,
 ) -> Result<Figures> {
     eprintln!("   {name}");
     let backend = expected::scripted(expected::upstream())?;
-    let yaml = shipped(&[store], backend.address())?;
+    let mut yaml = shipped(&[store], backend.address())?;
+    let mut gauges = GAUGES.to_vec();
+    let mut mix = Mix { counts: 80, rejections: 15, passes: 5, hang_ups: 0, strangers: 0 };
+    if let Some(keystone) = keystone {
+        yaml = with_keystone(&yaml, keystone, REMEMBER)?;
+        gauges.push("cluster.keystone.upstream_rq_active");
+        mix.strangers = 10;
+    }
+    let mut truth = Truth::default();
+    if let Some(cache) = cache {
+        yaml = with_section(&yaml, cache)?;
+        truth.remembered = Some(REMEMBERED);
+    }
     let envoy = Envoy::options().concurrency(2).start(&yaml)?;
     wait_for_store(&envoy)?;
     let address = envoy.listener_address("edge")?;
     let before = pace(address, 20)?;
-    let mix = Mix { counts: 80, rejections: 15, passes: 5, hang_ups: 0, strangers: 0 };
-    let running = Load { connections, mix, pause: REST, ..Load::new(address) }.start()?;
+    let running = Load { connections, mix, truth, pause: REST, ..Load::new(address) }.start()?;
     let mut all = running.run_for(options.pick(Duration::from_secs(2), Duration::from_secs(20)));
     running.end();
     let normal = normal_again(address, before, options);
     all.merge(&running.stop());
-    let open = open_after(&envoy, &GAUGES, options)?;
+    let open = open_after(&envoy, &gauges, options)?;
     let turned_away = envoy.stat("cluster.count_store.upstream_rq_pending_overflow")?;
     envoy.stop()?;
 
-    let mut amiss = judge(&all, turned_away, options);
+    let mut amiss = judge(&all, cache.is_none().then_some(turned_away), options);
     if open > 0 {
         amiss.push(format!("{open} streams were still open after the load"));
     }
@@ -116,7 +145,8 @@ fn overload(
 }
 
 /// What should not have been seen. Times are not judged in the quick form.
-fn judge(all: &Tally, turned_away: u64, options: &Options) -> Vec<String> {
+/// Where counts are remembered, one callout that was turned away answers all who share it, and a count may take no time.
+fn judge(all: &Tally, turned_away: Option<u64>, options: &Options) -> Vec<String> {
     let mut failures = all.complaints();
     let (counted, excess) = (all.answers(Kind::Count, 200), all.answers(Kind::Count, 503));
     if counted == 0 || excess == 0 {
@@ -127,6 +157,7 @@ fn judge(all: &Tally, turned_away: u64, options: &Options) -> Vec<String> {
     if counted + excess + late != answered || !options.quick && late * 100 > answered {
         failures.push(format!("too many other answers than 200 and 503: {statuses:?}"));
     }
+    let Some(turned_away) = turned_away else { return failures };
     // The one client afterwards may have been turned away too.
     if excess > turned_away {
         failures.push(format!("Envoy turned away {turned_away}, but {excess} clients saw 503"));
@@ -164,7 +195,8 @@ fn normal_again(address: SocketAddr, before: Pace, options: &Options) -> Result<
 fn ask(address: SocketAddr, query: &str, status: u16, body: &str) -> Result<Duration> {
     let path = format!("/v2/p37/os-vendor-backup-sharing/count{query}");
     let start = Instant::now();
-    let answer = http::request(address, "GET", &path, &[])?;
+    let caller = [("x-auth-token", &b"caller-of-p37"[..])];
+    let answer = http::request(address, "GET", &path, &caller)?;
     let (took, text) = (start.elapsed(), answer.text());
     let right = answer.status == status && (body.is_empty() || text == body);
     ensure!(right, "{path} gave {} {text}", answer.status);

@@ -20,7 +20,8 @@ use crate::setups::{Keystone, Setup};
 pub struct Ask {
     /// Without the service's prefix.
     pub path: String,
-    forwarded: Vec<(String, String)>,
+    /// With the client's headers that go along.
+    pub forwarded: Vec<(String, String)>,
 }
 
 impl Ask {

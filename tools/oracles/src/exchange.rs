@@ -9,13 +9,14 @@ use backup_sharing_count::edge::{Edge, Step};
 use backup_sharing_count::reply::Reply;
 
 use crate::asked::{Ask, Asking, Memory, Unclear};
+use crate::counts::Counts;
 use crate::filters::is_project;
 use crate::http::{self, Field, borrowed, printable, values};
 use crate::keystone;
 use crate::outcome::Event;
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query};
-use crate::retries::{self, Clock};
+use crate::retries::Clock;
 use crate::setups::{Auth, SETUPS, Setup};
 use crate::{accept, path, reply};
 
@@ -145,7 +146,7 @@ pub fn check(exchange: &Exchange) {
     let setup = exchange.setup();
     let edge = Edge::new(setup.json.as_bytes()).expect("a valid configuration");
     let clock = Clock::default();
-    let mut memory = Memory::default();
+    let (mut memory, mut counts) = (Memory::default(), Counts::default());
     for request in &exchange.requests {
         clock.pass(request.after);
         let step = match edge.locate(&request.target) {
@@ -165,18 +166,22 @@ pub fn check(exchange: &Exchange) {
                 keystone::check_reply(&reply, None, (status, details), setup.challenge(), "");
             }
             (Expected::Query(wrong), Step::Reply(reply)) => wrong.check_reply(&reply),
-            (Expected::Ask(ask), Step::Callout(waiting)) => {
-                check_again(&edge, request, setup, &ask.path);
-                ask.check(waiting.callout(), setup);
-                retries::check(&mut events, waiting, setup.store(), &clock);
+            (Expected::Ask(ask), step) => {
+                if setup.cache.is_none() {
+                    check_again(&edge, request, setup, &ask.path);
+                }
+                if counts.check(&ask, setup, step, &mut events, &clock).is_err() {
+                    return;
+                }
             }
             (Expected::Caller { project, token, then }, step) => {
                 let Auth::Keystone(keystone) = &setup.auth else { unreachable!("it is asked") };
                 let asking = Asking { keystone, setup, request, project, token };
                 match (asking.check(&mut memory, step, &mut events, &clock), then) {
-                    (Ok(Some(Step::Callout(waiting))), Some(ask)) => {
-                        ask.check(waiting.callout(), setup);
-                        retries::check(&mut events, waiting, setup.store(), &clock);
+                    (Ok(Some(step)), Some(ask)) => {
+                        if counts.check(&ask, setup, step, &mut events, &clock).is_err() {
+                            return;
+                        }
                     }
                     (Ok(Some(Step::Continue)), None) | (Ok(None), _) => {}
                     (Ok(step), then) => panic!("{request:?}: {then:?}, got {step:?}"),

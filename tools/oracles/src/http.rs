@@ -1,6 +1,6 @@
 //! Requests and answers as text, near enough to HTTP that people can write them as seeds.
 
-use backup_sharing_count::callout::reads_headers;
+use backup_sharing_count::waiting::Waiting;
 
 /// A header field.
 pub type Field = (Vec<u8>, Vec<u8>);
@@ -24,12 +24,12 @@ impl Answer {
         Answer { status: status.to_vec(), headers, body: body.to_vec() }
     }
 
-    /// The header fields, if the filter wants to see them, as Envoy hands them over: with the time that the
+    /// The header fields, if the filter wants to see them for this request, as Envoy hands them over: with the time that the
     /// host took.
-    pub fn read_headers(&self) -> Vec<(&[u8], &[u8])> {
+    pub fn read_headers(&self, waiting: &Waiting) -> Vec<(&[u8], &[u8])> {
         let envoys: (&[u8], &[u8]) = (b"x-envoy-upstream-service-time", b"1");
         let all = borrowed(&self.headers).chain([envoys]);
-        all.filter(|_| reads_headers(&self.status)).collect()
+        all.filter(|_| waiting.reads_headers(&self.status)).collect()
     }
 }
 

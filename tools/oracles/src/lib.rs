@@ -24,6 +24,7 @@
 pub mod accept;
 mod asked;
 pub mod configuration;
+mod counts;
 pub mod exchange;
 pub mod filters;
 pub mod http;

@@ -63,11 +63,7 @@ pub struct Concluded {
 /// Asserts that the filter repeats a callout to the store as often as the contract does, and then answers as it does.
 /// The first callout is sent now.
 pub fn check(events: &mut slice::Iter<Event>, first: Waiting, store: Service, clock: &Clock) {
-    let Concluded { event, before, step, status, details } = follow(events, first, store, clock);
-    match step {
-        Step::Reply(reply) => check_reply(&reply, &event, status, &details, &before, clock),
-        step => panic!("{event:?}: {step:?}"),
-    }
+    follow(events, first, store, clock).check_reply(clock);
 }
 
 /// Asserts that the filter repeats a callout as often as the contract does. The first is sent now.
@@ -185,7 +181,7 @@ fn resume(waiting: Waiting, end: &End, clock: &Clock) -> Step {
     let now = || clock.now();
     match end {
         End::Answered(answer) => {
-            let (headers, body) = (answer.read_headers(), &answer.body);
+            let (headers, body) = (answer.read_headers(&waiting), &answer.body);
             waiting
                 .resume(Outcome::Answered { status: &answer.status, headers: &headers, body }, now)
         }
@@ -198,34 +194,43 @@ fn resume(waiting: Waiting, end: &End, clock: &Clock) -> Step {
     }
 }
 
-fn check_reply(
-    found: &Reply,
-    event: &Event,
-    status: u16,
-    details: &str,
-    before: &Waiting,
-    clock: &Clock,
-) {
-    if let End::Answered(answer) = &event.end {
-        assert_eq!(found.notes, None);
-        return store_answer::check_reply(answer, found, &|body| {
-            let headers = answer.read_headers();
-            let outcome = Outcome::Answered { status: &answer.status, headers: &headers, body };
-            match before.clone().resume(outcome, || clock.now()) {
-                Step::Reply(reply) => reply,
-                step => panic!("the body makes a difference: {step:?}"),
-            }
-        });
+impl Concluded {
+    /// The client's answer.
+    pub fn reply(&self) -> &Reply {
+        match &self.step {
+            Step::Reply(reply) => reply,
+            step => panic!("{:?}: {step:?}", self.event),
+        }
     }
-    reply::message(found);
-    assert_eq!((found.status, &*found.details), (status, details), "{event:?}");
-    assert_eq!(found.headers.len(), 1);
-    let text = match &event.end {
-        End::Envoy(word) if word.name != "late" => Some(word.text),
-        _ => None,
-    };
-    let notes = found.notes.clone().unwrap_or_default();
-    assert_eq!(notes.envoy_says.as_deref(), text);
-    let alarm = notes.alarm.unwrap_or_default();
-    assert_eq!(alarm.contains("\"store\""), status == 500, "the log names the cluster: {alarm:?}");
+
+    /// Asserts that it is what the contract makes of how the callout ended.
+    pub fn check_reply(&self, clock: &Clock) {
+        let (event, found) = (&self.event, self.reply());
+        if let End::Answered(answer) = &event.end {
+            assert_eq!(found.notes, None);
+            return store_answer::check_reply(answer, found, &|body| {
+                let headers = answer.read_headers(&self.before);
+                let outcome = Outcome::Answered { status: &answer.status, headers: &headers, body };
+                match self.before.clone().resume(outcome, || clock.now()) {
+                    Step::Reply(reply) => reply,
+                    step => panic!("the body makes a difference: {step:?}"),
+                }
+            });
+        }
+        reply::message(found);
+        assert_eq!((found.status, &*found.details), (self.status, &*self.details), "{event:?}");
+        assert_eq!(found.headers.len(), 1);
+        let text = match &event.end {
+            End::Envoy(word) if word.name != "late" => Some(word.text),
+            _ => None,
+        };
+        let notes = found.notes.clone().unwrap_or_default();
+        assert_eq!(notes.envoy_says.as_deref(), text);
+        let alarm = notes.alarm.unwrap_or_default();
+        assert_eq!(
+            alarm.contains("\"store\""),
+            self.status == 500,
+            "the log names the cluster: {alarm:?}"
+        );
+    }
 }

@@ -27,6 +27,19 @@ pub struct Setup {
     pub retries: usize,
     /// `auth`
     pub auth: Auth,
+    /// `cache`, if it is on.
+    pub cache: Option<Cache>,
+}
+
+/// `cache`
+#[derive(Debug)]
+pub struct Cache {
+    /// `.ttl`
+    pub ttl: Duration,
+    /// `.stale_if_error`
+    pub stale_if_error: Duration,
+    /// `.max_entries`
+    pub max_entries: usize,
 }
 
 /// `auth`
@@ -99,6 +112,7 @@ const DEFAULT: Setup = Setup {
     forwarded: &FORWARDED,
     retries: 2,
     auth: Auth::None,
+    cache: None,
 };
 
 const KEYSTONE: Keystone = Keystone {
@@ -113,7 +127,7 @@ const KEYSTONE: Keystone = Keystone {
 };
 
 /// All of them.
-pub static SETUPS: [Setup; 10] = [
+pub static SETUPS: [Setup; 12] = [
     DEFAULT,
     Setup {
         json: r#"{"store":{"cluster":"store","authority":"legacy.example:8080","path_prefix":"/api/v2",
@@ -174,6 +188,30 @@ pub static SETUPS: [Setup; 10] = [
         json: r#"{"mode":"validate","auth":{"mode":"header","challenge":"a=\"b\"","header":"X-Tenant"}}"#,
         counts: false,
         auth: Auth::Header { name: "x-tenant", challenge: "a=\"b\"" },
+        ..DEFAULT
+    },
+    Setup {
+        json: r#"{"store":{"cluster":"store","timeout":"0.1s","retries":1},
+                 "cache":{"ttl":"5s","stale_if_error":"20s","max_entries":2}}"#,
+        timeout: Duration::from_millis(100),
+        retries: 1,
+        cache: Some(Cache {
+            ttl: Duration::from_secs(5),
+            stale_if_error: Duration::from_secs(20),
+            max_entries: 2,
+        }),
+        ..DEFAULT
+    },
+    Setup {
+        json: r#"{"store":{"cluster":"store","forward_headers":["X-Tenant","b3"]},"cache":{"ttl":"30s"},
+                 "auth":{"mode":"keystone","keystone":{"cluster":"id","remember":"10s"}}}"#,
+        forwarded: &["x-tenant", "b3"],
+        auth: Auth::Keystone(Keystone { remember: Duration::from_secs(10), ..KEYSTONE }),
+        cache: Some(Cache {
+            ttl: Duration::from_secs(30),
+            stale_if_error: Duration::ZERO,
+            max_entries: 1024,
+        }),
         ..DEFAULT
     },
 ];

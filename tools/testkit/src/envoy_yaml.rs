@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -51,6 +52,37 @@ pub fn with_places(places: Places) -> Result<String> {
         yaml = yaml.replacen(&from, &to, 1);
     }
     Ok(yaml)
+}
+
+/// The line of `envoy.yaml` after which the filter's `auth` goes.
+const STORE: &str = "store: {cluster: count_store, authority: count-store, timeout: 1s}\n";
+
+/// The same with the Keystone at this address, which vouches for callers and is asked again after `remember`.
+pub fn with_keystone(yaml: &str, at: SocketAddr, remember: Duration) -> Result<String> {
+    let (remember, host, port) = (remember.as_secs_f64(), at.ip(), at.port());
+    let auth = format!(
+        "auth: {{mode: keystone, keystone: {{cluster: keystone, timeout: 5s, remember: {remember}s}}}}"
+    );
+    Ok(format!(
+        "{}
+  - name: keystone
+    type: STATIC
+    connect_timeout: 0.25s
+    load_assignment:
+      cluster_name: keystone
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {host}, port_value: {port}}}}}}}}}]}}]\n",
+        with_section(yaml, &auth)?
+    ))
+}
+
+/// The same with this section of the plugin configuration, on one line.
+///
+/// # Errors
+/// If the file has another store.
+pub fn with_section(yaml: &str, section: &str) -> Result<String> {
+    let (before, after) = yaml.split_once(STORE).context("envoy.yaml has another store.")?;
+    let indent = " ".repeat(before.len() - before.trim_end_matches(' ').len());
+    Ok(format!("{before}{STORE}{indent}{section}\n{after}"))
 }
 
 /// Waits until Envoy's health check has found the store. It runs before Envoy is ready, but on a

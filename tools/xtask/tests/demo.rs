@@ -104,6 +104,9 @@ fn it_serves_until_it_is_told_to_stop_and_leaves_nothing_behind() {
     assert_eq!(demo.listener.port(), port);
     let asked = demo.lines.iter().filter(|line| line.starts_with("curl ")).count();
     assert!(asked >= 10, "{asked} samples");
+    let remembered = ["age: ", "answered from memory (cache_hit)"];
+    let is_shown = |text| demo.lines.iter().any(|line| line.trim().starts_with(text));
+    assert!(remembered.into_iter().all(is_shown), "{:#?}", demo.lines);
     demo.answers();
     demo.stop();
 }

@@ -20,15 +20,8 @@ const STALE: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}, "cache
 const SHARED: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s", "forward_headers": []}, "cache": {"ttl": "0.5s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "0.4s", "remember": "0.05s"}}}"#;
 const TTL: Duration = Duration::from_millis(500);
 
-/// With an Envoy each.
-pub fn observe_all(setup: Setup) -> Result<Vec<Observation>> {
-    let mut seen = stale(setup)?;
-    seen.extend(shared(setup)?);
-    Ok(seen)
-}
-
 /// One worker, which has each count before the fault.
-fn stale(setup: Setup) -> Result<Vec<Observation>> {
+pub fn stale(setup: Setup) -> Result<Vec<Observation>> {
     let store = Mortal::start(expected::store())?;
     let upstream = expected::scripted(expected::upstream())?;
     let config = envoy_config(&[(LISTENER, STALE)], store.address, upstream.address())?;
@@ -62,7 +55,7 @@ fn stale(setup: Setup) -> Result<Vec<Observation>> {
 }
 
 /// Counts that change, and callers who may not have them.
-fn shared(setup: Setup) -> Result<Vec<Observation>> {
+pub fn shared(setup: Setup) -> Result<Vec<Observation>> {
     let changing = Changing::every(TTL / 2);
     let store = Mortal::start(changing.store())?;
     let keystone = Mortal::start(expected::keystone())?;

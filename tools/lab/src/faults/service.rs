@@ -13,7 +13,7 @@ use testkit::{http, wait_for};
 
 use super::Setup;
 use super::observation::{Observation, unless_only_counts};
-use crate::load::{Load, Mix, Running, Truth, expected};
+use crate::load::{Kind, Load, Mix, Running, Truth, expected};
 use crate::{Options, machine, millis};
 
 /// The listener, and the plugin configuration that goes with [`TIMEOUT`](super::observation::TIMEOUT).
@@ -110,7 +110,7 @@ impl Service<'_> {
     /// Puts mixed requests on it, and beside them some that never need the store: they must not notice when
     /// all the others wait for it.
     pub fn load(&self) -> Result<Running> {
-        let pause = Duration::from_millis(5);
+        let pause = Duration::from_millis(self.options.pick(50, 5));
         let mix = Mix { strangers: self.strangers, ..Mix::default() };
         let load = Load { truth: self.truth, ..Load::new(self.address) };
         let mixed = Load { connections: 24, pause, mix, ..load };
@@ -137,7 +137,12 @@ impl Service<'_> {
     ) -> Result<Observation> {
         eprintln!("   {fault}");
         let loads = self.load()?;
-        let before = loads.run_for(self.calm_time());
+        let mut before = loads.run_for(self.calm_time());
+        // A busy machine may need longer for the first count; that none came is said below.
+        let _ = wait_for("the first count", patience(self.options), || {
+            before.merge(&loads.take());
+            (before.answers(Kind::Count, 200) > 0).then_some(())
+        });
         let mut seen = Observation::begin(fault, &before);
         seen.failures.extend(unless_only_counts("before", &before, self.options));
 

@@ -54,21 +54,25 @@ pub fn real(setup: Setup) -> Result<Vec<Observation>> {
     Ok(seen)
 }
 
-/// Scripted stores, all with one Envoy; the worst of them also with an Envoy without [`LIMITS`].
-pub fn scripted(setup: Setup) -> Result<Vec<Observation>> {
+/// Scripted stores that are slow or break off, all with one Envoy.
+pub fn broken(setup: Setup) -> Result<Vec<Observation>> {
+    let faults = vec![
+        ("store slower than the timeout", expected::store().after(TIMEOUT * 2)),
+        ("store resets before the headers", Behaviour::ResetBeforeHeaders),
+        ("store resets after the headers", Behaviour::ResetAfterHeaders),
+        ("store closes within the body", Behaviour::Truncate),
+    ];
+    with(setup, LIMITS, faults)
+}
+
+/// Scripted stores that flood, the worst of them also with an Envoy without [`LIMITS`]; and one that lies.
+pub fn flooding_and_lying(setup: Setup) -> Result<Vec<Observation>> {
     let without_end = || Behaviour::Flood { bytes: usize::MAX };
-    let mut seen = with(
-        setup,
-        LIMITS,
-        vec![
-            ("store slower than the timeout", expected::store().after(TIMEOUT * 2)),
-            ("store resets before the headers", Behaviour::ResetBeforeHeaders),
-            ("store resets after the headers", Behaviour::ResetAfterHeaders),
-            ("store closes within the body", Behaviour::Truncate),
-            ("store sends 4 MiB", Behaviour::Flood { bytes: 4 << 20 }),
-            ("store sends without end", without_end()),
-        ],
-    )?;
+    let flooding = vec![
+        ("store sends 4 MiB", Behaviour::Flood { bytes: 4 << 20 }),
+        ("store sends without end", without_end()),
+    ];
+    let mut seen = with(setup, LIMITS, flooding)?;
     let unlimited = ("the same, Envoy's limit left at 32 MiB", without_end());
     seen.extend(with(setup, None, vec![unlimited])?);
     seen.extend(with(setup, LIMITS, vec![("store lies every other time", liar())])?);

@@ -12,9 +12,6 @@ use super::service::{LISTENER, Service, patience};
 use crate::load::{Running, expected};
 use crate::millis;
 
-/// Seconds in which a replaced listener's connections are closed.
-const DRAIN: u64 = 1;
-
 const SUCCESS: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
@@ -22,13 +19,15 @@ const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
 /// With one of Envoy's drain strategies.
 pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let published: u64 = setup.options.pick(3, 20);
+    // Seconds in which a replaced listener's connections are closed; a busy machine must get to each meanwhile.
+    let drain: u64 = setup.options.pick(3, 1);
     let fault = format!("Envoy's configuration replaced {published} times, {strategy} drain");
     eprintln!("   {fault}");
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let store = expected::scripted(expected::store())?;
     let upstream = expected::scripted(expected::upstream())?;
     publish(folder.path(), 0)?;
-    let envoy = setup.envoy().arg("--drain-time-s").arg(DRAIN.to_string());
+    let envoy = setup.envoy().arg("--drain-time-s").arg(drain.to_string());
     let envoy = envoy.arg("--drain-strategy").arg(strategy);
     let config = edge::listening_to(folder.path(), store.address(), upstream.address());
     let service = setup.around(envoy.start(config)?, upstream)?;
@@ -40,7 +39,7 @@ pub fn observe(setup: Setup, strategy: &'static str) -> Result<Observation> {
     let slowest = replace(&service, &loads, folder.path(), published, &mut seen)?;
     seen.failures.extend(unless_only_counts("meanwhile", &seen.during, setup.options));
     // Until the last replaced listener is gone.
-    seen.all.merge(&loads.run_for(Duration::from_secs(DRAIN + 1)));
+    seen.all.merge(&loads.run_for(Duration::from_secs(drain + 1)));
 
     let taken = stat(SUCCESS)? - accepted;
     let invalid_refused = refuse(&service, folder.path(), published)?;

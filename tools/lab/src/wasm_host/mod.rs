@@ -44,8 +44,8 @@ pub fn run(options: &Options) -> Result<Findings> {
         let host = Host::start(&module, configuration)?;
         Ok(Vm { host, configuration, time: Duration::ZERO, ends: BTreeMap::new() })
     };
-    let (mut vm, mut callers) = (vm(CONFIGURATION)?, vm(CALLERS)?);
     let mut remembering = [vm(REMEMBERED)?, vm(SHARED)?].map(|vm| (vm, Said::new()));
+    let (mut vm, mut callers) = (vm(CONFIGURATION)?, vm(CALLERS)?);
     let long = format!("{PATH}?name={}", "a".repeat(8_000));
     let warm_up = requests / 10;
     let (mut memory_after_warm_up, mut replaced) = (0, 0);

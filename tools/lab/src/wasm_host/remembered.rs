@@ -82,7 +82,7 @@ impl Vm {
         const NO_STORE: &[(&[u8], &[u8])] =
             &[(b":status", b"200"), (b"cache-control", b"no-store")];
         let body = format!("{{\"count\":{n}}}");
-        let mut answer = |vm: &mut Vm, status: &str, body: &str| {
+        let answer = |vm: &mut Vm, status: &str, body: &str| -> Result<End> {
             let headers: &[(&[u8], &[u8])] = &[(b":status", status.as_bytes())];
             let headers = if status == "no-store" { NO_STORE } else { headers };
             Ok(vm.host.callout_response(stream, headers, body.as_bytes())?.end)

@@ -6,7 +6,7 @@ use backup_sharing_count::callout::NotSent;
 use oracles::exchange::{Exchange, Request, check};
 use oracles::http::Answer;
 use oracles::outcome::{ENVOY_RESPONSES, End, Event};
-use oracles::setups::SETUPS;
+use oracles::setups::{Auth, SETUPS};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -116,6 +116,66 @@ fn vouched() -> impl Strategy<Value = Vec<Request>> {
     vec(request, 1..8)
 }
 
+/// A store's answers, which mostly allow a count to be remembered for a while.
+fn counts() -> impl Strategy<Value = End> {
+    let control = one_of(&[
+        "max-age=1", "max-age=7", "max-age=0", "no-store", "must-revalidate",
+        "s-maxage=2, max-age=5", "Private", "max-age", "max-age=5,", "public",
+        ", max-age=99999999999999999999",
+    ]);
+    let control = control.prop_map(|value| (b"cache-control".to_vec(), value));
+    let age = one_of(&["0", "3", "30", "x", "3, 4"]).prop_map(|value| (b"age".to_vec(), value));
+    let status = prop_oneof![
+        3 => Just("200"),
+        1 => select(&["404", "410", "499", "408", "429", "500", "502", "503", "504"][..]),
+    ];
+    let body = one_of(&["{\"count\":1}", "{\"count\":2}", "{\"count\":3}", "{}"]);
+    let (control, age) = (vec(control, 0..3), vec(age, 0..2));
+    (status, control, age, body).prop_map(|(status, control, age, body)| {
+        let headers = control.into_iter().chain(age).collect();
+        End::Answered(Answer { status: status.as_bytes().to_vec(), headers, body })
+    })
+}
+
+/// Requests with a few questions, under a configuration that remembers counts. Where Keystone is asked, it mostly vouches.
+fn asked_again() -> impl Strategy<Value = Exchange> {
+    let setups = (0..SETUPS.len()).filter(|&setup| SETUPS[setup].cache.is_some());
+    let setup = select(setups.collect::<Vec<_>>());
+    let target = one_of(&[
+        "/v2/p1/os-vendor-backup-sharing/count",
+        "/v2/p1/os-vendor-backup-sharing/count?name=a",
+        "/v2/p1/os-vendor-backup-sharing/count?name=b",
+    ]);
+    let fields: [(&str, &str); 5] = [
+        ("x-auth-token", "a"),
+        ("x-auth-token", "b"),
+        ("x-tenant", "a"),
+        ("x-request-id", "r"),
+        ("b3", "a"),
+    ];
+    let header = select(fields.to_vec())
+        .prop_map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    let end = prop_oneof![4 => counts(), 1 => end(store_answer::answers().boxed())];
+    let after = select(&[0, 0, 100, 900, 1_000, 2_500, 4_999, 5_000, 20_000][..]);
+    let request = (request(target, header, end.boxed()), after, any::<bool>());
+    (setup, vec(request, 2..8)).prop_map(|(setup, requests)| {
+        let requests = requests.into_iter().map(|(mut request, after, vouches)| {
+            request.method = b"GET".to_vec();
+            request.after = Duration::from_millis(after);
+            if vouches && matches!(SETUPS[setup].auth, Auth::Keystone(_)) {
+                let body =
+                    br#"{"token":{"project":{"id":"p1"},"expires_at":"2100-01-01T00:00:00Z"}}"#;
+                let answer =
+                    Answer { status: b"200".to_vec(), headers: vec![], body: body.to_vec() };
+                let (late, after) = (Duration::ZERO, Duration::ZERO);
+                request.events.insert(0, Event { late, after, end: End::Answered(answer) });
+            }
+            request
+        });
+        Exchange { setup: setup + usize::from(b'0'), requests: requests.collect() }
+    })
+}
+
 fn exchanges() -> impl Strategy<Value = Exchange> {
     let any = request(target(), header(), end(store_answer::answers().boxed()).boxed());
     let requests = prop_oneof![1 => vec(any, 1..3), 1 => vouched()];
@@ -128,6 +188,11 @@ proptest! {
 
     #[test]
     fn the_filter_decides_and_concludes_as_the_contract_does(exchange in exchanges()) {
+        check(&exchange);
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_the_contract_says(exchange in asked_again()) {
         check(&exchange);
     }
 }

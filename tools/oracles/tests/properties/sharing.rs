@@ -22,6 +22,8 @@ proptest! {
 
     #[test]
     fn who_waits_is_answered_once_in_time_and_by_one_callout(events in vec(event(), 0..40)) {
-        oracles::sharing::check(events.concat().as_bytes());
+        let events = events.concat();
+        oracles::sharing::check(events.as_bytes());
+        oracles::sharing::check(["s0", &events].concat().as_bytes());
     }
 }

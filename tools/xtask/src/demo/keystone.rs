@@ -10,7 +10,7 @@ use anyhow::Context;
 use testkit::envoy::Envoy;
 use testkit::keystone::tokens::TOKEN;
 use testkit::keystone::{Keystone, Scope, User};
-use testkit::{Result, workspace};
+use testkit::{Result, envoy_yaml, workspace};
 
 use super::samples::{Source, get};
 use super::show;
@@ -21,9 +21,6 @@ const REMEMBER: Duration = Duration::from_secs(3);
 /// The projects of `demo/sharings.csv` that belong to the two users here.
 const PROJECTS: [&str; 2] =
     ["17fbda95add24720a4038ba4b1c705ed", "db515799a6c3e831f6890ed547403508"];
-
-/// The line of `envoy.yaml` after which the filter's `auth` goes.
-const STORE: &str = "store: {cluster: count_store, authority: count-store, timeout: 1s}\n";
 
 /// A running Keystone, which knows alice and bob.
 pub struct Identity {
@@ -64,19 +61,7 @@ impl Identity {
 
     /// The configuration of Envoy with this Keystone.
     pub fn configure(&self, yaml: &str) -> Result<String> {
-        let (before, after) = yaml.split_once(STORE).context("envoy.yaml has another store.")?;
-        let indent = " ".repeat(before.len() - before.trim_end_matches(' ').len());
-        let (remember, at) = (REMEMBER.as_secs(), self.keystone.address());
-        let (host, port) = (at.ip(), at.port());
-        Ok(format!(
-            "{before}{STORE}{indent}auth: {{mode: keystone, keystone: {{cluster: keystone, timeout: 5s, remember: {remember}s}}}}\n{after}
-  - name: keystone
-    type: STATIC
-    connect_timeout: 0.25s
-    load_assignment:
-      cluster_name: keystone
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {host}, port_value: {port}}}}}}}}}]}}]\n"
-        ))
+        envoy_yaml::with_keystone(yaml, self.keystone.address(), REMEMBER)
     }
 
     /// Asks the samples; the number that did not answer as expected.

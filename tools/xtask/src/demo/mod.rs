@@ -186,9 +186,10 @@ fn start(
     let _store = CountStore::start(&database, store)?;
     let places = Places { listener, admin, stores: &[store], backend: store, module };
     let mut yaml = envoy_yaml::with_places(places)?;
-    if let Some(identity) = identity {
-        yaml = identity.configure(&yaml)?;
-    }
+    yaml = match identity {
+        Some(identity) => identity.configure(&yaml)?,
+        None => yaml.replacen("store: {", "cache: {ttl: 60s}\n                    store: {", 1),
+    };
     let envoy = Envoy::options()
         .log_dir(folder)
         // The access log is buffered; the samples read it to say where an answer came from.

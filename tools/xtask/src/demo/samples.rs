@@ -7,6 +7,8 @@ pub enum Source {
     Edge,
     /// The filter, after asking the store.
     Store,
+    /// The filter, with a count that it remembers.
+    Memory,
     /// The backend: the filter let the request pass.
     PassedOn,
     /// Envoy itself, before or behind the filter.
@@ -56,6 +58,13 @@ const COUNT: &str = count!("");
 /// Those of a store without Keystone.
 pub const SAMPLES: &[Sample<'static>] = &[
     get("How many backups does the project share?", COUNT, 200, r#"{"count":98}"#, Source::Store),
+    get(
+        "The same again: the filter remembers the count for a minute",
+        COUNT,
+        200,
+        r#"{"count":98}"#,
+        Source::Memory,
+    ),
     get(
         "How many are shared with it?",
         count!("?share_to_me=true"),

@@ -22,6 +22,9 @@ pub fn samples(listener: SocketAddr, envoy: &Envoy, samples: &[Sample<'_>]) -> R
         out!("# {}", sample.about);
         out!("{}", curl(listener, sample));
         out!("  {} {}", response.status, response.text().trim_end());
+        if let Some(age) = response.header("age") {
+            out!("  age: {age}");
+        }
         out!("  {} ({details})", name(source));
         if !as_expected(sample, &response, source) {
             failed += 1;
@@ -53,6 +56,7 @@ fn name(source: Source) -> &'static str {
     match source {
         Source::Edge => "answered at the edge",
         Source::Store => "answered from the store",
+        Source::Memory => "answered from memory",
         Source::PassedOn => "passed on to the backend",
         Source::Envoy => "answered by Envoy itself",
     }
@@ -74,6 +78,7 @@ fn answered_by(envoy: &Envoy, before: usize) -> Result<(Source, String)> {
         "via_upstream" => Source::PassedOn,
         details if details.starts_with("edge_") || details.starts_with("auth_") => Source::Edge,
         details if details.starts_with("store_") => Source::Store,
+        details if details.starts_with("cache_") => Source::Memory,
         _ => Source::Envoy,
     };
     Ok((source, details))

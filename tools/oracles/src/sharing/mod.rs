@@ -1,49 +1,33 @@
-//! Requests with equal tokens at the same time share one callout (docs/contract.md#callers): each event that a worker
-//! can see, in any order, against a list of who waits.
+//! Requests with equal tokens at the same time share one callout (docs/contract.md#callers), and so do those that are
+//! counted alike (docs/contract.md#remembered-counts): each event that a worker can see, in any order, against a list of
+//! who waits.
 //!
 //! The events are carried out as `src/glue` does it: a request that was answered by a tick belongs to the root context
 //! from then on, and what waits for a tick is dropped on the first one after its client has left.
+
+mod answers;
 
 use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, SystemTime};
 
-use backup_sharing_count::callout::{NotSent, Outcome};
 use backup_sharing_count::edge::{Edge, Step};
-use backup_sharing_count::reply::Reply;
 use backup_sharing_count::request::Header;
 use backup_sharing_count::waiting::{Held, Waiting};
 
-use crate::keystone::{Caller, Verdict};
-use crate::outcome::ENVOY_RESPONSES;
+use crate::keystone::Verdict;
+
+use answers::{TOKENS, counted, failed, resume, verdict};
 
 const CONFIGURATION: &[u8] =
     br#"{"store":{"cluster":"store"},"auth":{"mode":"keystone","keystone":{
     "cluster":"id","timeout":"0.1s","retries":2,"roles":["member"],"remember":"1s"}}}"#;
+/// Each token is a question to the store.
+const COUNTS: &[u8] =
+    br#"{"store":{"cluster":"store","timeout":"0.1s","retries":2},"cache":{"ttl":"1s"}}"#;
 const TIMEOUT: Duration = Duration::from_millis(100);
 const REMEMBER: Duration = Duration::from_secs(1);
-/// The period of ticks, and what Envoy's whole milliseconds add for each callout.
-const LATE: Duration = Duration::from_millis(2 + 3);
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-/// What Keystone knows of the tokens: project, role, and when they expire.
-const TOKENS: [(&str, &str, &str); 4] = [
-    ("p0", "member", "1970-01-01T01:00:00Z"),
-    ("p1", "member", "1970-01-01T01:00:00Z"),
-    ("p0", "reader", "1970-01-01T01:00:00Z"),
-    ("p0", "member", "1970-01-01T00:00:00.300000Z"),
-];
-
-/// What Keystone says of a token, by [`TOKENS`].
-fn verdict(token: usize) -> Verdict {
-    let (project, role, _) = TOKENS[token];
-    let expires = Duration::from_millis(if token == 3 { 300 } else { 3_600_000 });
-    Verdict::Known(Caller {
-        project: Some(project.to_owned()),
-        has_role: role == "member",
-        expires: SystemTime::UNIX_EPOCH + expires,
-    })
-}
 
 /// A request.
 #[derive(Debug)]
@@ -75,6 +59,8 @@ struct Flight {
 /// One worker.
 struct World {
     edge: Edge,
+    /// Whether the store is asked, and not Keystone.
+    counts: bool,
     now: Duration,
     clients: Vec<Client>,
     flights: Vec<Flight>,
@@ -90,18 +76,19 @@ struct Token {
     verdicts: Vec<Verdict>,
     /// What is remembered, and how long.
     remembered: Option<(Verdict, Duration)>,
-    /// The ticks since some wait and none asks.
-    idle: u32,
 }
 
 /// Two characters are an event, and blank space between them is ignored: `r` and a digit for a request (which token,
 /// which project), `l` and a digit for a client that leaves, `w` and a digit for time that passes, `k0` for a tick;
 /// others for the end of a callout: `g` good, `x` or `n` refused, `b` broken off, `v` reset, `u` unavailable,
-/// `z` an error, `h` not sent, `t` late. Any bytes are events.
+/// `z` an error, `h` not sent, `t` late. Any bytes are events. If the first is `s`, the store is asked, else Keystone.
 pub fn check(text: &[u8]) {
     const TIMES: [u32; 10] = [1, 2, 3, 7, 10, 24, 50, 75, 99, 400];
+    let counts = text.first() == Some(&b's');
+    let configuration = if counts { COUNTS } else { CONFIGURATION };
     let mut world = World {
-        edge: Edge::new(CONFIGURATION).expect("a valid configuration"),
+        edge: Edge::new(configuration).expect("a valid configuration"),
+        counts,
         now: Duration::ZERO,
         clients: Vec::new(),
         flights: Vec::new(),
@@ -122,6 +109,7 @@ pub fn check(text: &[u8]) {
             }
             _ => {}
         }
+        assert_eq!(world.edge.open_questions(), world.asked_about());
     }
     world.pass(150);
     assert!(world.flights.is_empty() && world.held.is_empty(), "nobody waits for ever");
@@ -136,7 +124,7 @@ impl World {
 
     fn arrives(&mut self, number: usize) {
         let token = number % TOKENS.len();
-        let project = ["p0", "p1"][number / TOKENS.len() % 2];
+        let project = ["p0", "p1"][number / TOKENS.len() % if self.counts { 1 } else { 2 }];
         let state = State::Waits;
         let verdicts = self.tokens[token].verdicts.len();
         let client = self.clients.len();
@@ -145,16 +133,20 @@ impl World {
         let headers: [Header; 2] = [(b":method", b"GET"), (b"x-auth-token", name.as_bytes())];
         let target = self.edge.locate(path.as_bytes()).expect("the call");
         let step = self.edge.begin(target, headers.into_iter(), || self.clock());
-        let known = &self.tokens[token];
-        let remembered = known.remembered.as_ref().filter(|(_, until)| self.now < *until);
-        match (remembered, known.leader, &step) {
-            (Some((verdict, _)), ..) => {
-                let expected = verdict.clone();
-                self.check_end(client, &expected, &step);
+        let remembered = self.tokens[token].remembered.clone();
+        let remembered = remembered.filter(|(_, until)| self.now < *until);
+        self.goes_on(client, remembered.map(|(verdict, _)| verdict), step, false);
+    }
+
+    /// A request that has not asked: it ends by a verdict, waits for the one who has asked, or asks.
+    fn goes_on(&mut self, client: usize, verdict: Option<Verdict>, step: Step, of_root: bool) {
+        let leader = self.tokens[self.clients[client].token].leader;
+        match (verdict, leader, &step) {
+            (Some(verdict), ..) => self.check_end(client, &verdict, &step),
+            (None, Some(_), Step::Hold(_)) | (None, None, Step::Callout(_)) => {
+                self.carry_on(client, step, of_root);
             }
-            (None, Some(_), Step::Hold(_)) => self.carry_on(client, step, true),
-            (None, None, Step::Callout(_)) => self.carry_on(client, step, false),
-            (_, leader, step) => panic!("the leader is {leader:?}, the request {step}"),
+            (None, leader, step) => panic!("the leader is {leader:?}, the request {step}"),
         }
     }
 
@@ -163,13 +155,13 @@ impl World {
         match step {
             Step::Hold(held) => self.held.push_back((client, held)),
             Step::Callout(waiting) => {
-                let Client { token, .. } = self.clients[client];
+                let Client { token, arrived, .. } = self.clients[client];
                 let name = token.to_string();
-                assert!(waiting.callout().headers().contains(&("x-subject-token", name.as_str())));
-                self.tokens[token].idle = 0;
-                let leader = self.tokens[token].leader.replace(client);
-                assert!(leader.is_none_or(|it| it == client), "{leader:?} has asked");
+                let header = if self.counts { "x-auth-token" } else { "x-subject-token" };
+                assert!(waiting.callout().headers().contains(&(header, name.as_str())));
+                self.tokens[token].leader = Some(client);
                 let until = self.now + waiting.timeout();
+                assert_eq!(until, arrived + TIMEOUT, "whoever asks for others has its own time");
                 self.flights.push(Flight { client, of_root, waiting, until });
             }
             step => panic!("{step}"),
@@ -215,8 +207,13 @@ impl World {
         let Flight { client, of_root, waiting, .. } = flight;
         let token = self.clients[client].token;
         let now = self.clock();
-        let step = resume(waiting, kind, token, || now);
+        let step = resume(waiting, kind, token, self.counts, || now);
         let verdict = match (kind, &step) {
+            (b'g', _) if self.counts => counted("store_count"),
+            (b'x' | b'n', _) if self.counts => {
+                let status = if kind == b'x' { 401 } else { 404 };
+                Verdict::Failed(status, "store_fault".to_owned())
+            }
             (b'g', _) => verdict(token),
             (b'x' | b'n', _) => Verdict::Refused,
             (_, Step::Reply(reply)) => failed(reply),
@@ -242,6 +239,9 @@ impl World {
         if let Some(until) = until {
             known.remembered = Some((verdict.clone(), until));
         }
+        if verdict == counted("store_count") {
+            known.remembered = Some((counted("cache_hit"), self.now + REMEMBER));
+        }
         if self.clients[client].state == State::Waits {
             self.check_end(client, &verdict, step);
         }
@@ -254,28 +254,32 @@ impl World {
                 continue;
             }
             let Client { token, arrived, verdicts, .. } = self.clients[client];
-            let led = self.tokens[token].leader == Some(client);
-            match held.poll(self.clock()) {
-                Step::Reply(reply) if led => {
+            let known = &self.tokens[token];
+            let late = || {
+                let details = if self.counts { "store_timeout" } else { "auth_timeout" };
+                (self.now - arrived >= TIMEOUT).then(|| Verdict::Failed(504, details.to_owned()))
+            };
+            let verdict = known.verdicts.get(verdicts).cloned().or_else(late);
+            match (held.poll(self.clock()), known.leader == Some(client)) {
+                (Step::Reply(reply), true) => {
                     self.concludes(client, failed(&reply), &Step::Reply(reply));
                 }
-                step => match self.tokens[token].verdicts.get(verdicts).cloned() {
-                    Some(verdict) if !led => self.check_end(client, &verdict, &step),
-                    _ if matches!(step, Step::Reply(_)) => {
-                        assert!(self.now - arrived >= TIMEOUT, "{step}");
-                        let late = Verdict::Failed(504, "auth_timeout".to_owned());
-                        self.check_end(client, &late, &step);
-                    }
-                    _ => self.carry_on(client, step, true),
-                },
+                (step, true) => self.carry_on(client, step, true),
+                (step, false) => self.goes_on(client, verdict, step, true),
             }
         }
-        for (number, token) in self.tokens.iter_mut().enumerate() {
-            let mut waiting = self.held.iter().map(|(client, _)| &self.clients[*client]);
-            let idle = token.leader.is_none() && waiting.any(|client| client.token == number);
-            token.idle = if idle { token.idle + 1 } else { 0 };
-            assert!(token.idle < 2, "somebody asks about token {number}");
-        }
+    }
+
+    /// How many tokens are asked about: by somebody, or by nobody until the next tick, for whoever asked has gone.
+    fn asked_about(&self) -> usize {
+        let open = |number: usize, token: &Token| {
+            let client = |(client, _): &(usize, _)| &self.clients[*client];
+            let verdicts = token.verdicts.len();
+            let mut waiting = self.held.iter().map(client);
+            token.leader.is_some()
+                || waiting.any(|it| it.token == number && it.verdicts == verdicts)
+        };
+        self.tokens.iter().enumerate().filter(|(number, token)| open(*number, token)).count()
     }
 
     /// Asserts that a request ends as the verdict on its token says, for its own project.
@@ -284,10 +288,13 @@ impl World {
         let client = &mut self.clients[client];
         assert_eq!(mem::replace(&mut client.state, State::Ended), State::Waits, "it ends once");
         let waited = self.now - client.arrived;
-        assert!(waited <= TIMEOUT + LATE, "it waits for {waited:?}");
+        // Of the ticks, which come each other millisecond, it may take the next.
+        assert!(waited <= TIMEOUT + MILLISECOND, "it waits for {waited:?}");
         match (verdict.answer(client.project, now), step) {
             (Some(expected), Step::Reply(reply)) => {
                 assert_eq!((reply.status, &*reply.details), expected, "{client:?}");
+                let own = format!("{{\"count\":{}}}", client.token);
+                assert!(reply.status != 200 || reply.body == own, "another's count: {reply:?}");
             }
             (None, Step::Callout(waiting)) => {
                 assert_eq!(waiting.callout().service().cluster, "store");
@@ -303,34 +310,4 @@ impl World {
 
 fn call(project: &str) -> String {
     format!("/v2/{project}/os-vendor-backup-sharing/count")
-}
-
-fn failed(reply: &Reply) -> Verdict {
-    Verdict::Failed(reply.status, reply.details.to_string())
-}
-
-fn resume(waiting: Waiting, kind: u8, token: usize, now: impl Fn() -> SystemTime) -> Step {
-    let envoy = |name: &str| {
-        let word = ENVOY_RESPONSES.iter().find(|word| word.name == name).expect("it is listed");
-        (word.status, word.text.to_owned())
-    };
-    let (project, role, expires) = TOKENS[token];
-    let (status, body) = match kind {
-        b'g' => {
-            let token = format!(
-                r#"{{"token":{{"expires_at":"{expires}","project":{{"id":"{project}"}},"roles":[{{"name":"{role}"}}]}}}}"#
-            );
-            ("200", token)
-        }
-        b'x' => ("401", String::new()),
-        b'n' => ("404", r#"{"error":{"code":404}}"#.to_owned()),
-        b'u' => ("503", String::new()),
-        b'z' => ("500", String::new()),
-        b't' => envoy("late"),
-        b'v' => envoy("reset"),
-        b'h' => return waiting.resume(Outcome::NotSent(NotSent::NoHost), now),
-        _ => return waiting.resume(Outcome::Broken, now),
-    };
-    let (status, body) = (status.as_bytes(), body.as_bytes());
-    waiting.resume(Outcome::Answered { status, headers: &[], body }, now)
 }
