@@ -19,10 +19,10 @@ const WORKERS: u32 = 2;
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}}"#;
 /// The same with Keystone, which is asked about each caller every 50 ms by each worker.
 const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "10s", "remember": "0.05s"}}}"#;
-/// Both again where counts are remembered, too few of them and not for long. Of the second the store is not told who asks.
-const REMEMBERED: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}, "cache": {"ttl": "0.05s", "max_entries": 100}}"#;
-const SHARED: &str = r#"{"store": {"cluster": "store", "timeout": "10s", "forward_headers": []}, "cache": {"ttl": "0.05s", "max_entries": 100}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "10s", "remember": "0.05s"}}}"#;
-const TTL: Duration = Duration::from_millis(50);
+/// Both again where counts are remembered, half of them and not for long. Of the second the store is not told who asks.
+const REMEMBERED: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}, "cache": {"ttl": "0.5s", "max_entries": 400}}"#;
+const SHARED: &str = r#"{"store": {"cluster": "store", "timeout": "10s", "forward_headers": []}, "cache": {"ttl": "0.5s", "max_entries": 400}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "10s", "remember": "0.05s"}}}"#;
+const TTL: Duration = Duration::from_millis(500);
 const CONNECTIONS: usize = 16;
 
 /// What Envoy may grow by once a tenth of the requests has been served, in MiB: 2 for each worker.
