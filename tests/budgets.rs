@@ -75,6 +75,15 @@ const CALLERS: [Budget; 8] = [
     ("refused token: 401", &[PAIRS, TIME, SEND], [34_183, 375, 163]),
 ];
 
+/// Where counts are remembered, of the same requests.
+const REMEMBERED: [Budget; 3] = [
+    ("new question: request", &[PAIRS, TIME, CALL], [21_858, 375, 373]),
+    ("new question: answer", &[CONTEXT, VALUE, PAIRS, BODY, TIME, SEND], [22_039, 116, 71]),
+    ("remembered count", &[PAIRS, TIME, SEND], [22_789, 375, 76]),
+];
+const KNOWN_TOO: Budget =
+    ("remembered count, known token", &[PAIRS, TIME, SEND], [46_151, 375, 76]);
+
 /// As Keystone answers about a token of one project: 588 bytes.
 const KNOWN: &str = r#"{"token": {"methods": ["password"], "user": {"domain": {"id": "default", "name": "Default"}, "id":
 "62aa6c8ef8f5416db0c1a85b6b4aca23", "name": "demo", "password_expires_at": null}, "audit_ids":
@@ -83,47 +92,55 @@ const KNOWN: &str = r#"{"token": {"methods": ["password"], "user": {"domain": {"
 "is_domain": false, "roles": [{"id": "e9c3d7a7a2a54b0c8a4d1f2b9e0c6d5f", "name": "reader"}, {"id":
 "c3a1f2b9e0c6d5fe9c3d7a7a2a54b0c8", "name": "member"}]}}"#;
 
+/// A body, and the status it comes with.
+type Answer = (u32, &'static str);
+
+const COUNT: Answer = (200, r#"{"count":2}"#);
+
+/// A request of five headers, and these answers to its callouts: a step for each name.
+fn ask(
+    host: &mut Host,
+    path: &str,
+    token: &str,
+    answers: &[Answer],
+    names: &[&'static str],
+) -> Vec<(&'static str, Step)> {
+    let fields = [
+        (":authority", "edge.example"),
+        (":path", path),
+        (":method", "GET"),
+        ("accept", "application/json"),
+        ("x-auth-token", token),
+    ];
+    let fields = fields.map(|(name, value): (&str, &str)| (name.as_bytes(), value.as_bytes()));
+    let begun = host.request(&fields).unwrap();
+    let stream = begun.stream;
+    let mut all = vec![begun];
+    for (status, body) in answers {
+        let status = status.to_string();
+        let mut headers = ANSWER;
+        headers[0].1 = status.as_bytes();
+        all.push(host.callout_response(stream, &headers, body.as_bytes()).unwrap());
+    }
+    host.finish(stream).unwrap();
+    names.iter().copied().zip(all).collect()
+}
+
 /// One event of each kind.
 fn callers(host: &mut Host, token: char) -> Vec<(&'static str, Step)> {
     let token = token.to_string().repeat(183);
-    let other = PATH.replace("17fb", "27fb");
-    let mut steps = Vec::new();
-    let mut ask = |host: &mut Host,
-                   path: &str,
-                   token: &str,
-                   answers: &[(u32, &str)],
-                   names: &[&'static str]| {
-        let fields = [
-            (":authority", "edge.example"),
-            (":path", path),
-            (":method", "GET"),
-            ("accept", "application/json"),
-            ("x-auth-token", token),
-        ];
-        let fields = fields.map(|(name, value): (&str, &str)| (name.as_bytes(), value.as_bytes()));
-        let begun = host.request(&fields).unwrap();
-        let stream = begun.stream;
-        let mut all = vec![begun];
-        for (status, body) in answers {
-            let status = status.to_string();
-            let mut headers = ANSWER;
-            headers[0].1 = status.as_bytes();
-            all.push(host.callout_response(stream, &headers, body.as_bytes()).unwrap());
-        }
-        host.finish(stream).unwrap();
-        steps.extend(names.iter().copied().zip(all));
-    };
-    let count = (200, r#"{"count":2}"#);
-    ask(host, PATH, "", &[], &["no token: 401"]);
+    let (other, refused) = (PATH.replace("17fb", "27fb"), format!("0{}", &token[1..]));
     let new =
         ["new token: request", "new token: Keystone's answer", "new token: the store's answer"];
-    ask(host, PATH, &token, &[(200, KNOWN), count], &new);
-    ask(host, PATH, &token, &[count], &["known token: request", "known token: answer"]);
-    ask(host, &other, &token, &[], &["known token, another project: 403"]);
-    let refused = format!("0{}", &token[1..]);
-    ask(host, PATH, &refused, &[(401, "")], &[]);
-    ask(host, PATH, &refused, &[], &["refused token: 401"]);
-    steps
+    [
+        ask(host, PATH, "", &[], &["no token: 401"]),
+        ask(host, PATH, &token, &[(200, KNOWN), COUNT], &new),
+        ask(host, PATH, &token, &[COUNT], &["known token: request", "known token: answer"]),
+        ask(host, &other, &token, &[], &["known token, another project: 403"]),
+        ask(host, PATH, &refused, &[(401, "")], &[]),
+        ask(host, PATH, &refused, &[], &["refused token: 401"]),
+    ]
+    .concat()
 }
 
 /// A kind of request.
@@ -253,6 +270,27 @@ fn who_the_caller_is_costs_what_it_did_and_no_more() {
     let mut host = Host::load(&module(), KEYSTONE).unwrap();
     callers(&mut host, '1');
     check(&callers(&mut host, '2'), &CALLERS);
+}
+
+#[test]
+fn a_remembered_count_costs_what_it_did_and_no_more() {
+    let with_cache =
+        |configuration: &str| configuration.replacen('{', r#"{"cache": {"ttl": "60s"}, "#, 1);
+    let new = ["new question: request", "new question: answer"];
+    let mut host = Host::load(&module(), &with_cache(CONFIGURATION)).unwrap();
+    let mut each = |token: char| {
+        let token = token.to_string().repeat(183);
+        let asked = ask(&mut host, PATH, &token, &[COUNT], &new);
+        [asked, ask(&mut host, PATH, &token, &[], &["remembered count"])].concat()
+    };
+    each('1');
+    check(&each('2'), &REMEMBERED);
+
+    // The token is remembered too.
+    let mut host = Host::load(&module(), &with_cache(KEYSTONE)).unwrap();
+    let token = "1".repeat(183);
+    ask(&mut host, PATH, &token, &[(200, KNOWN), COUNT], &[]);
+    check(&ask(&mut host, PATH, &token, &[], &[KNOWN_TOO.0]), &[KNOWN_TOO]);
 }
 
 fn check(steps: &[(&str, Step)], budgets: &[Budget]) {

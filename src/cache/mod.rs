@@ -125,11 +125,17 @@ impl Cache {
     }
 
     /// What the client gets where the store did not count: what is remembered, if `reply` says that the store failed.
-    pub fn instead(&self, question: &[u8], reply: Reply, now: SystemTime) -> Reply {
+    pub fn instead(
+        &self,
+        question: &[u8],
+        reply: Reply,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Reply {
         if !(502..=504).contains(&reply.status) {
             return reply;
         }
         let Ok(mut counts) = self.counts.try_borrow_mut() else { return reply };
+        let now = now();
         let Some((count, age)) = counts.get(question, now) else { return reply };
         if reply.status == 504 {
             count.timed_out.set(Some(now));

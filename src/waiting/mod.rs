@@ -166,7 +166,7 @@ impl Waiting {
         Step::Reply(match &self.asks {
             Asks::Count(None) => reply,
             Asks::Count(Some(asking)) => {
-                let reply = asking.subject.instead(asking.lead.key(), reply, now());
+                let reply = asking.subject.instead(asking.lead.key(), reply, now);
                 asking.lead.answer(reply.clone());
                 reply
             }

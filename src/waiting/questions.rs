@@ -209,11 +209,11 @@ impl Subject for Rc<Cache> {
     }
 
     fn late(&self, question: &[u8], now: SystemTime) -> Reply {
-        self.instead(question, store::timed_out(), now)
+        self.instead(question, store::timed_out(), || now)
     }
 
     fn full(&self, question: &[u8], now: SystemTime) -> Reply {
-        self.instead(question, store::overflow(), now)
+        self.instead(question, store::overflow(), || now)
     }
 
     fn asks(asking: Asking<Self>) -> Asks {

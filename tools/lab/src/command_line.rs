@@ -7,9 +7,9 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
 /// The names of the experiments, in the order of the pages.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "wasm_host", "fuzzing", "clients", "faults", "overload", "versions", "soak", "planted", "cost",
-    "instructions", "startup_memory", "store",
+    "instructions", "callouts", "startup_memory", "store",
 ];
 
 /// Run experiments: what the filter bears, and what it and the count store cost

@@ -1,7 +1,7 @@
 //! The list of the experiments.
 
 use crate::{
-    Experiment, clients, cost, faults, fuzzing, instructions, overload, planted, soak,
+    Experiment, callouts, clients, cost, faults, fuzzing, instructions, overload, planted, soak,
     startup_memory, store, versions, wasm_host,
 };
 
@@ -17,6 +17,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment { name: "planted", run: planted::run },
     Experiment { name: "cost", run: cost::run },
     Experiment { name: "instructions", run: instructions::run },
+    Experiment { name: "callouts", run: callouts::run },
     Experiment { name: "startup_memory", run: startup_memory::run },
     Experiment { name: "store", run: store::run },
 ];

@@ -21,12 +21,14 @@
 //! | [`planted`] | whether these see a fault |
 //! | [`cost`] | the filter beside Envoy alone and Envoy's Lua filter |
 //! | [`instructions`] | the same, in instructions instead of time |
+//! | [`callouts`] | how often the store is asked where counts are remembered |
 //! | [`startup_memory`] | workers, start-up time and memory, with and without the module |
 //! | [`store`] | the count store beside SQLite alone |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]
 
+mod callouts;
 pub mod chart;
 mod clients;
 pub mod command_line;

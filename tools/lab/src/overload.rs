@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::json;
 use testkit::count_store::CountStore;
 use testkit::envoy::Envoy;
-use testkit::envoy_yaml::{wait_for_store, with_keystone};
+use testkit::envoy_yaml::{wait_for_store, with_keystone, with_section};
 use testkit::{PATIENCE, http, wait_for};
 
 use crate::faults::open_after;
-use crate::load::{HALF, Judged, Kind, Load, Mix, P99, Quantiles, SLOWEST, Tally, expected};
+use crate::load::{HALF, Judged, Kind, Load, Mix, P99, Quantiles, SLOWEST, Tally, Truth, expected};
 use crate::{Findings, Options, anywhere, millis, shipped};
 
 /// How long the slow store takes: its 64 connections serve 640 counts a second.
@@ -27,6 +27,10 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// What Keystone has said counts for so long, so that it is asked about each caller all the time.
 const REMEMBER: Duration = Duration::from_millis(50);
+
+/// Where counts are remembered.
+const CACHE: &str = "cache: {ttl: 1s, stale_if_error: 60s}";
+const REMEMBERED: Duration = Duration::from_secs(61);
 
 const GAUGES: [&str; 2] =
     ["http.edge.downstream_rq_active", "cluster.count_store.upstream_rq_active"];
@@ -65,14 +69,16 @@ pub fn run(options: &Options) -> Result<Findings> {
     // The quick form has it with Keystone alone.
     if !options.quick {
         let name = "slow: 100 ms for each count";
-        rows.push(overload(name, slow.address(), None, 300, options, &mut failures)?);
+        rows.push(overload(name, slow.address(), None, None, 300, options, &mut failures)?);
     }
     let (name, asked) = ("the same, Keystone vouches for callers", Some(keystone.address()));
-    rows.push(overload(name, slow.address(), asked, 300, options, &mut failures)?);
+    rows.push(overload(name, slow.address(), asked, None, 300, options, &mut failures)?);
+    let name = "the same, counts are remembered for 1 s, and may be stale for 60 s";
+    rows.push(overload(name, slow.address(), None, Some(CACHE), 300, options, &mut failures)?);
 
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let store = CountStore::start(&expected::database(folder.path())?, anywhere())?;
-    rows.push(overload("count-store", store.address(), None, 600, options, &mut failures)?);
+    rows.push(overload("count-store", store.address(), None, None, 600, options, &mut failures)?);
     Findings::new(json!({ "rows": rows }), failures)
 }
 
@@ -80,6 +86,7 @@ fn overload(
     name: &'static str,
     store: SocketAddr,
     keystone: Option<SocketAddr>,
+    cache: Option<&str>,
     connections: usize,
     options: &Options,
     failures: &mut Vec<String>,
@@ -94,11 +101,16 @@ fn overload(
         gauges.push("cluster.keystone.upstream_rq_active");
         mix.strangers = 10;
     }
+    let mut truth = Truth::default();
+    if let Some(cache) = cache {
+        yaml = with_section(&yaml, cache)?;
+        truth.remembered = Some(REMEMBERED);
+    }
     let envoy = Envoy::options().concurrency(2).start(&yaml)?;
     wait_for_store(&envoy)?;
     let address = envoy.listener_address("edge")?;
     let before = pace(address, 20)?;
-    let running = Load { connections, mix, pause: REST, ..Load::new(address) }.start()?;
+    let running = Load { connections, mix, truth, pause: REST, ..Load::new(address) }.start()?;
     let mut all = running.run_for(options.pick(Duration::from_secs(2), Duration::from_secs(20)));
     running.end();
     let normal = normal_again(address, before, options);
@@ -107,7 +119,7 @@ fn overload(
     let turned_away = envoy.stat("cluster.count_store.upstream_rq_pending_overflow")?;
     envoy.stop()?;
 
-    let mut amiss = judge(&all, turned_away, options);
+    let mut amiss = judge(&all, cache.is_none().then_some(turned_away), options);
     if open > 0 {
         amiss.push(format!("{open} streams were still open after the load"));
     }
@@ -133,7 +145,8 @@ fn overload(
 }
 
 /// What should not have been seen. Times are not judged in the quick form.
-fn judge(all: &Tally, turned_away: u64, options: &Options) -> Vec<String> {
+/// Where counts are remembered, one callout that was turned away answers all who share it, and a count may take no time.
+fn judge(all: &Tally, turned_away: Option<u64>, options: &Options) -> Vec<String> {
     let mut failures = all.complaints();
     let (counted, excess) = (all.answers(Kind::Count, 200), all.answers(Kind::Count, 503));
     if counted == 0 || excess == 0 {
@@ -144,6 +157,7 @@ fn judge(all: &Tally, turned_away: u64, options: &Options) -> Vec<String> {
     if counted + excess + late != answered || !options.quick && late * 100 > answered {
         failures.push(format!("too many other answers than 200 and 503: {statuses:?}"));
     }
+    let Some(turned_away) = turned_away else { return failures };
     // The one client afterwards may have been turned away too.
     if excess > turned_away {
         failures.push(format!("Envoy turned away {turned_away}, but {excess} clients saw 503"));

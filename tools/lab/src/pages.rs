@@ -12,7 +12,7 @@ use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, context
 use testkit::workspace;
 
 use crate::results::Results;
-use crate::{cost, soak, store};
+use crate::{callouts, cost, soak, store};
 
 /// The pages, each a template here and a file in `docs/`.
 pub const PAGES: [&str; 3] = ["reliability", "performance", "capacity"];
@@ -21,8 +21,9 @@ pub const PAGES: [&str; 3] = ["reliability", "performance", "capacity"];
 pub type Chart = (&'static str, &'static str, fn(&serde_json::Value) -> Result<String>);
 
 /// The charts.
-pub const CHARTS: [Chart; 3] = [
+pub const CHARTS: [Chart; 4] = [
     ("performance.svg", "cost", cost::chart::draw),
+    ("performance-callouts.svg", "callouts", callouts::draw),
     ("performance-store.svg", "store", store::chart::draw),
     ("soak-memory.svg", "soak", soak::draw),
 ];

@@ -1,5 +1,5 @@
 //! Two million mixed requests, hang-ups included, and the memory of the Envoy that serves them: half of them where
-//! Keystone vouches for callers. Then as many through an Envoy without the filter, whose growth is not ours.
+//! Keystone vouches for callers, and half where counts are remembered. Then as many through an Envoy without the filter, whose growth is not ours.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +12,17 @@ use testkit::edge::{Edge, clusters, envoy_config};
 use testkit::envoy::Envoy;
 use testkit::envoy::config::{Bootstrap, Cluster, Listener, to_cluster};
 
-use crate::load::{Judged, Kind, Load, Mix, Running, Tally, expected};
+use crate::load::{Judged, Kind, Load, Mix, Running, Tally, Truth, expected};
 use crate::{Findings, Options, anywhere, chart, machine};
 
 const WORKERS: u32 = 2;
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}}"#;
 /// The same with Keystone, which is asked about each caller every 50 ms by each worker.
 const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "10s", "remember": "0.05s"}}}"#;
+/// Both again where counts are remembered, half of them and not for long. Of the second the store is not told who asks.
+const REMEMBERED: &str = r#"{"store": {"cluster": "store", "timeout": "10s"}, "cache": {"ttl": "0.5s", "max_entries": 400}}"#;
+const SHARED: &str = r#"{"store": {"cluster": "store", "timeout": "10s", "forward_headers": []}, "cache": {"ttl": "0.5s", "max_entries": 400}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "10s", "remember": "0.05s"}}}"#;
+const TTL: Duration = Duration::from_millis(500);
 const CONNECTIONS: usize = 16;
 
 /// What Envoy may grow by once a tenth of the requests has been served, in MiB: 2 for each worker.
@@ -63,19 +67,30 @@ pub fn run(options: &Options) -> Result<Findings> {
     let start = |config: Bootstrap| Envoy::options().concurrency(WORKERS).start(config);
 
     let keystone = expected::scripted(expected::keystone())?;
-    let config = [("edge", CONFIGURATION), ("callers", CALLERS)];
+    let all = [CONFIGURATION, CALLERS, REMEMBERED, SHARED];
+    let names = ["edge", "callers", "remembered", "shared"];
+    let config = std::array::from_fn::<_, 4, _>(|number| (names[number], all[number]));
     let config = envoy_config(&config, store.address(), upstream.address())?;
     let config = config.cluster(Cluster::new("keystone", keystone.address()));
-    let edge = Edge::around(start(config)?, ["edge", "callers"])?;
-    let half = Load { connections: CONNECTIONS / 2, ..Load::new(edge.listeners["edge"]) };
-    let callers = Load {
-        address: edge.listeners["callers"],
-        mix: Mix { strangers: 10, ..Mix::default() },
-        ..half
-    };
-    let (tally, mut with, memory_with) = soak(&edge.envoy, [half, callers], requests)?;
+    let edge = Edge::around(start(config)?, names)?;
+    let loads = names.map(|name| Load {
+        connections: CONNECTIONS / names.len(),
+        mix: match name {
+            "callers" | "shared" => Mix { strangers: 10, ..Mix::default() },
+            _ => Mix::default(),
+        },
+        truth: match name {
+            "remembered" | "shared" => Truth { remembered: Some(TTL), changing: None },
+            _ => Truth::default(),
+        },
+        ..Load::new(edge.listeners[name])
+    });
+    let (tally, mut with, memory_with) = soak(&edge.envoy, loads, requests)?;
     with.judged = Some(tally.judged());
     let mut failures = tally.complaints();
+    if tally.remembered == 0 {
+        failures.push("no count was remembered".to_owned());
+    }
     failures.extend(edge.check_vms().err().map(|error| format!("{error:#}")));
     edge.envoy.stop()?;
     // A short run is still warming up.

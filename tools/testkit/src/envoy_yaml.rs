@@ -59,18 +59,30 @@ const STORE: &str = "store: {cluster: count_store, authority: count-store, timeo
 
 /// The same with the Keystone at this address, which vouches for callers and is asked again after `remember`.
 pub fn with_keystone(yaml: &str, at: SocketAddr, remember: Duration) -> Result<String> {
-    let (before, after) = yaml.split_once(STORE).context("envoy.yaml has another store.")?;
-    let indent = " ".repeat(before.len() - before.trim_end_matches(' ').len());
     let (remember, host, port) = (remember.as_secs_f64(), at.ip(), at.port());
+    let auth = format!(
+        "auth: {{mode: keystone, keystone: {{cluster: keystone, timeout: 5s, remember: {remember}s}}}}"
+    );
     Ok(format!(
-        "{before}{STORE}{indent}auth: {{mode: keystone, keystone: {{cluster: keystone, timeout: 5s, remember: {remember}s}}}}\n{after}
+        "{}
   - name: keystone
     type: STATIC
     connect_timeout: 0.25s
     load_assignment:
       cluster_name: keystone
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {host}, port_value: {port}}}}}}}}}]}}]\n"
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {host}, port_value: {port}}}}}}}}}]}}]\n",
+        with_section(yaml, &auth)?
     ))
+}
+
+/// The same with this section of the plugin configuration, on one line.
+///
+/// # Errors
+/// If the file has another store.
+pub fn with_section(yaml: &str, section: &str) -> Result<String> {
+    let (before, after) = yaml.split_once(STORE).context("envoy.yaml has another store.")?;
+    let indent = " ".repeat(before.len() - before.trim_end_matches(' ').len());
+    Ok(format!("{before}{STORE}{indent}{section}\n{after}"))
 }
 
 /// Waits until Envoy's health check has found the store. It runs before Envoy is ready, but on a

@@ -11,17 +11,8 @@ use testkit::envoy::filters;
 /// The Lua filter's program.
 pub const LUA: &str = include_str!("filter.lua");
 
-/// The filter's plugin configuration.
-const PLUGIN: &str = r#"{"store": {"cluster": "store", "timeout": "1s"}}"#;
-
-/// The same with Keystone, for as long as it may be, or for no time.
-fn with_keystone(remember: &str) -> Value {
-    let keystone = json!({"cluster": "keystone", "remember": remember});
-    json!({
-        "store": {"cluster": "store", "timeout": "1s"},
-        "auth": {"mode": "keystone", "keystone": keystone},
-    })
-}
+/// A section of the plugin configuration, and its name.
+pub type Section = (&'static str, Value);
 
 /// What Keystone says of every token: the body of a real one's answer.
 const TOKEN: &str = r#"{"token": {"methods": ["password"], "user": {"domain": {"id": "default", "name": "Default"}, "id": "55a9d3f2c1b04e6f8a7b9c0d1e2f3a4b", "name": "alice", "password_expires_at": null}, "audit_ids": ["obQ_8PbhTlWJk0LNlhP7Xg"], "expires_at": "2100-01-01T00:00:00.000000Z", "issued_at": "2026-11-25T18:44:54.000000Z", "project": {"domain": {"id": "default", "name": "Default"}, "id": "17fbda95add24720a4038ba4b1c705ed", "name": "proj-a"}, "is_domain": false, "roles": [{"id": "79dfb1c0a2e34f5d8c6b7a9e0f1d2c3b", "name": "member"}, {"id": "7b89e0d1c2f34a5b9d8e7f6a5b4c3d2e", "name": "reader"}]}}"#;
@@ -51,16 +42,34 @@ impl Answer {
 
 /// Our filter, of this module, as one would run it.
 pub fn wasm_filter(module: &Path) -> Value {
-    let mut filter = edge::filter(module, "", PLUGIN);
+    wasm_filter_with(module, "", [])
+}
+
+/// The same with these sections beside the store's. `root_id` is its name among those that share a VM.
+pub fn wasm_filter_with<const N: usize>(
+    module: &Path,
+    root_id: &str,
+    sections: [Section; N],
+) -> Value {
+    // Nothing is late, however slow valgrind is.
+    let mut plugin = json!({"store": {"cluster": "store", "timeout": "60s"}});
+    for (name, section) in sections {
+        plugin[name] = section;
+    }
+    let mut filter = edge::filter(module, root_id, &plugin.to_string());
     filter["typed_config"]["config"]["failure_policy"] = "FAIL_RELOAD".into();
     filter
 }
 
-/// The same, which asks Keystone about callers. `remember`: for how long it knows them.
-pub fn wasm_filter_with_keystone(module: &Path, remember: &str) -> Value {
-    let mut filter = edge::filter(module, remember, &with_keystone(remember).to_string());
-    filter["typed_config"]["config"]["failure_policy"] = "FAIL_RELOAD".into();
-    filter
+/// Keystone is asked about callers. `remember`: for how long they are known.
+pub fn keystone(remember: &str) -> Section {
+    let keystone = json!({"cluster": "keystone", "timeout": "60s", "remember": remember});
+    ("auth", json!({"mode": "keystone", "keystone": keystone}))
+}
+
+/// Counts are remembered for longer than is measured.
+pub fn cache() -> Section {
+    ("cache", json!({"ttl": "3600s"}))
 }
 
 /// A configuration whose listeners have one server for store, Keystone and backend.

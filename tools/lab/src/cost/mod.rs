@@ -134,7 +134,7 @@ impl CaseCosts {
             };
             let beside: &[&str] = match measured.contender {
                 Contender::Ours => &["native", "lua"],
-                Contender::Routed => &["native"],
+                Contender::Routed | Contender::Hit | Contender::CallersHit => &["native"],
                 Contender::Build(..) => &["ours"],
                 _ => &[],
             };

@@ -25,6 +25,10 @@ pub enum Contender {
     Callers,
     /// The same with nothing remembered.
     Cold,
+    /// Our filter, which remembers counts, and has this one.
+    Hit,
+    /// Both: it has the count, and knows the caller.
+    CallersHit,
     /// Another build of our filter: its name and its module.
     Build(String, PathBuf),
 }
@@ -42,7 +46,7 @@ pub struct Plan {
 
 impl Contender {
     /// Those that are measured without being named.
-    pub const ALL: [Contender; 7] = [
+    pub const ALL: [Contender; 9] = [
         Contender::Native,
         Contender::Floor,
         Contender::Lua,
@@ -50,6 +54,8 @@ impl Contender {
         Contender::Routed,
         Contender::Callers,
         Contender::Cold,
+        Contender::Hit,
+        Contender::CallersHit,
     ];
 
     /// Its name on the command line and in the results.
@@ -62,16 +68,25 @@ impl Contender {
             Contender::Routed => "routed",
             Contender::Callers => "callers",
             Contender::Cold => "cold",
+            Contender::Hit => "hit",
+            Contender::CallersHit => "callers_hit",
             Contender::Build(name, _) => name,
         }
     }
 
+    /// Whether counts are answered without the store.
+    pub fn remembers_counts(&self) -> bool {
+        matches!(self, Contender::Hit | Contender::CallersHit)
+    }
+
     /// Whether it is asked in a case. What the route saves shows another path, and what it costs
-    /// shows the shortest of the filter's answers. Who asks matters to a count.
+    /// shows the shortest of the filter's answers. Who asks, and what is remembered, matters to a count.
     fn takes_part(&self, case: &Case) -> bool {
         match self {
             Contender::Routed => ["pass", "method"].contains(&case.name),
-            Contender::Callers | Contender::Cold => case.name == "count",
+            Contender::Callers | Contender::Cold | Contender::Hit | Contender::CallersHit => {
+                case.name == "count"
+            }
             _ => true,
         }
     }
@@ -137,7 +152,7 @@ mod tests {
         let all = lines(&[], &[]).unwrap();
         assert_eq!(all.len(), CASES.len());
         assert_eq!(all[0], "method/[5, 40]: native floor lua ours routed old");
-        assert_eq!(all[3], "count/[5, 40]: native floor lua ours callers cold old");
+        assert_eq!(all[3], "count/[5, 40]: native floor lua ours callers cold hit callers_hit old");
         let few = lines(&["pass/40", "count8"], &["ours", "old"]).unwrap();
         assert_eq!(few, ["count8/[5, 40]: ours old", "pass/[40]: ours old"]);
         for (cases, contenders) in

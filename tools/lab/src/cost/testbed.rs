@@ -8,7 +8,7 @@ use testkit::envoy::config::{Listener, to_cluster};
 use testkit::envoy::{self, Envoy, filters};
 use testkit::{bypass_route, http, workspace};
 
-use super::config::{self, Answer, LUA};
+use super::config::{self, Answer, LUA, wasm_filter_with as with};
 use super::floor;
 use super::plan::Contender;
 use super::requests::{Case, End, FEW, HEADERS};
@@ -50,7 +50,7 @@ impl Testbed {
         // From an Envoy of its own: the others are configured with it.
         let ours = listener(&Contender::Ours, case, &Answer::default())?;
         let ours = Envoy::start(config::before(address, [ours]))?;
-        let answer = ask(ours.listener_address("ours")?, &case.request(FEW))?;
+        let (answer, _) = ask(ours.listener_address("ours")?, &case.request(FEW))?;
         drop(ours);
         let listeners = contenders.iter().map(|of| listener(of, case, &answer));
         let configuration = config::before(address, listeners.collect::<Result<Vec<_>>>()?);
@@ -92,13 +92,19 @@ impl Testbed {
     fn check_answers(&self) -> Result<()> {
         let Testbed { case, answer: expected, .. } = self;
         for headers in HEADERS {
+            let request = case.request(headers);
             for (contender, address) in &self.addresses {
-                let answer = ask(*address, &case.request(headers))?;
+                let [answer, again] = [ask(*address, &request)?, ask(*address, &request)?];
                 let (name, case) = (contender.name(), case.name);
-                ensure!(
-                    answer == *expected,
-                    "{name} answers {case} with {headers} headers {answer:?}, not {expected:?}"
-                );
+                for (answer, _) in [&answer, &again] {
+                    ensure!(
+                        answer == expected,
+                        "{name} answers {case} with {headers} headers {answer:?}, not {expected:?}"
+                    );
+                }
+                let remembers = contender.remembers_counts() && self.case.end == End::Counted;
+                let (_, has_age) = again;
+                ensure!(has_age == remembers, "{name} answers {case} from memory: {has_age}");
             }
         }
         Ok(())
@@ -107,22 +113,21 @@ impl Testbed {
 
 /// What a contender listens with.
 fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Listener> {
+    let (module, name) = (workspace::filter_module, of.name());
     let filter = match of {
         Contender::Native => None,
         Contender::Floor => Some(config::wasm_filter(&floor::build(case, answer)?)),
         Contender::Lua => Some(filters::lua(LUA)),
-        Contender::Ours | Contender::Routed => {
-            Some(config::wasm_filter(&workspace::filter_module()?))
-        }
-        Contender::Callers => {
-            Some(config::wasm_filter_with_keystone(&workspace::filter_module()?, "300s"))
-        }
-        Contender::Cold => {
-            Some(config::wasm_filter_with_keystone(&workspace::filter_module()?, "0s"))
+        Contender::Ours | Contender::Routed => Some(config::wasm_filter(&module()?)),
+        Contender::Callers => Some(with(&module()?, name, [config::keystone("300s")])),
+        Contender::Cold => Some(with(&module()?, name, [config::keystone("0s")])),
+        Contender::Hit => Some(with(&module()?, name, [config::cache()])),
+        Contender::CallersHit => {
+            Some(with(&module()?, name, [config::keystone("300s"), config::cache()]))
         }
         Contender::Build(_, module) => Some(config::wasm_filter(module)),
     };
-    let listener = filter.into_iter().fold(Listener::new(of.name()), Listener::filter);
+    let listener = filter.into_iter().fold(Listener::new(name), Listener::filter);
     Ok(match (of, case.end) {
         (Contender::Native, End::Rejected) => listener.route(answer.route()),
         (Contender::Native, End::Counted) => listener.route(to_cluster("", "store")),
@@ -134,9 +139,11 @@ fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Listener> {
 }
 
 /// What Envoy adds to every answer, or what differs from one to the next.
-const ENVOYS_OWN: [&str; 4] = ["content-length", "date", "server", "x-envoy-upstream-service-time"];
+const ENVOYS_OWN: [&str; 5] =
+    ["age", "content-length", "date", "server", "x-envoy-upstream-service-time"];
 
-fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
+/// The answer, and whether it was remembered.
+fn ask(address: SocketAddr, request: &Request) -> Result<(Answer, bool)> {
     let response =
         http::request(address, request.method, &request.target, &request.header_bytes())?;
     let headers = response.headers.iter().filter(|(name, _)| !ENVOYS_OWN.contains(&name.as_str()));
@@ -144,7 +151,8 @@ fn ask(address: SocketAddr, request: &Request) -> Result<Answer> {
     let mut headers: Vec<(String, String)> =
         headers.map(|(name, value)| (name.clone(), text(value))).collect();
     headers.sort();
-    Ok(Answer { status: response.status, headers, body: response.text() })
+    let has_age = response.header("age").is_some();
+    Ok((Answer { status: response.status, headers, body: response.text() }, has_age))
 }
 
 /// What the figures rest on, without the load: all that are measured do the same job.

@@ -1,42 +1,25 @@
 //! Faults of Keystone, which the filter asks about each caller: killed, stopped in its tracks, slow, broken off, flooding
 //! and lying. The store is in order.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
-use testkit::store::{Behaviour, ScriptedStore};
-use testkit::{PATIENCE, wait_for};
+use anyhow::Result;
+use testkit::store::Behaviour;
 
 use super::Setup;
+use super::mortal::Mortal;
 use super::observation::{Observation, TIMEOUT};
+use super::service::CALLERS;
 use crate::load::expected;
 
 /// All with one Envoy.
 pub fn observe_all(setup: Setup) -> Result<Vec<Observation>> {
     let store = expected::scripted(expected::store())?;
-    let keystone = expected::scripted(expected::keystone())?;
-    let address = keystone.address();
-    let service = setup.start_with_keystone(store.address(), address)?;
-    let keystone = Cell::new(Some(keystone));
-    let set = |behaviour| {
-        let running = keystone.take().context("Keystone runs")?;
-        running.set(behaviour);
-        keystone.set(Some(running));
-        Ok(())
-    };
-    let kill = || {
-        drop(keystone.take());
-        Ok(())
-    };
-    let restart = || {
-        let started =
-            wait_for("Keystone's port", PATIENCE, || ScriptedStore::start_at(address).ok())?;
-        started.forget_requests();
-        keystone.set(Some(started));
-        set(expected::keystone())
-    };
-    let mut seen = vec![service.observe("Keystone killed, started again", kill, restart)?];
+    let keystone = Mortal::start(expected::keystone())?;
+    let service = setup.start_with_keystone(CALLERS, store.address(), keystone.address)?;
+    let restart = || keystone.restart(expected::keystone());
+    let killed = "Keystone killed, started again";
+    let mut seen = vec![service.observe(killed, || keystone.kill(), restart)?];
     // The quick form takes the first few.
     let faults = [
         ("Keystone answers nothing", Behaviour::Hang),
@@ -50,7 +33,8 @@ pub fn observe_all(setup: Setup) -> Result<Vec<Observation>> {
         ("Keystone says 500 to all", Behaviour::status(500)),
     ];
     for (fault, behaviour) in faults.into_iter().take(setup.options.pick(3, usize::MAX)) {
-        seen.push(service.observe(fault, || set(behaviour), || set(expected::keystone()))?);
+        let mend = || keystone.set(expected::keystone());
+        seen.push(service.observe(fault, || keystone.set(behaviour), mend)?);
     }
     service.edge.envoy.stop()?;
     Ok(seen)

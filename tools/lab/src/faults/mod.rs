@@ -3,8 +3,10 @@
 
 mod drain;
 mod keystones;
+mod mortal;
 mod observation;
 mod pair;
+mod remembered;
 mod service;
 mod stores;
 mod updates;
@@ -49,11 +51,13 @@ type Part = fn(Setup) -> Result<Vec<Observation>>;
 /// In the order of the page. The quick form judges no times, and most of it is waiting: three parts at once, each with an Envoy
 /// of its own.
 fn observe_all(setup: Setup) -> Result<Vec<Observation>> {
-    let parts: [Part; 8] = [
+    let parts: [Part; 10] = [
         stores::real,
         stores::broken,
         stores::flooding_and_lying,
         keystones::observe_all,
+        remembered::stale,
+        remembered::shared,
         pair::observe_all,
         |setup| Ok(vec![updates::observe(setup, "immediate")?]),
         |setup| Ok(vec![updates::observe(setup, "gradual")?]),

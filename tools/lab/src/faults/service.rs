@@ -13,14 +13,14 @@ use testkit::{http, wait_for};
 
 use super::Setup;
 use super::observation::{Observation, unless_only_counts};
-use crate::load::{Kind, Load, Mix, Running, expected};
+use crate::load::{Kind, Load, Mix, Running, Truth, expected};
 use crate::{Options, machine, millis};
 
 /// The listener, and the plugin configuration that goes with [`TIMEOUT`](super::observation::TIMEOUT).
 pub const LISTENER: &str = "count";
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}}"#;
 /// The same with Keystone, which is asked about each caller every 50 ms by each worker.
-const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "0.4s", "remember": "0.05s"}}}"#;
+pub const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "0.4s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "0.4s", "remember": "0.05s"}}}"#;
 
 /// Keeps Envoy from reading 32 MiB of an answer before it gives up: the filter reads 64 KiB.
 pub const LIMITS: Option<u32> = Some(131_072);
@@ -46,6 +46,8 @@ pub struct Service<'a> {
     active: Vec<String>,
     /// Of the load, how much is asked by those who may not.
     strangers: u32,
+    /// What counts may be.
+    pub truth: Truth,
 }
 
 impl<'a> Setup<'a> {
@@ -71,17 +73,19 @@ impl<'a> Setup<'a> {
             options: self.options,
             active,
             strangers: 0,
+            truth: Truth::default(),
         })
     }
 
     /// In front of this store and this Keystone.
     pub fn start_with_keystone(
         &self,
+        configuration: &str,
         store: SocketAddr,
         keystone: SocketAddr,
     ) -> Result<Service<'a>> {
         let upstream = expected::scripted(expected::upstream())?;
-        let config = envoy_config(&[(LISTENER, CALLERS)], store, upstream.address())?;
+        let config = envoy_config(&[(LISTENER, configuration)], store, upstream.address())?;
         let config = config.cluster(Cluster::new("keystone", keystone));
         let mut service = self.around(self.envoy().start(config)?, upstream)?;
         service.active.push("cluster.keystone.upstream_rq_active".to_owned());
@@ -108,7 +112,8 @@ impl Service<'_> {
     pub fn load(&self) -> Result<Running> {
         let pause = Duration::from_millis(self.options.pick(50, 5));
         let mix = Mix { strangers: self.strangers, ..Mix::default() };
-        let mixed = Load { connections: 24, pause, mix, ..Load::new(self.address) };
+        let load = Load { truth: self.truth, ..Load::new(self.address) };
+        let mixed = Load { connections: 24, pause, mix, ..load };
         let mix = Mix { counts: 0, rejections: 3, passes: 1, hang_ups: 0, strangers: 0 };
         Running::start([mixed, Load { connections: 8, mix, ..mixed }])
     }
@@ -217,8 +222,10 @@ impl Service<'_> {
 
     fn counts_right(&self) -> bool {
         let path = "/v2/p37/os-vendor-backup-sharing/count";
+        // The load judges how often it may have changed.
+        let is_right = |text: &str| text.starts_with("{\"count\":") && text.ends_with("37}");
         http::request(self.address, "GET", path, &[("x-auth-token", b"caller-of-p37")])
-            .is_ok_and(|answer| answer.status == 200 && answer.text() == r#"{"count":37}"#)
+            .is_ok_and(|answer| answer.status == 200 && is_right(&answer.text()))
     }
 }
 

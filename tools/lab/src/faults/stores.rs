@@ -98,7 +98,7 @@ fn with(
 }
 
 /// Truthful and one lie after the other, in turns.
-fn liar() -> Behaviour {
+pub fn liar() -> Behaviour {
     let asked = AtomicUsize::new(0);
     Behaviour::by_request(move |request| {
         let turn = asked.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use testkit::http::Connection;
 use self::callgrind::Callgrind;
 use crate::cores::Cores;
 use crate::cost::plan::{Contender, Plan, plans};
-use crate::cost::requests::{Case, End, FEW};
+use crate::cost::requests::{CASES, Case, End, FEW};
 use crate::cost::testbed::Testbed;
 use crate::oha::Request;
 use crate::statistics::least;
@@ -58,10 +58,38 @@ struct CaseCounts {
     most_of_native: f64,
     most_of_lua: Option<f64>,
     most_for_a_caller: f64,
+    /// What a remembered count takes, where it was counted.
+    hit: Vec<Bound>,
 }
 
 /// The most that a count may take whose caller is remembered, as a multiple of one without callers.
 const MOST_FOR_A_CALLER: f64 = 1.08;
+
+/// What something takes as a multiple of something else, and the most that it may take.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Bound {
+    what: &'static str,
+    of: &'static str,
+    ratio: f64,
+    most: f64,
+}
+
+/// A remembered count beside our 405, the shortest of the filter's answers, and beside proxying; and one whose caller is
+/// remembered too.
+fn hit(of: &BTreeMap<String, f64>, our_405: Option<f64>, are_few: bool) -> Vec<Bound> {
+    let (count, both) = ("a remembered count", "with a remembered token");
+    let [hit, callers_hit, native] =
+        ["hit", "callers_hit", "native"].map(|name| of.get(name).copied());
+    let bound = |what, part: Option<f64>, of, whole: Option<f64>, [few, many]: [f64; 2]| {
+        Some(Bound { what, of, ratio: part? / whole?, most: if are_few { few } else { many } })
+    };
+    let bounds = [
+        bound(count, hit, "our 405", our_405, [1.12, 1.08]),
+        bound(count, hit, "plain proxying", native, [0.82, 0.88]),
+        bound(both, callers_hit, "one without callers", hit, [1.12, 1.08]),
+    ];
+    bounds.into_iter().flatten().collect()
+}
 
 /// The most that a request may take, as a multiple of what it takes Envoy alone. Who set these bounds, and why,
 /// stands on the page.
@@ -84,15 +112,9 @@ pub fn run(options: &Options) -> Result<Findings> {
     let valgrind = callgrind::version()?;
     let plans = plans(options)?;
     for plan in &plans {
+        // All of our filter are one.
         let are_modules = |of: &&Contender| {
-            !matches!(
-                of,
-                Contender::Native
-                    | Contender::Lua
-                    | Contender::Routed
-                    | Contender::Callers
-                    | Contender::Cold
-            )
+            matches!(of, Contender::Floor | Contender::Ours | Contender::Build(..))
         };
         let modules = plan.contenders.iter().filter(are_modules).count();
         ensure!(
@@ -108,6 +130,12 @@ pub fn run(options: &Options) -> Result<Findings> {
         cases.extend(counted(plan, &cores, repetitions)?);
     }
     cases.sort_by_key(|case| case.headers);
+    let our_405 = cases.iter().filter(|case| case.what == CASES[0].what);
+    let our_405 = our_405.filter_map(|case| Some((case.headers, *case.of.get("ours")?)));
+    let our_405: BTreeMap<usize, f64> = our_405.collect();
+    for case in &mut cases {
+        case.hit = hit(&case.of, our_405.get(&case.headers).copied(), case.headers == FEW);
+    }
     let failures = cases.iter().flat_map(CaseCounts::missed).collect();
     let arguments = callgrind::ARGUMENTS.join(" ");
     Findings::new(Figures { valgrind, arguments, repetitions, cases }, failures)
@@ -186,6 +214,7 @@ impl CaseCounts {
             // Lua looks at two headers where they lie to refuse a method; a wasm filter has all of them copied.
             most_of_lua: (case.name != "method").then_some(1.0),
             most_for_a_caller: MOST_FOR_A_CALLER,
+            hit: Vec::new(),
         }
     }
 
@@ -212,6 +241,12 @@ impl CaseCounts {
                 ));
             }
         }
+        for Bound { what, of, ratio, most } in self.hit.iter().filter(|it| it.ratio > it.most) {
+            let headers = self.headers;
+            all.push(format!(
+                "{what}, {headers} headers: instructions {ratio:.3} of {of}, not {most:.2}"
+            ));
+        }
         all
     }
 }
@@ -219,7 +254,23 @@ impl CaseCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cost::requests::CASES;
+
+    #[test]
+    fn a_remembered_count_has_three_bounds() {
+        let of = [("hit", 90.0), ("native", 100.0), ("callers_hit", 99.0)];
+        let of = of.map(|(name, count)| (name.to_owned(), count)).into();
+        let missed = |our_405, are_few| {
+            let mut case = CaseCounts::new(&CASES[3], FEW, &BTreeMap::new());
+            case.hit = hit(&of, our_405, are_few);
+            case.missed().join("; ")
+        };
+        assert_eq!(
+            missed(Some(81.0), true),
+            "a remembered count, 5 headers: instructions 0.900 of plain proxying, not 0.82"
+        );
+        assert_eq!(missed(Some(80.0), false).matches(", not ").count(), 3);
+        assert_eq!(missed(None, true).matches(", not ").count(), 1, "no 405 was counted");
+    }
 
     #[test]
     fn the_least_count_is_judged_by_its_bounds() {

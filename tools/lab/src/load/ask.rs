@@ -40,8 +40,8 @@ pub struct Ask {
 /// What an answer must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// 200 with exactly this body, or a documented fault that the store may cause.
-    Count(String),
+    /// 200 with exactly this count, or a documented fault that the store may cause.
+    Count(usize),
     /// Exactly this status, with its documented body.
     Rejection(u16),
     /// The same, or a documented fault that Keystone may cause.
@@ -86,7 +86,7 @@ impl Default for Asks {
         for project in 0..PROJECTS {
             for (asked, written) in QUERIES {
                 let found = expected::count(&(count(project) + written)).unwrap_or_default();
-                let expected = Expected::Count(format!("{{\"count\":{found}}}"));
+                let expected = Expected::Count(found);
                 let token = expected::token_line(project);
                 counts.push(ask("GET", &(count(project) + asked), &token, expected));
             }
@@ -118,6 +118,11 @@ impl Default for Asks {
 }
 
 impl Asks {
+    /// Each count.
+    pub fn counts(&self) -> &[Ask] {
+        &self.counts
+    }
+
     /// One of a kind.
     pub fn pick(&self, kind: Kind, random: &mut Rng) -> &Ask {
         let asks = match kind {

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -89,6 +90,55 @@ pub fn store() -> Behaviour {
     Behaviour::by_request(answer)
 }
 
+/// Counts that change all the time: each begins as [`count`] says, and grows by [`PROJECTS`] at once when `every` is over.
+/// So a count tells whose it is, and when it was true.
+#[derive(Clone, Copy, Debug)]
+pub struct Changing {
+    since: Instant,
+    every: Duration,
+}
+
+impl Changing {
+    /// From now on.
+    pub fn every(every: Duration) -> Changing {
+        Changing { since: Instant::now(), every }
+    }
+
+    /// The bodies that were true at some time from `first` to `last`, for a count that began like this.
+    pub fn bodies(
+        self,
+        began: usize,
+        first: Option<Instant>,
+        last: Instant,
+    ) -> impl Iterator<Item = String> {
+        let first = first.and_then(|at| self.changes(at)).unwrap_or_default();
+        let last = self.changes(last).unwrap_or_default();
+        (first..=last).map(move |changes| body(began + changes * PROJECTS))
+    }
+
+    /// How often they had changed by then. `None`: they had not begun.
+    fn changes(self, at: Instant) -> Option<usize> {
+        let time = at.checked_duration_since(self.since)?;
+        usize::try_from(time.as_nanos() / self.every.as_nanos()).ok()
+    }
+
+    /// A store of such counts.
+    pub fn store(self) -> Behaviour {
+        Behaviour::by_request(move |request| match count(&request.target_text()) {
+            Some(count) => {
+                let changes = self.changes(Instant::now()).unwrap_or_default();
+                Behaviour::json(200, body(count + changes * PROJECTS))
+            }
+            None => Behaviour::json(500, "{}"),
+        })
+    }
+}
+
+/// The answer with this count.
+pub fn body(count: usize) -> String {
+    format!("{{\"count\":{count}}}")
+}
+
 /// The token of a project's caller, as a line of a request.
 pub fn token_line(project: usize) -> String {
     format!("{TOKEN}: caller-of-p{project}\r\n")
@@ -124,7 +174,7 @@ pub fn scripted(behaviour: Behaviour) -> Result<ScriptedStore> {
 /// One such answer, for behaviours that are truthful at times.
 pub fn answer(request: &Request) -> Behaviour {
     match count(&request.target_text()) {
-        Some(count) => Behaviour::json(200, format!("{{\"count\":{count}}}")),
+        Some(count) => Behaviour::json(200, body(count)),
         None => Behaviour::json(500, "{}"),
     }
 }

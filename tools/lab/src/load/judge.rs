@@ -1,9 +1,12 @@
 //! Whether an answer is one that this request may get.
 
+use std::time::{Duration, Instant};
+
 use backup_sharing_count::status;
 use testkit::http::Response;
 
 use super::ask::{Ask, Expected};
+use super::expected::{self, Changing};
 
 /// The word on an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +19,56 @@ pub enum Verdict {
     Undocumented,
 }
 
+/// What a count may be older than its answer, and how the store's counts change.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Truth {
+    /// The `age` of a remembered count is less: its ttl, and for how long it may be stale. `None`: none is remembered.
+    pub remembered: Option<Duration>,
+    /// `None`: they do not.
+    pub changing: Option<Changing>,
+}
+
+/// When a request was sent, and when its answer had come.
+pub type Times = (Instant, Instant);
+
+/// How long a count may be on its way from the store: longer than any timeout of those whose counts change.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
+
+impl Truth {
+    /// Whether a count is the store's of a time when it may have been learned. One without `age` was asked for just now;
+    /// with it, it arrived so many seconds ago.
+    fn allows(self, began: usize, answer: &Response, (sent, came): Times) -> bool {
+        let ages = answer.header_values("age");
+        let age = match (ages.as_slice(), self.remembered) {
+            ([], _) => None,
+            (&[age], Some(most)) => {
+                let seconds = std::str::from_utf8(age).ok().and_then(|age| age.parse().ok());
+                let Some(age) = seconds.map(Duration::from_secs).filter(|age| *age < most) else {
+                    return false;
+                };
+                Some(age)
+            }
+            _ => return false,
+        };
+        let Some(changing) = self.changing else {
+            return answer.body == expected::body(began).as_bytes();
+        };
+        // Rounded down.
+        let oldest = age.map_or(Duration::ZERO, |age| age + Duration::from_secs(1)) + ON_ITS_WAY;
+        let youngest = came.checked_sub(age.unwrap_or_default()).unwrap_or(came);
+        let mut bodies = changing.bodies(began, sent.checked_sub(oldest), youngest);
+        bodies.any(|body| answer.body == body.as_bytes())
+    }
+}
+
 /// Judges an answer.
-pub fn judge(ask: &Ask, answer: &Response) -> Verdict {
+pub fn judge(ask: &Ask, answer: &Response, truth: Truth, times: Times) -> Verdict {
     if answer.header_values("content-type") != [b"application/json"] {
         return Verdict::Undocumented;
     }
     let right = match &ask.expected {
-        Expected::Count(body) if answer.status == 200 => {
-            return match answer.body == body.as_bytes() {
+        Expected::Count(began) if answer.status == 200 => {
+            return match truth.allows(*began, answer, times) {
                 true => Verdict::Right,
                 false => Verdict::WrongCount,
             };
@@ -65,12 +110,60 @@ mod tests {
     fn verdict(expected: &Expected, status: u16, types: &[&str], body: &str) -> Verdict {
         let headers = types.iter().map(|it| ("content-type".to_owned(), it.as_bytes().to_vec()));
         let answer = Response { status, headers: headers.collect(), body: body.into() };
-        judge(&Ask { bytes: Vec::new(), expected: expected.clone() }, &answer)
+        let ask = Ask { bytes: Vec::new(), expected: expected.clone() };
+        judge(&ask, &answer, Truth::default(), (Instant::now(), Instant::now()))
+    }
+
+    #[test]
+    fn a_remembered_count_is_as_old_as_it_says() {
+        let (second, tenths) = (Duration::from_secs(1), Duration::from_millis(100));
+        let changing = Changing::every(tenths);
+        let start = Instant::now();
+        let verdict = |truth: Truth, at: f64, age: &[&str], count: usize| {
+            let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+            headers.extend(age.iter().map(|age| ("age".to_owned(), age.as_bytes().to_vec())));
+            let body = expected::body(count).into_bytes();
+            let answer = Response { status: 200, headers, body };
+            let ask = Ask { bytes: Vec::new(), expected: Expected::Count(37) };
+            let at = start + second.mul_f64(at);
+            judge(&ask, &answer, truth, (at, at)) == Verdict::Right
+        };
+        let remembered = Some(second * 5);
+        let still = Truth { remembered, changing: None };
+        for (age, right) in [
+            (&[][..], true),
+            (&["0"], true),
+            (&["4"], true),
+            (&["5"], false),
+            (&["-1"], false),
+            (&[""], false),
+            (&["1", "1"], false),
+        ] {
+            assert_eq!(verdict(still, 60.0, age, 37), right, "{age:?}");
+            assert!(!verdict(still, 60.0, age, 137), "{age:?}");
+            let off = Truth::default();
+            assert_eq!(verdict(off, 60.0, age, 37), age.is_empty(), "{age:?}");
+        }
+        // 60 s after the start each count has changed 600 times.
+        let moving = Truth { remembered, changing: Some(changing) };
+        for (age, changes, right) in [
+            (&[][..], 599, true),
+            (&[], 590, true),
+            (&[], 500, false),
+            (&[], 700, false),
+            (&["4"], 555, true),
+            (&["4"], 599, false),
+            (&["4"], 500, false),
+            (&["0"], 599, true),
+        ] {
+            assert_eq!(verdict(moving, 60.0, age, 37 + 100 * changes), right, "{age:?} {changes}");
+            assert!(!verdict(moving, 60.0, age, 38 + 100 * changes), "{age:?} {changes}");
+        }
     }
 
     #[test]
     fn every_other_answer_is_seen() {
-        let (count, json) = (Expected::Count(COUNT.to_owned()), "application/json");
+        let (count, json) = (Expected::Count(37), "application/json");
         let (rejection, passed) = (Expected::Rejection(400), Expected::Passed("x".to_owned()));
         let refusal = Expected::Refusal(403);
         for (status, body, word) in [

@@ -19,9 +19,12 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
+use ask::Asks;
+use client::Client;
 
 pub use ask::{Kind, Mix};
+pub use judge::Truth;
 pub use tally::{HALF, Judged, Latencies, P99, Quantiles, SLOWEST, Tally};
 use worker::Shared;
 
@@ -37,6 +40,8 @@ pub struct Load {
     pub connections: usize,
     /// What they ask.
     pub mix: Mix,
+    /// What counts may be.
+    pub truth: Truth,
     /// How long each rests after an answer.
     pub pause: Duration,
     /// Ends by itself after this many requests.
@@ -53,14 +58,27 @@ pub struct Running {
 impl Load {
     /// 16 connections without rest, until stopped.
     pub fn new(address: SocketAddr) -> Self {
-        let (mix, pause) = (Mix::default(), Duration::ZERO);
-        Self { address, connections: 16, mix, pause, requests: None }
+        let (mix, truth, pause) = (Mix::default(), Truth::default(), Duration::ZERO);
+        Self { address, connections: 16, mix, truth, pause, requests: None }
     }
 
     /// Starts it.
     pub fn start(self) -> Result<Running> {
         Running::start([self])
     }
+}
+
+/// Asks each count once, so that all are remembered where any is.
+///
+/// # Errors
+/// If one is not counted.
+pub fn ask_each_count(address: SocketAddr) -> Result<()> {
+    let mut client = Client::open(address)?;
+    for ask in Asks::default().counts() {
+        let answer = client.ask(&ask.bytes).map_err(|failure| anyhow!("{failure:?}"))?;
+        ensure!(answer.status == 200, "a count is answered {answer:?}");
+    }
+    Ok(())
 }
 
 impl Running {

@@ -34,6 +34,9 @@ pub struct Tally {
     pub refused: u64,
     /// Connections the server closed between two requests, announced or not.
     pub closed: u64,
+    /// Answers that had been remembered, and the `age` of the oldest in seconds.
+    pub remembered: u64,
+    pub oldest: u64,
     /// Up to five sentences about what should not have been.
     pub examples: Vec<String>,
     closes_excused: bool,
@@ -51,6 +54,8 @@ pub struct Judged {
     undocumented: u64,
     lost: u64,
     crossed: u64,
+    remembered: u64,
+    oldest: u64,
 }
 
 /// A share of all, and what a page calls it.
@@ -104,9 +109,10 @@ impl Tally {
 
     /// For the pages.
     pub fn judged(&self) -> Judged {
-        let Tally { wrong_counts, undocumented, crossed, .. } = *self;
+        let Tally { wrong_counts, undocumented, crossed, remembered, oldest, .. } = *self;
         let lost = self.lost + self.unaccepted;
-        Judged { requests: self.requests(), wrong_counts, undocumented, lost, crossed }
+        let requests = self.requests();
+        Judged { requests, wrong_counts, undocumented, lost, crossed, remembered, oldest }
     }
 
     /// A sentence for each way in which answers were not as they should be; lost ones included, and
@@ -145,6 +151,8 @@ impl Tally {
         self.closes_excused |= other.closes_excused;
         self.refused += other.refused;
         self.closed += other.closed;
+        self.remembered += other.remembered;
+        self.oldest = self.oldest.max(other.oldest);
         self.examples.extend(other.examples.iter().cloned());
         self.examples.truncate(EXAMPLES);
     }

@@ -118,7 +118,9 @@ impl Worker<'_> {
         let mut tally = self.tally();
         match answer {
             Ok(answer) => {
-                note(&mut tally, kind, ask, &answer, took);
+                let truth = self.shared.load.truth;
+                let verdict = judge(ask, &answer, truth, (asked, asked + took));
+                note(&mut tally, kind, ask, &answer, took, verdict);
                 let closes = answer.header("connection");
                 let closes = closes.is_some_and(|it| it.eq_ignore_ascii_case("close"));
                 tally.closed += u64::from(closes);
@@ -142,9 +144,19 @@ impl Worker<'_> {
     }
 }
 
-fn note(tally: &mut Tally, kind: Kind, ask: &Ask, answer: &Response, took: Duration) {
+fn note(
+    tally: &mut Tally,
+    kind: Kind,
+    ask: &Ask,
+    answer: &Response,
+    took: Duration,
+    verdict: Verdict,
+) {
     tally.answer(kind, answer.status, took);
-    match judge(ask, answer) {
+    let age = answer.header("age").and_then(|age| age.parse().ok());
+    tally.remembered += u64::from(age.is_some());
+    tally.oldest = tally.oldest.max(age.unwrap_or_default());
+    match verdict {
         Verdict::Right => return,
         Verdict::WrongCount => tally.wrong_counts += 1,
         Verdict::Undocumented => tally.undocumented += 1,

@@ -1,6 +1,8 @@
 //! The release module in the wasm host: a million requests of every kind, clients that hang up in
 //! mid-callout or in a pause, filters that are replaced. What leaks shows as linear memory, which never shrinks.
 
+mod remembered;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,11 +13,17 @@ use testkit::workspace;
 
 use crate::{Findings, Options};
 
+use remembered::{REMEMBERED, SHARED, Said};
+
 const CONFIGURATION: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}}"#;
 /// The same with Keystone, which most callers are asked about anew.
 const CALLERS: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}, "auth": {"mode": "keystone", "keystone": {"cluster": "keystone", "timeout": "2s", "max_tokens": 100}}}"#;
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 const STATUS_200: &[(&[u8], &[u8])] = &[(b":status", b"200"), (b"server", b"count-store")];
+
+/// A page of one of the four VMs: what is remembered lies where room was, and once in a million requests there is none. A byte
+/// lost with each request would be fourteen pages.
+const ALLOWED_GROWTH: usize = 65_536;
 
 /// After this many requests, a new filter takes the old one's place.
 const REPLACED_EVERY: u64 = 10_000;
@@ -27,6 +35,7 @@ struct Figures {
     ends: BTreeMap<&'static str, u64>,
     replaced: u64,
     warm_up: u64,
+    allowed_growth: usize,
     /// Linear memory in bytes, after `warm_up` requests and after all.
     memory_after_warm_up: usize,
     memory: usize,
@@ -40,32 +49,56 @@ pub fn run(options: &Options) -> Result<Findings> {
         let host = Host::start(&module, configuration)?;
         Ok(Vm { host, configuration, time: Duration::ZERO, ends: BTreeMap::new() })
     };
+    let mut remembering = [vm(REMEMBERED)?, vm(SHARED)?].map(|vm| (vm, Said::new()));
     let (mut vm, mut callers) = (vm(CONFIGURATION)?, vm(CALLERS)?);
     let long = format!("{PATH}?name={}", "a".repeat(8_000));
-    let warm_up = requests / 10;
+    // The first replacement is part of it.
+    let warm_up = (requests / 10).max(REPLACED_EVERY * 3 / 2);
     let (mut memory_after_warm_up, mut replaced) = (0, 0);
+    let memory_of = |vm: &Vm, callers: &Vm, remembering: &[(Vm, Said); 2]| -> usize {
+        let rest = remembering.iter().map(|(vm, _)| vm);
+        [vm, callers].into_iter().chain(rest).map(|vm| vm.host.memory_bytes()).sum()
+    };
     for n in 0..requests {
         vm.serve(n, request(n, &long))?;
         callers.serve_caller(n)?;
+        for (vm, said) in &mut remembering {
+            vm.serve_remembered(n, said)?;
+        }
         if n % REPLACED_EVERY == REPLACED_EVERY - 1 {
             vm.replace()?;
             callers.replace()?;
+            for (vm, said) in &mut remembering {
+                vm.replace()?;
+                said.clear();
+            }
             replaced += 1;
         }
         if n == warm_up {
-            memory_after_warm_up = vm.host.memory_bytes() + callers.host.memory_bytes();
+            memory_after_warm_up = memory_of(&vm, &callers, &remembering);
         }
     }
-    let memory = vm.host.memory_bytes() + callers.host.memory_bytes();
+    let memory = memory_of(&vm, &callers, &remembering);
     let mut ends = vm.ends;
     ends.extend(callers.ends);
+    for (end, requests) in remembering.into_iter().flat_map(|(vm, _)| vm.ends) {
+        *ends.entry(end).or_default() += requests;
+    }
     let mut failures = Vec::new();
-    if memory != memory_after_warm_up {
-        let grown = memory - memory_after_warm_up;
+    let grown = memory - memory_after_warm_up;
+    if grown > ALLOWED_GROWTH {
         failures.push(format!("the linear memory grew by {grown} bytes"));
     }
     Findings::new(
-        Figures { requests, ends, replaced, warm_up, memory_after_warm_up, memory },
+        Figures {
+            requests,
+            ends,
+            replaced,
+            warm_up,
+            allowed_growth: ALLOWED_GROWTH,
+            memory_after_warm_up,
+            memory,
+        },
         failures,
     )
 }
