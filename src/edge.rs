@@ -60,10 +60,10 @@ impl Edge {
     /// How many questions are open that several requests may share: to Keystone, and to the store.
     pub fn open_questions(&self) -> usize {
         let tokens = match &self.auth {
-            Some(Auth::Keystone(keystone)) => keystone.open().len(),
+            Some(Auth::Keystone(keystone)) => keystone.open().questions(),
             _ => 0,
         };
-        self.cache.as_ref().map_or(0, |cache| cache.open().len()).saturating_add(tokens)
+        self.cache.as_ref().map_or(0, |cache| cache.open().questions()).saturating_add(tokens)
     }
 
     /// Routes a `:path`. `None`: the request is for another path and continues; none of its headers need be

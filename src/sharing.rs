@@ -92,7 +92,7 @@ impl<V> Default for Open<V> {
 
 impl<V> Open<V> {
     /// How many questions are open.
-    pub fn len(&self) -> usize {
+    pub fn questions(&self) -> usize {
         self.questions.try_borrow().map_or(0, |questions| questions.len())
     }
 }
@@ -231,7 +231,7 @@ mod tests {
         }
         follow(join(&open, 1));
         drop(later);
-        assert!(open.len() == 0);
+        assert!(open.questions() == 0);
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         assert!(matches!(third.look(), Part::Answered("no")));
         drop(newcomer);
         assert!(matches!(fourth.look(), Part::Answered("no")));
-        assert!(open.len() == 0);
+        assert!(open.questions() == 0);
     }
 
     #[test]
@@ -259,9 +259,9 @@ mod tests {
         let first = lead(join(&open, 1));
         let second = follow(join(&open, 1));
         drop(first);
-        assert_eq!(open.len(), 1);
+        assert_eq!(open.questions(), 1);
         drop(second);
-        assert!(open.len() == 0);
+        assert!(open.questions() == 0);
     }
 
     #[test]
@@ -279,6 +279,6 @@ mod tests {
         promoted.answer("yes");
         assert!([b, c, d].into_iter().all(|seat| matches!(seat.look(), Part::Answered("yes"))));
         drop(other);
-        assert_eq!((open.len(), open.waiting.get()), (0, 0));
+        assert_eq!((open.questions(), open.waiting.get()), (0, 0));
     }
 }
