@@ -45,10 +45,13 @@ pub fn run_with(setup: Setup) -> Result<Findings> {
     Findings::new(json!({ "rows": rows }), failures.concat())
 }
 
+/// Faults of one kind.
+type Part = fn(Setup) -> Result<Vec<Observation>>;
+
 /// In the order of the page. The quick form judges no times, and most of it is waiting: three parts at once, each with an Envoy
 /// of its own.
 fn observe_all(setup: Setup) -> Result<Vec<Observation>> {
-    let parts: [fn(Setup) -> Result<Vec<Observation>>; 10] = [
+    let parts: [Part; 10] = [
         stores::real,
         stores::broken,
         stores::flooding_and_lying,
