@@ -45,11 +45,7 @@ pub fn run_with(setup: Setup) -> Result<Findings> {
     Findings::new(json!({ "rows": rows }), failures.concat())
 }
 
-<<<<<<< HEAD
 /// Faults that are observed one after the other.
-=======
-/// Faults of one kind.
->>>>>>> h7
 type Part = fn(Setup) -> Result<Vec<Observation>>;
 
 /// In the order of the page. The quick form judges no times, and most of it is waiting: three parts at once, each with an Envoy
