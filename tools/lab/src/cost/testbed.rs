@@ -182,11 +182,11 @@ mod tests {
             });
             let log = testbed.envoy.stop().unwrap();
             let entered = log.matches("[host->vm] proxy_on_request_headers(").count();
-            // Each case with few headers and with many.
+            // Each case twice with few headers, and twice with many.
             let expected = match case.end {
-                End::Rejected => (2, [0, 0]),
-                End::Counted => (2, [2, 0]),
-                End::Passed => (0, [0, 2]),
+                End::Rejected => (4, [0, 0]),
+                End::Counted => (4, [4, 0]),
+                End::Passed => (0, [0, 4]),
             };
             assert_eq!((entered, asked), expected, "{}", case.name);
         }
