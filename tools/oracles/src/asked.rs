@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use backup_sharing_count::callout::Callout;
 use backup_sharing_count::edge::Step;
 
-use crate::exchange::Request;
 use crate::http::printable;
 use crate::keystone::{self, Verdict};
 use crate::outcome::{End, Event};
 use crate::percent;
+use crate::request::Request;
 use crate::retries::{self, Clock};
 use crate::setups::{Keystone, Setup};
 
@@ -87,7 +87,7 @@ impl Memory {
     }
 }
 
-/// The contract does not say what Keystone's answer means.
+/// The contract does not say what a service's answer means, and so not what is remembered now.
 pub struct Unclear;
 
 /// A request whose caller Keystone vouches for.

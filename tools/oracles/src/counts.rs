@@ -6,7 +6,7 @@ use std::time::Duration;
 use backup_sharing_count::edge::Step;
 use backup_sharing_count::reply::Reply;
 
-use crate::asked::Ask;
+use crate::asked::{Ask, Unclear};
 use crate::http::{Answer, values};
 use crate::outcome::{End, Event};
 use crate::reply::{self, Body};
@@ -32,9 +32,6 @@ struct Entry {
 
 /// The path, and the headers by which a store may judge.
 type Question = (String, Vec<(String, String)>);
-
-/// The contract does not say what is remembered now.
-pub struct Unclear;
 
 impl Counts {
     /// Asserts what the contract says of a request that may be counted. `step` is what the filter does with it.

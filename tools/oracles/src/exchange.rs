@@ -11,11 +11,12 @@ use backup_sharing_count::reply::Reply;
 use crate::asked::{Ask, Asking, Memory, Unclear};
 use crate::counts::Counts;
 use crate::filters::is_project;
-use crate::http::{self, Field, borrowed, printable, values};
+use crate::http::{Answer, printable};
 use crate::keystone;
-use crate::outcome::Event;
+use crate::outcome::{End, Event};
 use crate::path::Reading as Path;
 use crate::query::{self, Reading as Query};
+use crate::request::{Request, cut};
 use crate::retries::Clock;
 use crate::setups::{Auth, SETUPS, Setup};
 use crate::{accept, path, reply};
@@ -27,21 +28,6 @@ pub struct Exchange {
     pub setup: usize,
     /// One after the other.
     pub requests: Vec<Request>,
-}
-
-/// A request, and how its callouts ended.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// So long after the one before has ended.
-    pub after: Duration,
-    /// `:method`
-    pub method: Vec<u8>,
-    /// `:path`
-    pub target: Vec<u8>,
-    /// The other header fields, names in lower case.
-    pub headers: Vec<Field>,
-    /// How one callout after the other ended. Of those for which there is none, the timeout runs out.
-    pub events: Vec<Event>,
 }
 
 impl Exchange {
@@ -65,60 +51,6 @@ impl Exchange {
     fn setup(&self) -> &'static Setup {
         // So that the digit '0' stands for the setup 0.
         &SETUPS[self.setup.wrapping_sub(b'0'.into()) % SETUPS.len()]
-    }
-}
-
-/// What stands before the first `border`, and what after it.
-fn cut<'a>(text: &'a [u8], border: &[u8; 6]) -> (&'a [u8], &'a [u8]) {
-    let at = text.windows(6).position(|window| window == border);
-    let (before, after) = text.split_at(at.unwrap_or(text.len()));
-    (before, after.get(6..).unwrap_or_default())
-}
-
-impl Request {
-    fn read(text: &[u8]) -> Request {
-        let (after, rest) = http::line(text);
-        let after = str::from_utf8(after).ok().and_then(|millis| millis.parse::<u32>().ok());
-        let (request, rest) = http::line(rest);
-        let space = request.iter().position(|&byte| byte == b' ').unwrap_or(request.len());
-        let (method, target) = request.split_at(space);
-        let (headers, mut rest) = http::fields(rest);
-        let mut events = Vec::new();
-        while !rest.is_empty() && events.len() < 8 {
-            let event;
-            (event, rest) = cut(rest, b"\n----\n");
-            events.push(Event::read(event));
-        }
-        Request {
-            after: Duration::from_millis(after.unwrap_or_default().into()),
-            method: method.to_vec(),
-            target: target.get(1..).unwrap_or_default().to_vec(),
-            headers,
-            events,
-        }
-    }
-
-    /// `:method` and `:path`, then the others.
-    fn fields(&self) -> Vec<(&[u8], &[u8])> {
-        let pseudo: [(&[u8], &[u8]); 2] = [(b":method", &self.method), (b":path", &self.target)];
-        pseudo.into_iter().chain(borrowed(&self.headers)).collect()
-    }
-
-    fn values<'a>(&'a self, name: &'a str) -> Vec<&'a [u8]> {
-        values(&self.headers, name).collect()
-    }
-
-    /// Those of its fields that are listed, if they are printable; else the name of the first that is not.
-    pub(crate) fn forwarded(&self, listed: &[&str]) -> Result<Vec<(String, String)>, String> {
-        let mut forwarded = Vec::new();
-        for (name, value) in borrowed(&self.headers) {
-            let Some(name) = listed.iter().find(|listed| listed.as_bytes() == name) else {
-                continue;
-            };
-            let value = printable(value).ok_or(*name)?;
-            forwarded.push(((*name).to_owned(), value.to_owned()));
-        }
-        Ok(forwarded)
     }
 }
 
@@ -197,6 +129,24 @@ pub fn check(exchange: &Exchange) {
             (Expected::Open, _) => return,
             (expected, found) => panic!("{request:?}: expected {expected:?}, got {found:?}"),
         }
+    }
+}
+
+/// Asserts that the filter makes of an answer of Keystone's what the contract does, however often it comes.
+pub fn check_keystone(answer: &Answer) {
+    let event =
+        Event { late: Duration::ZERO, after: Duration::ZERO, end: End::Answered(answer.clone()) };
+    // With any role and with one that must fit, asked early and asked late.
+    for (setup, seconds) in [(5, 0), (6, 0), (5, 2_000_000_000)] {
+        let request = Request {
+            after: Duration::from_secs(seconds),
+            method: b"GET".to_vec(),
+            target: b"/v2/p1/os-vendor-backup-sharing/count".to_vec(),
+            headers: vec![(b"x-auth-token".to_vec(), b"secret".to_vec())],
+            events: vec![event.clone(); 2],
+        };
+        let again = Request { after: Duration::from_secs(4), ..request.clone() };
+        check(&Exchange { setup: setup + usize::from(b'0'), requests: vec![request, again] });
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use backup_sharing_count::reply::Reply;
 use chrono::DateTime;
 
-use crate::exchange::{self, Exchange, Request};
 use crate::http::Answer;
 use crate::json::{Document, Json};
 use crate::outcome::{End, Event};
@@ -85,27 +84,6 @@ impl Verdict {
             Verdict::Failed(status, details) => Some((*status, details)),
             Verdict::Unclear => Some((0, "")),
         }
-    }
-}
-
-/// Asserts that the filter makes of an answer what the contract does, however often Keystone gives it.
-pub fn check(answer: &Answer) {
-    let event =
-        Event { late: Duration::ZERO, after: Duration::ZERO, end: End::Answered(answer.clone()) };
-    // With any role and with one that must fit, asked early and asked late.
-    for (setup, seconds) in [(5, 0), (6, 0), (5, 2_000_000_000)] {
-        let request = Request {
-            after: Duration::from_secs(seconds),
-            method: b"GET".to_vec(),
-            target: b"/v2/p1/os-vendor-backup-sharing/count".to_vec(),
-            headers: vec![(b"x-auth-token".to_vec(), b"secret".to_vec())],
-            events: vec![event.clone(); 2],
-        };
-        let again = Request { after: Duration::from_secs(4), ..request.clone() };
-        exchange::check(&Exchange {
-            setup: setup + usize::from(b'0'),
-            requests: vec![request, again],
-        });
     }
 }
 

@@ -13,11 +13,12 @@
 //! | [`store_answer`] | a store's answer | `store` | jiter, `chrono` |
 //! | [`retries`] | how callouts ended, and when | `waiting` | a table |
 //! | [`keystone`] | Keystone's answer | `auth` | jiter, `chrono` |
+//! | `counts` | what the store said of questions before | `cache` | a list, and text |
 //! | [`exchange`] | requests and how their callouts ended | `edge` | all of the above |
 //! | [`sharing`] | requests with equal tokens at the same time | `waiting`, `sharing` | a list of who waits |
 //! | [`meaning`] | calls to a store with known rows | `count-store` | a plain loop |
 //!
-//! [`setups`] are the configurations that exchanges run under, and [`filters`] is the table of filters that [`query`] and [`meaning`] judge by.
+//! [`setups`] are the configurations that exchanges run under, [`request`] is what they are made of, and [`filters`] is the table of filters that [`query`] and [`meaning`] judge by.
 //!
 //! Where the contract leaves something open, an oracle says so and asks only for an answer.
 
@@ -36,6 +37,7 @@ pub mod path;
 pub mod percent;
 pub mod query;
 pub mod reply;
+pub mod request;
 pub mod retries;
 pub mod setups;
 pub mod sharing;

@@ -3,7 +3,7 @@
 
 use crate::exchange::Exchange;
 use crate::http::Answer;
-use crate::{accept, configuration, exchange, keystone, path, query, sharing, store_answer};
+use crate::{accept, configuration, exchange, path, query, sharing, store_answer};
 
 /// A target's name, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -78,7 +78,7 @@ pub fn answer(text: &[u8]) {
 
 /// See [`Answer::read`].
 pub fn keystone_answer(text: &[u8]) {
-    keystone::check(&Answer::read(text));
+    exchange::check_keystone(&Answer::read(text));
 }
 
 /// See [`Exchange::read`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testkit::http::{self, Connection};
-use testkit::keystone::tokens::{SUBJECT, TOKEN};
+use testkit::keystone::calls::{SUBJECT, TOKEN};
 use testkit::keystone::{DOMAIN, Keystone, Scope, User};
 use testkit::{PATIENCE, wait_for};
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use backup_sharing_count::callout::NotSent;
-use oracles::exchange::{Exchange, Request, check};
+use oracles::exchange::{Exchange, check};
 use oracles::http::Answer;
 use oracles::outcome::{ENVOY_RESPONSES, End, Event};
+use oracles::request::Request;
 use oracles::setups::{Auth, SETUPS};
 use proptest::collection::vec;
 use proptest::prelude::*;

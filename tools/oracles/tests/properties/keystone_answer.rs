@@ -90,6 +90,6 @@ proptest! {
 
     #[test]
     fn the_filter_trusts_keystone_as_far_as_the_contract_does(answer in answers()) {
-        oracles::keystone::check(&answer);
+        oracles::exchange::check_keystone(&answer);
     }
 }

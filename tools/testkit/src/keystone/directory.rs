@@ -2,14 +2,13 @@
 
 use std::sync::PoisonError;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::Keystone;
+use super::calls::{done, id, password};
 use super::provision::ADMIN_PASSWORD;
-use super::tokens::{TOKEN, password};
 use crate::Result;
-use crate::http::{Connection, Response};
 
 /// The id of the domain in which all is made here.
 pub const DOMAIN: &str = "default";
@@ -111,37 +110,4 @@ impl Keystone {
         *token = Some(fresh);
         done(method, path, &answer)
     }
-
-    /// Asks as whose token it is, if there is one, and gives whatever Keystone answers.
-    pub fn call(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        body: &Value,
-    ) -> Result<Response> {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let length = body.len().to_string();
-        let mut headers: Vec<(&str, &[u8])> =
-            vec![("content-type", b"application/json"), ("content-length", length.as_bytes())];
-        if let Some(token) = token {
-            headers.push((TOKEN, token.as_bytes()));
-        }
-        Connection::open(self.address())?.request_with_body(method, path, &headers, body.as_bytes())
-    }
-}
-
-/// The body of a 2xx.
-pub(super) fn done(method: &str, path: &str, answer: &Response) -> Result<Value> {
-    match answer.status {
-        200..=299 if answer.body.is_empty() => Ok(Value::Null),
-        200..=299 => serde_json::from_slice(&answer.body).context("reading Keystone's answer"),
-        status => bail!("Keystone answered {method} {path} with {status}: {}", answer.text()),
-    }
-}
-
-/// The id of what was made.
-pub(super) fn id(made: &Value, what: &str) -> Result<String> {
-    let id = made.get(what).and_then(|made| made.get("id")).and_then(Value::as_str);
-    id.map(str::to_owned).with_context(|| format!("Keystone made a {what} without id: {made}"))
 }

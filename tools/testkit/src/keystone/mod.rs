@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod calls;
 pub mod directory;
 mod options;
 pub mod process;

@@ -1,20 +1,11 @@
 //! What a user does: gets tokens, asks about them, takes them back.
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::directory::{done, id};
+use super::calls::{PATH, SUBJECT, TOKEN, done, id, password};
 use super::{Keystone, Scope, User};
 use crate::Result;
 use crate::http::{self, Response};
-
-/// The header with the token of who asks.
-pub const TOKEN: &str = "x-auth-token";
-
-/// The header with the token that is asked about, or given.
-pub const SUBJECT: &str = "x-subject-token";
-
-const PATH: &str = "/v3/auth/tokens";
 
 // === impl Keystone ===
 
@@ -96,23 +87,6 @@ impl Keystone {
         let headers = [(TOKEN, token.as_bytes()), (SUBJECT, token.as_bytes())];
         http::request(self.address(), "GET", format!("{PATH}?nocatalog"), &headers)
     }
-
-    /// The token in the answer to `identity`, if that is believed.
-    pub(super) fn issue(&self, identity: Value, scope: Value) -> Result<String> {
-        let mut auth = json!({"identity": identity});
-        if !scope.is_null() {
-            auth["scope"] = scope;
-        }
-        let answer = self.call("POST", PATH, None, &json!({"auth": auth}))?;
-        done("POST", PATH, &answer)?;
-        let token = answer.header(SUBJECT).context("Keystone issued no token.")?;
-        Ok(token.to_owned())
-    }
-}
-
-/// Who shows who they are by a password.
-pub(super) fn password(user: &Value) -> Value {
-    json!({"methods": ["password"], "password": {"user": user}})
 }
 
 fn by_password(user: &User) -> Value {

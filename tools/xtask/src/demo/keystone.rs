@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use testkit::envoy::Envoy;
-use testkit::keystone::tokens::TOKEN;
+use testkit::keystone::calls::TOKEN;
 use testkit::keystone::{Keystone, Scope, User};
 use testkit::{Result, envoy_yaml, workspace};
 
