@@ -1,7 +1,6 @@
 //! A bounded memory in which each entry has its time. What was remembered first goes first.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -11,15 +10,14 @@ use crate::hash::{self, Key, Map};
 #[derive(Debug)]
 pub struct Memory<V> {
     entries: Map<Entry<V>>,
-    /// The keys in the order in which they were remembered, each with the number of its entry. What has another number
-    /// by now was remembered again.
-    order: VecDeque<(u64, Key)>,
-    next: u64,
+    order: Order,
     /// Of the keys of all entries.
     bytes: usize,
-    /// Of the keys that were forgotten and may still stand in the order.
-    forgotten: usize,
     most: usize,
+    /// When it was last asked.
+    asked: SystemTime,
+    /// The entries before this one met a clock that went back.
+    first: u64,
 }
 
 #[derive(Debug)]
@@ -28,39 +26,36 @@ struct Entry<V> {
     number: u64,
     since: SystemTime,
     until: SystemTime,
-    /// When it was last looked at.
-    seen: SystemTime,
+}
+
+/// The keys in the order in which they were remembered, each with a number. One that was forgotten, or remembered again,
+/// leaves a gap. Apart from what is remembered, so that the module has its code once.
+#[derive(Debug, Default)]
+struct Order {
+    keys: VecDeque<(u64, Option<Key>)>,
+    next: u64,
 }
 
 /// The most bytes of keys.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// With more bytes forgotten, the order is put in order, which takes time for each entry.
-const MOST_FORGOTTEN: usize = 1024 * 1024;
-
 impl<V> Memory<V> {
     /// A memory of at most `most` entries.
     pub fn new(most: usize) -> Memory<V> {
-        Memory {
-            entries: Map::default(),
-            order: VecDeque::new(),
-            next: 0,
-            bytes: 0,
-            forgotten: 0,
-            most,
-        }
+        let (entries, order) = (Map::default(), Order::default());
+        Memory { entries, order, bytes: 0, most, asked: SystemTime::UNIX_EPOCH, first: 0 }
     }
 
-    /// What is remembered under `key` now, and for how long it has been. What has been found too old, or met a clock that
-    /// went back, is forgotten, so that no clock revives it.
+    /// What is remembered under `key` now, and for how long it has been. A clock that goes back ends the time of all that
+    /// is remembered.
     pub fn get(&mut self, key: &[u8], now: SystemTime) -> Option<(&V, Duration)> {
-        let entry = self.entries.get_mut(key)?;
-        if now < entry.seen || now >= entry.until {
-            entry.until = SystemTime::UNIX_EPOCH;
-            return None;
+        if now < self.asked {
+            self.first = self.order.next;
         }
-        entry.seen = now;
-        Some((&entry.value, now.duration_since(entry.since).ok()?))
+        self.asked = now;
+        let entry = self.entries.get(key)?;
+        let is_valid = entry.number >= self.first && now < entry.until;
+        Some((&entry.value, now.duration_since(entry.since).ok().filter(|_| is_valid)?))
     }
 
     /// Remembers `value` from `since` on, for `how_long`.
@@ -68,61 +63,60 @@ impl<V> Memory<V> {
         let Some(until) = since.checked_add(how_long).filter(|until| *until > since) else {
             return;
         };
+        let before = self.entries.get(key).map(|entry| entry.number);
+        let key = before.and_then(|number| self.order.leave(number)).unwrap_or_else(|| {
+            self.bytes = self.bytes.saturating_add(key.len());
+            Key::from(key)
+        });
+        let number = self.order.join(Rc::clone(&key), self.most);
+        hash::insert(&mut self.entries, key, Entry { value, number, since, until }, since);
+        while self.entries.len() > self.most || self.bytes > MOST_BYTES {
+            let Some(key) = self.order.first() else { return };
+            self.remove(&key);
+        }
+    }
+
+    /// Forgets what is remembered under `key`, and the key.
+    pub fn forget(&mut self, key: &[u8]) {
+        if let Some(number) = self.remove(key) {
+            self.order.leave(number);
+        }
+    }
+
+    /// The number of the entry that was there.
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        let Entry { number, .. } = self.entries.remove(key)?;
+        self.bytes = self.bytes.saturating_sub(key.len());
+        Some(number)
+    }
+}
+
+impl Order {
+    /// Puts a key last. With more gaps than there may be keys they are closed.
+    fn join(&mut self, key: Key, most: usize) -> u64 {
+        if self.keys.len() >= most.saturating_mul(2) {
+            self.keys.retain(|(_, key)| key.is_some());
+        }
         let number = self.next;
         self.next = number.saturating_add(1);
-        let key = match self.entries.get_key_value(key) {
-            Some((key, _)) => Rc::clone(key),
-            None => {
-                self.bytes = self.bytes.saturating_add(key.len());
-                Key::from(key)
-            }
-        };
-        self.order.push_back((number, Rc::clone(&key)));
-        hash::insert(
-            &mut self.entries,
-            key,
-            Entry { value, number, since, until, seen: since },
-            since,
-        );
-        while self.entries.len() > self.most || self.bytes > MOST_BYTES {
-            let Some((number, key)) = self.order.pop_front() else { return };
-            if self.is_current(number, &key) {
-                self.remove(&key);
+        self.keys.push_back((number, Some(key)));
+        number
+    }
+
+    /// Takes the key with this number out.
+    fn leave(&mut self, number: u64) -> Option<Key> {
+        let place = self.keys.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        self.keys.get_mut(place)?.1.take()
+    }
+
+    /// Takes the first key out.
+    fn first(&mut self) -> Option<Key> {
+        while let Some((_, key)) = self.keys.pop_front() {
+            if key.is_some() {
+                return key;
             }
         }
-        if self.order.len() > self.most.saturating_mul(2) {
-            self.tidy();
-        }
-    }
-
-    /// Forgets what is remembered under `key`.
-    pub fn forget(&mut self, key: &[u8]) {
-        if self.remove(key) {
-            self.forgotten = self.forgotten.saturating_add(key.len());
-        }
-        if self.forgotten > MOST_FORGOTTEN {
-            self.tidy();
-        }
-    }
-
-    fn remove(&mut self, key: &[u8]) -> bool {
-        let was_there = self.entries.remove(key).is_some();
-        if was_there {
-            self.bytes = self.bytes.saturating_sub(key.len());
-        }
-        was_there
-    }
-
-    /// Leaves in the order what is an entry.
-    fn tidy(&mut self) {
-        let mut order = mem::take(&mut self.order);
-        order.retain(|(number, key)| self.is_current(*number, key));
-        self.order = order;
-        self.forgotten = 0;
-    }
-
-    fn is_current(&self, number: u64, key: &[u8]) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.number == number)
+        None
     }
 }
 
@@ -147,13 +141,27 @@ mod tests {
         assert_eq!(memory.get(b"1", at(100)), Some((&1, Duration::ZERO)));
         assert_eq!(memory.get(b"1", at(159)), Some((&1, Duration::from_secs(59))));
         assert_eq!(memory.get(b"1", at(160)), None);
-        assert_eq!(memory.get(b"1", at(159)), None, "no clock revives it");
         memory.remember(b"1", 2, at(150), MINUTE);
         assert_eq!(memory.get(b"1", at(209)), Some((&2, Duration::from_secs(59))));
-        assert_eq!(memory.get(b"1", at(208)), None, "the clock went back");
         memory.remember(b"2", 1, at(100), Duration::ZERO);
         assert_eq!(memory.get(b"2", at(100)), None);
         assert_eq!(memory.entries.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_revives_nothing() {
+        let mut memory = Memory::new(3);
+        for (key, since) in [(b"1", 100), (b"2", 100), (b"3", 90)] {
+            memory.remember(key, 1, at(since), MINUTE);
+        }
+        assert!(memory.get(b"1", at(155)).is_some());
+        assert_eq!(memory.get(b"2", at(154)), None, "asked about or not");
+        memory.remember(b"1", 2, at(154), MINUTE);
+        assert!(memory.get(b"1", at(154)).is_some());
+        assert_eq!(memory.get(b"2", at(155)), None);
+        assert_eq!(memory.get(b"3", at(156)), None);
+        memory.remember(b"2", 2, at(200), MINUTE);
+        assert_eq!(memory.get(b"2", at(199)), None, "before it began");
     }
 
     #[test]
@@ -161,7 +169,7 @@ mod tests {
         let mut memory = Memory::new(2);
         for (key, value) in [(1, 0), (1, 0), (1, 1), (2, 2), (1, 3), (3, 4)] {
             memory.remember(&[key], value, at(0), MINUTE);
-            assert!(memory.order.len() <= 4);
+            assert!(memory.order.keys.len() <= 4);
         }
         assert_eq!(values(&mut memory, &[1, 2, 3]), [Some(3), None, Some(4)]);
         assert_eq!((memory.entries.len(), memory.bytes), (2, 2));
@@ -177,12 +185,13 @@ mod tests {
         memory.remember(&[3], 3, at(0), MINUTE);
         assert_eq!(values(&mut memory, &[1, 2, 3]), [None, Some(2), Some(3)]);
         assert_eq!((memory.entries.len(), memory.bytes), (2, 2));
-        let long = [0; MOST_FORGOTTEN / 4];
         for _ in 0..6 {
-            memory.remember(&long, 4, at(0), MINUTE);
-            memory.forget(&long);
+            memory.remember(&[4], 4, at(0), MINUTE);
+            memory.forget(&[4]);
+            assert!(memory.order.keys.len() <= 4);
         }
-        assert!(memory.order.len() <= 6 && memory.forgotten <= MOST_FORGOTTEN);
+        let keys = memory.order.keys.iter().filter(|(_, key)| key.is_some());
+        assert_eq!(keys.count(), memory.entries.len(), "nor is its key there");
         assert_eq!(values(&mut memory, &[3]), [Some(3)]);
     }
 

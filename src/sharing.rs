@@ -70,7 +70,7 @@ pub struct Lead<V>(Rc<Question<V>>);
 pub fn join<V: Clone>(open: &Rc<Open<V>>, key: &[u8], bytes: usize, now: SystemTime) -> Part<V> {
     let asked = open.questions.try_borrow().ok();
     if let Some(question) = asked.and_then(|questions| questions.get(key)?.upgrade()) {
-        return Question::look(&question, || match Seat::take(&question, bytes) {
+        return Question::look(&question, true, || match Seat::take(&question, bytes) {
             Some(seat) => Part::Follow(Rc::new(seat)),
             None => Part::Full,
         });
@@ -104,13 +104,14 @@ impl<V> fmt::Debug for Question<V> {
 }
 
 impl<V: Clone> Question<V> {
-    /// What a request is to do now; as `waits` says while another asks.
-    fn look(question: &Rc<Self>, waits: impl FnOnce() -> Part<V>) -> Part<V> {
+    /// What a request is to do now; as `waits` says while another asks, or is to.
+    fn look(question: &Rc<Self>, may_lead: bool, waits: impl FnOnce() -> Part<V>) -> Part<V> {
         match question.state.take() {
             State::Asked => {
                 question.state.set(State::Asked);
                 waits()
             }
+            State::Orphaned if !may_lead => waits(),
             State::Orphaned => {
                 question.state.set(State::Asked);
                 Part::Lead(Lead(Rc::clone(question)))
@@ -124,10 +125,10 @@ impl<V: Clone> Question<V> {
 }
 
 impl<V: Clone> Seat<V> {
-    /// What the request is to do now.
-    pub fn look(self: Rc<Self>) -> Part<V> {
+    /// What the request is to do now. If it may not lead, another that waits may.
+    pub fn look(self: Rc<Self>, may_lead: bool) -> Part<V> {
         let question = Rc::clone(&self.question);
-        Question::look(&question, || Part::Follow(self))
+        Question::look(&question, may_lead, || Part::Follow(self))
     }
 }
 
@@ -143,6 +144,14 @@ impl<V> Seat<V> {
     /// The key of the question.
     pub fn key(&self) -> &[u8] {
         &self.question.key
+    }
+
+    /// Whether another asks, and has no answer yet.
+    pub fn waits(&self) -> bool {
+        let state = self.question.state.take();
+        let waits = matches!(state, State::Asked);
+        self.question.state.set(state);
+        waits
     }
 }
 
@@ -227,7 +236,7 @@ mod tests {
         let later = lead(join(&open, 1));
         drop(first);
         for question in waiting {
-            assert!(matches!(question.look(), Part::Answered("yes")));
+            assert!(matches!(question.look(true), Part::Answered("yes")));
         }
         follow(join(&open, 1));
         drop(later);
@@ -240,16 +249,16 @@ mod tests {
         let first = lead(join(&open, 1));
         let [second, third, fourth] = [(); 3].map(|()| follow(join(&open, 1)));
         drop(first);
-        let promoted = lead(second.look());
-        let third = follow(third.look());
+        let promoted = lead(second.look(true));
+        let third = follow(third.look(true));
         drop(promoted);
         // A newcomer may be the next.
         let newcomer = lead(join(&open, 1));
-        let third = follow(third.look());
+        let third = follow(third.look(true));
         newcomer.answer("no");
-        assert!(matches!(third.look(), Part::Answered("no")));
+        assert!(matches!(third.look(true), Part::Answered("no")));
         drop(newcomer);
-        assert!(matches!(fourth.look(), Part::Answered("no")));
+        assert!(matches!(fourth.look(true), Part::Answered("no")));
         assert!(open.questions() == 0);
     }
 
@@ -274,10 +283,11 @@ mod tests {
         assert!(matches!(join(&open, 2), Part::Full), "all questions share it");
         drop(first);
         let [a, b, c, d] = waiting;
-        let promoted = lead(a.look());
+        let a = follow(a.look(false));
+        let promoted = lead(a.look(true));
         follow(join(&open, 2));
         promoted.answer("yes");
-        assert!([b, c, d].into_iter().all(|seat| matches!(seat.look(), Part::Answered("yes"))));
+        assert!([b, c, d].into_iter().all(|seat| matches!(seat.look(true), Part::Answered("yes"))));
         drop(other);
         assert_eq!((open.questions(), open.waiting.get()), (0, 0));
     }

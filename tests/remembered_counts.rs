@@ -22,7 +22,7 @@ impl Worker {
     fn new(cache: &str) -> Worker {
         Worker::forwarding(
             cache,
-            r#"["x-auth-token", "x-request-id", "b3", "x-b3-traceid", "x-tenant"]"#,
+            r#"["x-auth-token", "x-request-id", "b3", "x-b3-own", "x-tenant"]"#,
         )
     }
 
@@ -140,7 +140,7 @@ fn a_question_is_the_path_and_the_forwarded_headers_but_those_of_tracing() {
         (0, "name=a | x-auth-token: t | x-tenant: ", "2", ASKED_2),
         (
             0,
-            "name=%61 | x-request-id: r | b3: 0 | x-b3-traceid: i | x-auth-token: t | cookie: c",
+            "name=%61 | x-request-id: r | b3: 0 | x-b3-own: i | x-auth-token: t | cookie: c",
             "2",
             "200 cache_hit 1 age 0",
         ),
@@ -339,4 +339,24 @@ fn what_was_remembered_first_goes_first() {
         (0, "name=b", "2", "200 cache_hit 1 age 0"),
         (0, "name=a", "2", ASKED_2),
     ]);
+}
+
+/// Whoever waits for another's callout gets what is stale too, and nobody waits again for a second.
+#[test]
+fn who_has_waited_as_long_as_it_may_gets_a_stale_count() {
+    let mut worker = Worker::new(STALE);
+    worker.get("", "1");
+    worker.now += Duration::from_secs(11);
+    let begin = |worker: &Worker| {
+        let target = worker.edge.locate(b"/v2/p1/os-vendor-backup-sharing/count?").unwrap();
+        let headers: [Header; 1] = [(b":method", b"GET")];
+        worker.edge.begin(target, headers.into_iter(), || worker.now)
+    };
+    let Step::Callout(asks) = begin(&worker) else { panic!("nobody asks") };
+    let Step::Hold(waits) = begin(&worker) else { panic!("nobody waits") };
+    worker.now += Duration::from_secs(1);
+    let Step::Reply(reply) = waits.poll(worker.now) else { panic!("it still waits") };
+    assert_eq!(shown(&reply), "200 cache_stale 1 age 12");
+    drop(asks);
+    assert_eq!(worker.get("", "2"), "200 cache_stale 1 age 12");
 }

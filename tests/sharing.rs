@@ -331,11 +331,12 @@ fn questions_leave_no_more_behind_than_the_configuration_says() {
             let old = host.replace_root(&with_cache()).unwrap();
             host.delete_root(old).unwrap();
         }
-        // By then the heap has settled: a page came at 20,000, and none up to 300,000.
         if round == ROUNDS / 2 {
             memory = host.memory_bytes();
         }
     }
-    println!("linear memory after half {memory} bytes, after all {}", host.memory_bytes());
-    assert_eq!(host.memory_bytes(), memory);
+    let grown = host.memory_bytes() - memory;
+    println!("linear memory after half {memory} bytes, and {grown} more after all");
+    // The heap may take one more page until it settles. To leave 16 bytes behind each time would take seven.
+    assert!(grown <= 65_536);
 }

@@ -117,9 +117,8 @@ impl Cache {
                     counts.remember(question, count, now, fresh.saturating_add(stale));
                 }
             }
-            // The store did not judge.
-            408 | 429 => {}
-            400..=499 => counts.forget(question),
+            // With 408 and 429 the store did not judge.
+            400..=499 if code != 408 && code != 429 => counts.forget(question),
             _ => {}
         }
     }

@@ -76,7 +76,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let ticks = Rc::clone(&self.ticks);
-        ticks.tick(now(), |request, step| self.carry_on(request, step));
+        ticks.tick(now, |request, step| self.carry_on(request, step));
     }
 }
 

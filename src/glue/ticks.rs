@@ -70,15 +70,17 @@ impl Ticks {
 
     /// A tick: `carry_on` with the requests that need not wait any longer, at most [`MOST_IN_A_TICK`]; the others
     /// follow at the next.
-    pub fn tick(&self, now: SystemTime, mut carry_on: impl FnMut(&Alive, Step)) {
+    pub fn tick(&self, clock: impl Fn() -> SystemTime, mut carry_on: impl FnMut(&Alive, Step)) {
+        let mut now = clock();
         let mut left = MOST_IN_A_TICK;
-        let mut waiting = VecDeque::new();
-        for (request, held) in self.held.take() {
+        let held = self.held.take();
+        let mut waiting = VecDeque::with_capacity(held.len());
+        for (request, held) in held {
             if request.strong_count() == 0 {
                 // What it asked is open to those who asked the same.
                 continue;
             }
-            if left == 0 {
+            if left == 0 || held.waits(now) {
                 waiting.push_back((request, held));
                 continue;
             }
@@ -87,6 +89,8 @@ impl Ticks {
                 step => {
                     left = left.saturating_sub(1);
                     carry_on(&request, step);
+                    // What was carried out may have looked at the clock.
+                    now = clock();
                 }
             }
         }

@@ -196,6 +196,15 @@ fn elapsed(since: SystemTime, now: SystemTime) -> Duration {
 }
 
 impl Held {
+    /// Whether there is nothing to do yet. Most who wait are asked this on each tick, so it is cheap.
+    pub fn waits(&self, now: SystemTime) -> bool {
+        match self {
+            Held::Paused(paused) => !paused.is_over(now),
+            Held::ForCaller(follower) => follower.waits(now),
+            Held::ForCount(follower) => follower.waits(now),
+        }
+    }
+
     /// What to do now. [`Step::Hold`]: go on waiting.
     pub fn poll(self: Box<Held>, now: SystemTime) -> Step {
         match *self {

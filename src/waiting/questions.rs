@@ -166,10 +166,18 @@ fn take<S: Subject>(
 }
 
 impl<S: Subject> Follower<S> {
+    /// Whether another still asks, and there is time.
+    pub fn waits(&self, now: SystemTime) -> bool {
+        self.seat.waits() && elapsed(self.since, now) < self.callout.service().timeout
+    }
+
     /// What to do now.
     pub fn poll(self, now: SystemTime) -> Step {
         let Follower { subject, seat, callout, since } = self;
-        let part = Rc::clone(&seat).look();
+        // As for a retry: with less than a quarter left there is no use in asking, and others may have more.
+        let timeout = callout.service().timeout;
+        let left = timeout.saturating_sub(elapsed(since, now));
+        let part = Rc::clone(&seat).look(left.saturating_mul(4) >= timeout);
         take(part, seat.key(), subject, callout, since, now)
     }
 }

@@ -143,7 +143,11 @@ impl World {
         let leader = self.tokens[self.clients[client].token].leader;
         match (verdict, leader, &step) {
             (Some(verdict), ..) => self.check_end(client, &verdict, &step),
-            (None, Some(_), Step::Hold(_)) | (None, None, Step::Callout(_)) => {
+            (None, Some(_), Step::Hold(_)) => self.carry_on(client, step, of_root),
+            (None, None, _) => {
+                // Who has less than a quarter of its time left does not ask for others.
+                let left = TIMEOUT.saturating_sub(self.now - self.clients[client].arrived);
+                assert_eq!(matches!(step, Step::Callout(_)), left * 4 >= TIMEOUT, "{step}");
                 self.carry_on(client, step, of_root);
             }
             (None, leader, step) => panic!("the leader is {leader:?}, the request {step}"),
