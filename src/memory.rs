@@ -17,7 +17,7 @@ pub struct Memory<V> {
     /// When it was last asked.
     asked: SystemTime,
     /// The entries before this one met a clock that went back.
-    first: u64,
+    valid_from: u64,
 }
 
 #[derive(Debug)]
@@ -43,18 +43,18 @@ impl<V> Memory<V> {
     /// A memory of at most `most` entries.
     pub fn new(most: usize) -> Memory<V> {
         let (entries, order) = (Map::default(), Order::default());
-        Memory { entries, order, bytes: 0, most, asked: SystemTime::UNIX_EPOCH, first: 0 }
+        Memory { entries, order, bytes: 0, most, asked: SystemTime::UNIX_EPOCH, valid_from: 0 }
     }
 
     /// What is remembered under `key` now, and for how long it has been. A clock that goes back ends the time of all that
     /// is remembered.
     pub fn get(&mut self, key: &[u8], now: SystemTime) -> Option<(&V, Duration)> {
         if now < self.asked {
-            self.first = self.order.next;
+            self.valid_from = self.order.next;
         }
         self.asked = now;
         let entry = self.entries.get(key)?;
-        let is_valid = entry.number >= self.first && now < entry.until;
+        let is_valid = entry.number >= self.valid_from && now < entry.until;
         Some((&entry.value, now.duration_since(entry.since).ok().filter(|_| is_valid)?))
     }
 

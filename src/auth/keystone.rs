@@ -118,8 +118,8 @@ impl Keystone {
         })
     }
 
-    /// Remembers a verdict on the token with this hash that Keystone was asked about at `since`: not when it answered, so that a token
-    /// that is revoked meanwhile is forgotten in time.
+    /// Remembers a verdict on the token with this hash that Keystone was asked about at `since`: not when it answered, so
+    /// that a token that is revoked meanwhile is forgotten in time.
     pub fn remember(&self, token: &[u8], verdict: &Verdict, since: SystemTime) {
         let (memory, caller, most) = match verdict {
             Verdict::Known(caller) => {

@@ -182,12 +182,17 @@ impl Waiting {
     fn time_left(&self, now: SystemTime) -> Option<Duration> {
         let whole = self.service().timeout;
         let left = whole.saturating_sub(self.elapsed(now));
-        (left.saturating_mul(4) >= whole).then(|| whole_milliseconds(left))
+        is_worth_asking(left, whole).then(|| whole_milliseconds(left))
     }
 
     fn elapsed(&self, now: SystemTime) -> Duration {
         elapsed(self.since, now)
     }
+}
+
+/// With less than a quarter of the timeout left there is no use in asking.
+fn is_worth_asking(left: Duration, timeout: Duration) -> bool {
+    left.saturating_mul(4) >= timeout
 }
 
 /// Zero if the clock was set back.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::{Held, Step, Waiting, elapsed};
+use super::{Held, Step, Waiting, elapsed, is_worth_asking};
 use crate::auth::{self, Keystone, Verdict};
 use crate::cache::Cache;
 use crate::callout::Callout;
@@ -174,10 +174,10 @@ impl<S: Subject> Follower<S> {
     /// What to do now.
     pub fn poll(self, now: SystemTime) -> Step {
         let Follower { subject, seat, callout, since } = self;
-        // As for a retry: with less than a quarter left there is no use in asking, and others may have more.
+        // Others may have more time left.
         let timeout = callout.service().timeout;
         let left = timeout.saturating_sub(elapsed(since, now));
-        let part = Rc::clone(&seat).look(left.saturating_mul(4) >= timeout);
+        let part = Rc::clone(&seat).look(is_worth_asking(left, timeout));
         take(part, seat.key(), subject, callout, since, now)
     }
 }

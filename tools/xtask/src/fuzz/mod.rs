@@ -147,8 +147,8 @@ fn fuzz(target: &str, program: &Path, options: &Options) -> Result<Finding> {
         .arg(format!("-seed={}", options.seed.unwrap_or_default()))
         .arg(format!("-artifact_prefix={}/", crashes.display()))
         .arg(format!("-dict={}", fuzz.join("dictionaries").join(target).display()))
-        // An input that takes ten seconds is a finding too; on a busy machine any may take one.
-        .args(["-print_final_stats=1", "-timeout=10"])
+        // An input that takes a second is a finding too.
+        .args(["-print_final_stats=1", "-timeout=1"])
         .args([corpus, fuzz.join("seeds").join(target)])
         .output()
         .with_context(|| format!("running {}", program.display()))?;
