@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use backup_sharing_count::values::{ProjectId, StatusWord};
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -9,8 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::columns::{COLUMNS, names};
 use crate::limits;
+use crate::postgres::{self, Choices, Url, is_url};
 
-/// Counts backup sharings in an SQLite database.
+/// Counts backup sharings in an SQLite file or in PostgreSQL.
 ///
 /// `load` fills the database from a file; `serve` answers
 /// GET /v2/{project_id}/os-vendor-backup-sharing/count from it.
@@ -34,9 +36,8 @@ pub enum Command {
 #[derive(Args)]
 #[command(after_long_help = limits::text())]
 pub struct Serve {
-    /// The SQLite file that `count-store load` made
-    #[arg(long, value_name = "FILE", value_parser = database())]
-    pub database: PathBuf,
+    #[command(flatten)]
+    pub database: Where,
     /// Where to listen, such as 127.0.0.1:8080; :8080 is every local
     /// address, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
@@ -56,6 +57,80 @@ pub struct Serve {
     /// A status that requests may name; may be repeated, and replaces the documented ones
     #[arg(long, value_name = "WORD", value_parser = status)]
     pub status: Vec<StatusWord>,
+    #[command(flatten, next_help_heading = "PostgreSQL only")]
+    pub postgres: OfPostgres,
+}
+
+/// Which database.
+#[derive(Args)]
+pub struct Where {
+    /// The SQLite file that `count-store load` makes, or PostgreSQL:
+    /// postgres://USER@HOST:PORT,HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE
+    ///
+    /// Of several hosts, which are a primary and its standbys, each is asked in turn, and one that fails is left
+    /// within the same request. The password comes from the variable PGPASSWORD or --password-file. sslmode is
+    /// disable, prefer (if nothing is said), require, verify-ca or verify-full; with
+    /// target_session_attrs=prefer-standby, a primary is asked only when there is no standby.
+    #[arg(long, value_name = "FILE|URL", value_parser = database())]
+    pub database: Database,
+    /// The first line of this file is PostgreSQL's password
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What a database is.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// Of SQLite.
+    File(PathBuf),
+    /// PostgreSQL's.
+    Servers(Box<Url>),
+}
+
+/// What has no meaning to SQLite.
+#[derive(Args)]
+pub struct OfPostgres {
+    /// A table or view with the columns of our own, in place of it
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// The most that a count may take (10ms to 1h); of several servers, one that is silent for a third of
+    /// it is left. Should be less than the `store.timeout` of the filter [default: 900ms]
+    #[arg(long, value_name = "TIME", value_parser = time::<10, 3_600_000>)]
+    timeout: Option<Duration>,
+    /// How far a server may be behind the others and be asked (1s to 1h) [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = time::<1_000, 3_600_000>)]
+    max_lag: Option<Duration>,
+    /// The most connections to each server that count (1 to 1000); one more asks how far it is [default: 8]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: Option<u16>,
+}
+
+impl OfPostgres {
+    /// Whether something was said.
+    pub fn is_given(&self) -> bool {
+        let OfPostgres { table, timeout, max_lag, connections } = self;
+        table.is_some() || timeout.is_some() || max_lag.is_some() || connections.is_some()
+    }
+
+    /// What was said, and what holds if nothing was.
+    pub fn choices(self) -> Choices {
+        Choices {
+            table: self.table.unwrap_or_else(|| postgres::TABLE.to_owned()),
+            timeout: self.timeout.unwrap_or(Duration::from_millis(900)),
+            max_lag: self.max_lag.unwrap_or(Duration::from_secs(10)),
+            connections: self.connections.unwrap_or(8).into(),
+        }
+    }
+}
+
+/// A time between two, in ms.
+fn time<const LEAST: u64, const MOST: u64>(text: &str) -> Result<Duration, String> {
+    let between = Duration::from_millis(LEAST)..=Duration::from_millis(MOST);
+    let time = humantime::parse_duration(text).ok().filter(|time| between.contains(time));
+    time.ok_or_else(|| {
+        let [least, most] = [between.start(), between.end()].map(|time| format!("{time:?}"));
+        format!("expected a time such as 500ms or 5s, from {least} to {most}")
+    })
 }
 
 fn status(word: &str) -> Result<StatusWord, &'static str> {
@@ -71,9 +146,8 @@ fn status(word: &str) -> Result<StatusWord, &'static str> {
 #[derive(Args)]
 #[command(after_long_help = columns() + "\n\n" + &example())]
 pub struct Load {
-    /// The SQLite file; made if it does not exist
-    #[arg(long, value_name = "FILE", value_parser = database())]
-    pub database: PathBuf,
+    #[command(flatten)]
+    pub database: Where,
     /// The rows: a .csv or .json file, or - for either on standard input
     #[arg(value_name = "SHARINGS")]
     pub sharings: PathBuf,
@@ -103,17 +177,20 @@ id,backup_id,from_project_id,to_project_id,name,status,volume_id,availability_zo
     )
 }
 
-/// The path of a file, and not a name that means something else to SQLite
+/// A URL of PostgreSQL, or the path of a file, and not a name that means something else to SQLite
 /// (<https://sqlite.org/uri.html>, <https://sqlite.org/inmemorydb.html>).
-fn database() -> impl TypedValueParser<Value = PathBuf> {
+fn database() -> impl TypedValueParser<Value = Database> {
     PathBufValueParser::new().try_map(|path| match path.as_os_str().as_encoded_bytes() {
+        _ if path.to_str().is_some_and(is_url) => {
+            path.to_str().unwrap_or_default().parse().map(Box::new).map(Database::Servers)
+        }
         [b':', ..] | [b'f', b'i', b'l', b'e', b':', ..] => Err(format!(
             "expected the path of a file, and this is no path to SQLite; ./{} is one",
             path.display()
         )),
         [.., b'/'] => Err("expected a file".to_owned()),
         _ if path.exists() && !path.is_file() => Err("expected a file".to_owned()),
-        _ => Ok(path),
+        _ => Ok(Database::File(path)),
     })
 }
 

@@ -57,6 +57,11 @@ pub static COLUMNS: [Column; 8] = [
 pub type Row = [String; COLUMNS.len()];
 
 impl Column {
+    /// Whether its values are UUIDs.
+    pub(crate) fn is_uuid(&self) -> bool {
+        matches!(self.domain, Domain::Uuid)
+    }
+
     /// The value as it is stored.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
-//! The reference count store: the documented call, answered from SQLite.
+//! The reference count store: the documented call, answered from SQLite or PostgreSQL.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `cli` | the arguments |
 //! | [`columns`] | the one list of columns |
 //! | [`sql`] | what a call means to a database |
-//! | [`sqlite`] | the schema, and how the file is opened, to load and to read |
+//! | `engine` | what the rest knows of a database |
+//! | [`sqlite`] | an SQLite file |
+//! | `postgres` | PostgreSQL, one server or several |
 //! | `load` | from a file of sharings to rows |
 //! | `serve` | from a request to a count |
 //! | `limits` | how many connections, how much, how long |
@@ -18,14 +20,17 @@
 
 mod cli;
 pub mod columns;
+mod engine;
 mod error;
 mod limits;
 mod load;
+mod postgres;
 mod say;
 mod serve;
 mod signals;
 pub mod sql;
 pub mod sqlite;
+mod stop;
 
 use std::process::ExitCode;
 

@@ -10,12 +10,11 @@ use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
 use backup_sharing_count::reply::quote;
 
-use super::rows::Rows;
-use super::{Place, Refusal};
+use super::{Add, Place, Refusal};
 use crate::columns::{COLUMNS, Row, names};
 
 /// Reads all rows of a file.
-pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
+pub fn read(file: impl Read, add: &mut Add) -> Result<(), Refusal> {
     // With a line end after the last record too, every record has one.
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
@@ -32,7 +31,7 @@ pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
             None => header = Some((fields.len(), places(&fields).map_err(refusal)?)),
             Some((columns, places)) => {
                 let row = row(&fields, *columns, places).map_err(refusal)?;
-                rows.add(&row).map_err(refusal)?;
+                add(&row).map_err(refusal)?;
             }
         }
     }

@@ -10,15 +10,14 @@ use backup_sharing_count::reply::quote;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::rows::Rows;
-use super::{Place, Refusal};
+use super::{Add, Place, Refusal};
 use crate::columns::{COLUMNS, Column, Row, names};
 
 /// Reads all rows of a file.
-pub fn read(file: impl Read, rows: &mut Rows) -> Result<(), Refusal> {
+pub fn read(file: impl Read, add: &mut Add) -> Result<(), Refusal> {
     let mut json = serde_json::Deserializer::from_reader(file);
     let mut row = None;
-    let read = json.deserialize_seq(Array { rows, row: &mut row });
+    let read = json.deserialize_seq(Array { add, row: &mut row });
     read.and_then(|()| json.end()).map_err(|error| refusal(&error, row))
 }
 
@@ -37,7 +36,7 @@ fn refusal(error: &serde_json::Error, row: Option<u64>) -> Refusal {
 }
 
 struct Array<'r, 't> {
-    rows: &'r mut Rows<'t>,
+    add: &'r mut Add<'t>,
     /// The number of the row that is being read, from 1.
     row: &'r mut Option<u64>,
 }
@@ -52,7 +51,7 @@ impl<'de> Visitor<'de> for Array<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
         for number in 1.. {
             *self.row = Some(number);
-            if array.next_element_seed(Object(self.rows))?.is_none() {
+            if array.next_element_seed(Object(self.add))?.is_none() {
                 break;
             }
         }
@@ -61,7 +60,7 @@ impl<'de> Visitor<'de> for Array<'_, '_> {
     }
 }
 
-struct Object<'r, 't>(&'r mut Rows<'t>);
+struct Object<'r, 't>(&'r mut Add<'t>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
     type Value = ();
@@ -100,7 +99,7 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                 value => value.unwrap_or_default(),
             };
         }
-        self.0.add(&row).map_err(A::Error::custom)
+        (self.0)(&row).map_err(A::Error::custom)
     }
 }
 

@@ -1,35 +1,36 @@
 //! `count-store load`: from a file of sharings to rows, all of them or none.
 //!
 //! [`source`] opens the file and tells its format; the formats ([`csv`], [`json`])
-//! know where in it a value stands; [`rows`] stores what they read.
+//! know where in it a value stands; a [`Loader`] stores what they read.
 
 mod csv;
 mod json;
-mod rows;
 mod source;
-mod stop;
 
 use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::task;
 use tokio::time::timeout;
 
-use crate::cli;
+use crate::cli::{self, Database};
+use crate::columns::Row;
+use crate::engine::{self, Loader};
 use crate::error::{Error, Result};
 use crate::say::{self, say};
 use crate::signals::Signals;
-use crate::sqlite::{self, Ids};
-use rows::{Rows, is_id_twice};
+use crate::stop::{Stage, Stop};
+use crate::{postgres, sqlite};
 use source::{Format, Source};
-use stop::{Stage, Stop};
 
 /// What a row takes in a file, about: three UUIDs, two projects, three words.
 const BYTES_OF_A_ROW: u64 = 200;
+
+/// Takes a row, or says why not.
+type Add<'a> = dyn FnMut(&Row) -> std::result::Result<(), String> + 'a;
 
 /// Why a file was refused, and where.
 #[derive(Debug)]
@@ -67,7 +68,8 @@ async fn until_stopped(arguments: cli::Load) -> Result<()> {
     let mut signals = Signals::new()?;
     let stop = Arc::new(Stop::default());
     let heard = Arc::clone(&stop);
-    let mut loading = task::spawn_blocking(move || load_all(&arguments, &heard));
+    let runtime = Handle::current();
+    let mut loading = task::spawn_blocking(move || load_all(arguments, &runtime, &heard));
     let loaded = tokio::select! {
         loaded = &mut loading => loaded,
         () = signals.any() => {
@@ -88,43 +90,18 @@ async fn until_stopped(arguments: cli::Load) -> Result<()> {
     loaded.map_err(Error::while_doing("load"))?
 }
 
-fn load_all(arguments: &cli::Load, stop: &Stop) -> Result<()> {
+fn load_all(arguments: cli::Load, runtime: &Handle, stop: &Stop) -> Result<()> {
     let start = Instant::now();
     // Before the database: a mistyped name must not leave an empty one behind.
-    let mut source = Source::open(&arguments.sharings)?;
-    let database = &arguments.database;
-    let mut connection = sqlite::open_to_load(database)?;
-    stop.ends(&connection);
-    let ids = if source.is_readable_again() { Ids::Later } else { Ids::AtOnce };
-    let loaded = match load(&mut connection, &mut source, ids, stop) {
-        // Rare enough to read the file again for the line.
-        Err(Failure::IdTwice) => load(&mut connection, &mut source, Ids::AtOnce, stop),
-        loaded => loaded,
+    let source = Source::open(&arguments.sharings)?;
+    let mut loader: Box<dyn Loader> = match arguments.database.database {
+        Database::File(file) => Box::new(sqlite::Loader::open(file, stop)?),
+        Database::Servers(url) => {
+            let settings = url.settings(arguments.database.password_file.as_deref())?;
+            Box::new(postgres::Loader::open(&settings, runtime, stop)?)
+        }
     };
-    if !matches!(loaded, Err(Failure::Busy(_))) {
-        sqlite::empty_log(&connection, database, stop.is_told());
-    }
-    let name = database.display();
-    let rows = loaded.map_err(|failure| match failure {
-        Failure::Unread(error) => error,
-        Failure::Refused(Refusal { place, why }) => {
-            Error::new(format!("{}, {place}: {why}. Nothing was loaded.", source.name()))
-        }
-        Failure::Interrupted => Error::new("Interrupted. Nothing was loaded."),
-        Failure::IdTwice => {
-            Error::new(format!("The database {name} has an id twice. Nothing was loaded."))
-        }
-        Failure::Foreign(why) => Error::new(format!(
-            "{name} is of another release, and cannot be brought up to date: {why}. Nothing was \
-             loaded. Load into another database."
-        )),
-        Failure::Busy(error) | Failure::Database(error) => {
-            let why = sqlite::sentence(&error, database);
-            Error::new(format!(
-                "Could not write to the database {name}: {why}. Nothing was loaded."
-            ))
-        }
-    })?;
+    let rows = loader.load(&mut File { source, stop }, stop)?;
 
     let unit = if rows == 1 { "row" } else { "rows" };
     let seconds = start.elapsed().as_secs_f64();
@@ -133,53 +110,48 @@ fn load_all(arguments: &cli::Load, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-enum Failure {
-    /// The file could not be read.
-    Unread(Error),
-    Refused(Refusal),
-    /// Some row has the id of another.
-    IdTwice,
-    /// The table there is none that rows can be added to.
-    Foreign(String),
-    /// After the last row.
-    Interrupted,
-    /// Nothing was begun.
-    Busy(rusqlite::Error),
-    Database(rusqlite::Error),
+/// The rows of the file that is loaded.
+struct File<'s> {
+    source: Source,
+    stop: &'s Stop,
 }
 
-/// One transaction, from the schema to the last row.
-fn load(
-    connection: &mut Connection,
-    source: &mut Source,
-    ids: Ids,
-    stop: &Stop,
-) -> std::result::Result<u64, Failure> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(Failure::Busy)?;
-    let rows = source.size().unwrap_or_default().div_euclid(BYTES_OF_A_ROW);
-    sqlite::open(&transaction, i64::try_from(rows).unwrap_or(i64::MAX), ids)?;
-    let (format, bar, file) = source.read().map_err(Failure::Unread)?;
-    let mut rows = Rows::new(&transaction, file.complete(), stop)?;
-    let file = BufReader::new(file);
-    let read = match format {
-        Format::Csv => csv::read(file, &mut rows),
-        Format::Json => json::read(file, &mut rows),
-    };
-    bar.finish_and_clear();
-    read.map_err(Failure::Refused)?;
-    let count = rows.finish();
-    sqlite::close(&transaction).map_err(|error| match is_id_twice(&error) {
-        true => Failure::IdTwice,
-        false => error.into(),
-    })?;
-    if !stop.lets_commit() {
-        return Err(Failure::Interrupted);
+impl engine::Rows for File<'_> {
+    fn expected(&self) -> i64 {
+        let rows = self.source.size().unwrap_or_default().div_euclid(BYTES_OF_A_ROW);
+        i64::try_from(rows).unwrap_or(i64::MAX)
     }
-    transaction.commit()?;
-    stop.loaded();
-    Ok(count)
+
+    fn are_readable_again(&self) -> bool {
+        self.source.is_readable_again()
+    }
+
+    fn read(
+        &mut self,
+        add: &mut dyn FnMut(&Row) -> std::result::Result<(), String>,
+    ) -> Result<u64> {
+        let (format, bar, file) = self.source.read()?;
+        let complete = file.complete();
+        let mut rows = 0_u64;
+        let mut add = |row: &Row| {
+            if self.stop.is_told() {
+                return Err("interrupted".to_owned());
+            }
+            complete.row();
+            rows = rows.saturating_add(1);
+            add(row)
+        };
+        let file = BufReader::new(file);
+        let read = match format {
+            Format::Csv => csv::read(file, &mut add),
+            Format::Json => json::read(file, &mut add),
+        };
+        bar.finish_and_clear();
+        read.map_err(|Refusal { place, why }| {
+            Error::new(format!("{}, {place}: {why}. Nothing was loaded.", self.source.name()))
+        })?;
+        Ok(rows)
+    }
 }
 
 impl fmt::Display for Place {
@@ -187,22 +159,6 @@ impl fmt::Display for Place {
         match self {
             Place::Line(line) => write!(f, "line {line}"),
             Place::Row { row, line } => write!(f, "row {row}, line {line}"),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Failure {
-        Failure::Database(error)
-    }
-}
-
-impl From<sqlite::Failure> for Failure {
-    fn from(failure: sqlite::Failure) -> Failure {
-        match failure {
-            sqlite::Failure::Foreign(why) => Failure::Foreign(why),
-            sqlite::Failure::Database(error) if is_id_twice(&error) => Failure::IdTwice,
-            sqlite::Failure::Database(error) => Failure::Database(error),
         }
     }
 }

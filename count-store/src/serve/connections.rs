@@ -14,7 +14,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
-use super::counts::Counts;
 use super::http::Service;
 use crate::limits::{
     AGAIN, GRACE, HEADER_BYTES, HEADERS, IDLE, LAST_HEADERS, MOST, OTHER_FILES, PRESS, ROOM, SPARE,
@@ -43,7 +42,7 @@ struct Place {
 
 impl Connections {
     pub fn new(service: Service) -> Connections {
-        let most = most();
+        let most = most(service.engine.files());
         Connections {
             service: Arc::new(service),
             most,
@@ -124,13 +123,13 @@ impl Connections {
 }
 
 /// As many as the limit of open files leaves, which is raised as far as this process may.
-fn most() -> usize {
+fn most(files_of_engine: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
     let files =
         limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    let others = Counts::files().saturating_add(SPARE).saturating_add(OTHER_FILES);
+    let others = files_of_engine.saturating_add(SPARE).saturating_add(OTHER_FILES);
     files.saturating_sub(others).clamp(1, MOST)
 }
 

@@ -12,15 +12,15 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
-use super::counts::{Counts, Failure};
 use super::tokens::Tokens;
+use crate::engine::{Engine, Failure};
 use crate::say::say;
 
 /// All that a request is judged by and answered from.
 pub struct Service {
     pub validator: Validator,
     pub tokens: Tokens,
-    pub counts: Counts,
+    pub engine: Box<dyn Engine>,
 }
 
 impl Service {
@@ -38,7 +38,7 @@ impl Service {
             let message = ["Only GET asks for health."];
             return Reply::fault_saying(status::METHOD_NOT_ALLOWED, "store_method", &message);
         }
-        match self.counts.check().await {
+        match self.engine.check().await {
             Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::counted(0) },
             Err(failure) => {
                 report(&failure);
@@ -57,7 +57,7 @@ impl Service {
             self.tokens.admit(project_id, &headers)?;
         }
         let request = self.validator.check(target, headers.iter().copied())?;
-        let count = self.counts.count(&request).await.map_err(|failure| {
+        let count = self.engine.count(&request).await.map_err(|failure| {
             report(&failure);
             match failure {
                 Failure::Unavailable(_) => {

@@ -5,50 +5,65 @@
 //! | [`connections`] | how many clients at once, and how long each may take |
 //! | [`http`] | the paths, and replies as HTTP |
 //! | [`tokens`] | who may ask |
-//! | [`counts`] | the database, and which thread may wait for it |
 
 mod connections;
-mod counts;
 mod http;
 mod tokens;
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use backup_sharing_count::filters::FilterRules;
 use backup_sharing_count::request::Validator;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task;
-use tokio::time::sleep;
 
-use crate::cli;
+use crate::cli::{self, Database};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::signals::Signals;
-use crate::{say, sqlite};
+use crate::{postgres, say, sqlite};
 use connections::Connections;
-use counts::Counts;
 use tokens::Tokens;
 
 /// Serves until a signal says to stop.
 pub fn run(arguments: cli::Serve) -> Result<()> {
     say::without_waiting();
     let tokens = Tokens::gather(&arguments)?;
-    sqlite::check(&arguments.database)?;
     let mut rules = FilterRules::default();
     if !arguments.status.is_empty() {
         rules.statuses = arguments.status;
     }
-    let service = http::Service {
-        validator: Validator::new(rules).map_err(Error::while_doing("prepare the route"))?,
-        tokens,
-        counts: Counts::new(arguments.database)?,
-    };
+    let validator = Validator::new(rules).map_err(Error::while_doing("prepare the route"))?;
     let runtime = Runtime::new().map_err(Error::while_doing("start the threads"))?;
-    let outcome = runtime.block_on(serve(&arguments.listen, Connections::new(service)));
+    let outcome = runtime.block_on(async {
+        let engine = open(arguments.database, arguments.postgres).await?;
+        let service = http::Service { validator, tokens, engine };
+        serve(&arguments.listen, Connections::new(service)).await
+    });
     // Only a count whose client is gone could still be running.
     runtime.shutdown_background();
     outcome
+}
+
+/// The engine of a database, once it can count.
+async fn open(place: cli::Where, of_postgres: cli::OfPostgres) -> Result<Box<dyn Engine>> {
+    match place.database {
+        Database::File(file) => {
+            if place.password_file.is_some() || of_postgres.is_given() {
+                return Err(Error::new(
+                    "--password-file, --table, --timeout, --max-lag and --connections are for PostgreSQL, \
+                     and --database is a file.",
+                ));
+            }
+            sqlite::check(&file)?;
+            Ok(Box::new(sqlite::Counts::new(file)?))
+        }
+        Database::Servers(url) => {
+            let settings = url.settings(place.password_file.as_deref())?;
+            Ok(Box::new(postgres::Servers::open(settings, of_postgres.choices()).await?))
+        }
+    }
 }
 
 async fn serve(address: &str, mut connections: Connections) -> Result<()> {
@@ -60,15 +75,9 @@ async fn serve(address: &str, mut connections: Connections) -> Result<()> {
     // Nothing may read it: neither an error nor a wait matters.
     task::spawn_blocking(move || writeln!(io::stdout(), "listening on {address}"));
     let service = connections.service();
-    let forget = async move {
-        loop {
-            sleep(Duration::from_secs(1)).await;
-            service.counts.forget_replaced();
-        }
-    };
     tokio::select! {
         () = connections.accept(listener) => {}
-        () = forget => {}
+        () = service.engine.keep() => {}
         () = signals.any() => {}
     }
     connections.end().await;

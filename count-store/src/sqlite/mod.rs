@@ -5,7 +5,10 @@
 //! opens FILE, and deletes them after the last one. Here they stay, made by the
 //! loader, for a server that may only read could not make them.
 
+mod counts;
+mod load;
 mod schema;
+mod sql;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -24,9 +27,11 @@ use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
 use crate::error::{Error, Result};
 use crate::say::say;
+pub(crate) use counts::Counts;
+pub(crate) use load::Loader;
 pub use schema::schema;
-pub(crate) use schema::{Failure, Ids, close, open};
 use schema::{Table, expected_indexes, indexes};
+pub use sql::count;
 
 /// How long a count waits for another program's lock.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);

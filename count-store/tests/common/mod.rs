@@ -12,7 +12,8 @@ use std::time::Duration;
 use backup_sharing_count::filters::FilterRules;
 use backup_sharing_count::request::Validator;
 use count_store::columns::{COLUMNS, Column, names};
-use count_store::sql::{self, Statement};
+use count_store::sql::Statement;
+use count_store::sqlite;
 use rusqlite::{Connection, params_from_iter};
 use tempfile::TempDir;
 use testkit::http::{self, Response};
@@ -46,7 +47,7 @@ pub fn statement(target: &str) -> Statement {
     let validator = Validator::new(FilterRules::default()).unwrap();
     let located = validator.locate(target.as_bytes()).unwrap();
     let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
-    sql::count(&request.map_err(|reply| reply.body).unwrap())
+    sqlite::count(&request.map_err(|reply| reply.body).unwrap())
 }
 
 /// The program, ready for arguments.

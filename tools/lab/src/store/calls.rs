@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, anyhow};
 use backup_sharing_count::filters::FilterRules;
 use backup_sharing_count::request::Validator;
-use count_store::sql::{self, Statement};
+use count_store::sql::Statement;
+use count_store::sqlite;
 
 use super::sharings::{Side, Watched};
 
@@ -54,7 +55,7 @@ pub fn statement(target: &str) -> Result<Statement> {
     let validator = Validator::new(FilterRules::default()).context("prepare the route")?;
     let located = validator.locate(target.as_bytes()).context("this is another path")?;
     let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
-    Ok(sql::count(&request.map_err(|_| anyhow!("{target} is not a valid call"))?))
+    Ok(sqlite::count(&request.map_err(|_| anyhow!("{target} is not a valid call"))?))
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, InterruptHandle};
-
 /// Shared by the thread that loads and the one that hears signals.
 #[derive(Default)]
 pub struct Stop(Mutex<State>);
@@ -12,7 +10,7 @@ pub struct Stop(Mutex<State>);
 struct State {
     is_told: bool,
     stage: Stage,
-    statement: Option<InterruptHandle>,
+    interrupt: Option<Box<dyn Fn() + Send>>,
 }
 
 /// How far a load is.
@@ -28,17 +26,17 @@ pub enum Stage {
 }
 
 impl Stop {
-    /// From now on the statements of this connection end when a signal comes.
-    pub fn ends(&self, connection: &Connection) {
-        self.state().statement = Some(connection.get_interrupt_handle());
+    /// From now on, a signal does this too: it ends what the database is doing.
+    pub fn calls(&self, interrupt: impl Fn() + Send + 'static) {
+        self.state().interrupt = Some(Box::new(interrupt));
     }
 
     /// Says that a signal has come.
     pub fn tell(&self) {
         let mut state = self.state();
         state.is_told = true;
-        if let Some(statement) = &state.statement {
-            statement.interrupt();
+        if let Some(interrupt) = &state.interrupt {
+            interrupt();
         }
     }
 

@@ -1,13 +1,13 @@
-//! The database behind the server: a few connections, each used by one request
+//! Counts in the file: a few connections, each used by one request
 //! at a time. A count begins on the thread that serves; what takes longer is done on
 //! a thread where it may block.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::thread;
 use std::time::Duration;
 
@@ -18,9 +18,13 @@ use deadpool::managed::{
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params_from_iter};
 use tokio::task;
+use tokio::time::sleep;
 
+use super::sql;
+use crate::engine::{Answer, Engine, Failure};
 use crate::error::{Error, Result};
-use crate::{sql, sqlite};
+use crate::sql::Statement;
+use crate::sqlite;
 
 /// How long a request waits for a connection. Longer than this, its client has
 /// most likely given up, and Envoy's health check should hear of it.
@@ -31,22 +35,16 @@ const WAIT: Duration = Duration::from_secs(5);
 /// way to another thread and back takes.
 const QUICK: i32 = 2_500;
 
-/// Counts, and says whether it could.
-pub struct Counts {
+/// How often it is looked whether the file was replaced.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The engine that counts in an SQLite file.
+pub(crate) struct Counts {
     pool: Pool<File>,
 }
 
-/// Why there is no count.
-#[derive(Debug)]
-pub enum Failure {
-    /// It may work a little later.
-    Unavailable(String),
-    /// It will not work until the database is repaired.
-    Broken(String),
-}
-
 impl Counts {
-    pub fn new(file: PathBuf) -> Result<Counts> {
+    pub(crate) fn new(file: PathBuf) -> Result<Counts> {
         let pool = Pool::builder(File(file))
             .max_size(connections())
             // The one used last has its pages and statements at hand.
@@ -58,42 +56,14 @@ impl Counts {
         Ok(Counts { pool })
     }
 
-    /// How many files are open at most.
-    pub fn files() -> usize {
-        // The database, its log, and the log's index.
-        connections().saturating_mul(3)
-    }
-
-    /// The answer to a call, from one snapshot of the rows.
-    pub async fn count(&self, request: &CountRequest) -> std::result::Result<u64, Failure> {
-        let sql::Statement { text, parameters } = sql::count(request);
-        let count: i64 = self
-            .run(move |connection| {
-                let mut statement = connection.prepare_cached(&text)?;
-                statement.query_row(params_from_iter(&parameters), |row| row.get(0))
-            })
-            .await?;
-        u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
-    }
-
     /// Gives up resting connections to a file that was deleted or replaced: they would hold
     /// its log, which is taken for that of the new one.
-    pub fn forget_replaced(&self) {
+    fn forget_replaced(&self) {
         let (device, inode, ..) = self.pool.manager().identity().unwrap_or_default();
         self.pool.retain(|reader, _| {
             let (its_device, its_inode, ..) = reader.identity;
             (its_device, its_inode) == (device, inode)
         });
-    }
-
-    /// Whether a count would have rows to look at.
-    pub async fn check(&self) -> std::result::Result<(), Failure> {
-        self.run(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT 1 FROM backup_sharing LIMIT 1")?;
-            statement.query_row([], |_| Ok(())).optional().map(|_| ())
-        })
-        .await
     }
 
     async fn run<T: Send + 'static>(
@@ -109,8 +79,44 @@ impl Counts {
             Ok(None) => {
                 may_block(file, move || sqlite::patiently(|| work(&reader.connection))).await
             }
-            Err(error) => Err(Failure::of(&error, file)),
+            Err(error) => Err(failure(&error, file)),
         }
+    }
+}
+
+impl Engine for Counts {
+    fn count(&self, request: &CountRequest) -> Answer<'_, u64> {
+        let Statement { text, parameters } = sql::count(request);
+        Box::pin(async {
+            let count = self.run(move |connection| {
+                let mut statement = connection.prepare_cached(&text)?;
+                statement.query_row(params_from_iter(&parameters), |row| row.get(0))
+            });
+            let count: i64 = count.await?;
+            u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
+        })
+    }
+
+    fn check(&self) -> Answer<'_, ()> {
+        Box::pin(self.run(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT 1 FROM backup_sharing LIMIT 1")?;
+            statement.query_row([], |_| Ok(())).optional().map(|_| ())
+        }))
+    }
+
+    fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                sleep(LOOK).await;
+                self.forget_replaced();
+            }
+        })
+    }
+
+    fn files(&self) -> usize {
+        // The database, its log, and the log's index.
+        connections().saturating_mul(3)
     }
 }
 
@@ -128,29 +134,20 @@ async fn may_block<T: Send + 'static>(
     let done = task::spawn_blocking(work).await;
     let done =
         done.map_err(|error| Failure::Broken(format!("The database thread failed: {error}.")))?;
-    done.map_err(|error| Failure::of(&error, file))
+    done.map_err(|error| failure(&error, file))
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (Failure::Unavailable(sentence) | Failure::Broken(sentence)) = self;
-        f.write_str(sentence)
-    }
-}
-
-impl Failure {
-    fn of(error: &rusqlite::Error, file: &Path) -> Failure {
-        let sentence = format!("Could not read the database: {}.", sqlite::sentence(error, file));
-        match error.sqlite_error_code() {
-            Some(
-                ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::OutOfMemory,
-            ) => Failure::Unavailable(sentence),
-            _ => Failure::Broken(sentence),
-        }
+fn failure(error: &rusqlite::Error, file: &Path) -> Failure {
+    let sentence = format!("Could not read the database: {}.", sqlite::sentence(error, file));
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::OutOfMemory,
+        ) => Failure::Unavailable(sentence),
+        _ => Failure::Broken(sentence),
     }
 }
 

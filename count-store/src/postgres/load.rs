@@ -1,0 +1,238 @@
+//! How rows come into the table: one `COPY`, in one transaction.
+
+use std::pin::pin;
+
+use futures_util::SinkExt;
+use hyper::body::Bytes;
+use tokio::runtime::Handle;
+use tokio_postgres::CopyInSink;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::schema::{self, TABLE};
+use super::session::{Session, connect};
+use super::url::{Address, Settings};
+use super::why;
+use crate::columns::{Row, names};
+use crate::engine::{self, Rows};
+use crate::error::{Error, Result};
+use crate::say::say;
+use crate::stop::Stop;
+
+/// How much is sent at a time, in bytes.
+const PIECE: usize = 1 << 16;
+
+/// A primary that is open for a load.
+pub(crate) struct Loader {
+    session: Session,
+    runtime: Handle,
+    name: String,
+}
+
+/// Why nothing was loaded.
+enum Failure {
+    /// The rows' own fault, or the operator's wish.
+    Said(Error),
+    /// The database's word on a row, which is counted from 1.
+    Row(u64, String),
+    Database(tokio_postgres::Error),
+    /// Nobody knows whether something was.
+    Unknown(tokio_postgres::Error),
+}
+
+impl Loader {
+    /// Connects to the first server that takes writes.
+    ///
+    /// # Errors
+    /// Why none of them does.
+    pub(crate) fn open(settings: &Settings, runtime: &Handle, stop: &Stop) -> Result<Loader> {
+        let mut troubles = Vec::new();
+        for address in &settings.servers {
+            match runtime.block_on(open(address, settings)) {
+                Ok(session) => {
+                    let (cancel, tls) = (session.client().cancel_token(), settings.tls.clone());
+                    let handle = runtime.clone();
+                    stop.calls(move || {
+                        let (cancel, tls) = (cancel.clone(), tls.clone());
+                        // What cannot be cancelled ends with the connection.
+                        handle.spawn(async move { cancel.cancel_query(tls).await });
+                    });
+                    let name = address.name.clone();
+                    return Ok(Loader { session, runtime: runtime.clone(), name });
+                }
+                Err(why) => troubles.push(why),
+            }
+        }
+        Err(Error::new(format!("No database to load into. {}.", troubles.join(". "))))
+    }
+
+    fn transaction(
+        &mut self,
+        rows: &mut dyn Rows,
+        stop: &Stop,
+    ) -> std::result::Result<u64, Failure> {
+        let is_new = self.runtime.block_on(self.begin())?;
+        let copy = format!("COPY {TABLE} ({}) FROM STDIN", names());
+        let sink = self.runtime.block_on(self.session.client().copy_in(&copy))?;
+        let count = self.copy(sink, rows)?;
+        let client = self.session.client();
+        if is_new {
+            self.runtime.block_on(client.batch_execute(&schema::indexes()))?;
+        }
+        if !stop.lets_commit() {
+            return Err(Failure::Said(Error::new("Interrupted. Nothing was loaded.")));
+        }
+        // Who hears nothing of a commit does not know what became of it.
+        let committed = self.runtime.block_on(client.batch_execute("COMMIT"));
+        committed.map_err(|error| match error.as_db_error() {
+            Some(_) => Failure::Database(error),
+            None => Failure::Unknown(error),
+        })?;
+        stop.loaded();
+        Ok(count)
+    }
+
+    /// Begins the transaction and makes the table ready: whether it is new.
+    async fn begin(&self) -> std::result::Result<bool, Failure> {
+        let client = self.session.client();
+        client.batch_execute(schema::BEGIN).await?;
+        let there =
+            client.query_typed_one("SELECT to_regclass($1) IS NULL", &[(&TABLE, Type::TEXT)]);
+        let is_new = there.await?.try_get(0)?;
+        match is_new {
+            true => client.batch_execute(&schema::table()).await?,
+            // One that is being counted in keeps its indexes: counts go on.
+            false => client.batch_execute(&schema::indexes()).await?,
+        }
+        Ok(is_new)
+    }
+
+    fn copy(
+        &self,
+        sink: CopyInSink<Bytes>,
+        rows: &mut dyn Rows,
+    ) -> std::result::Result<u64, Failure> {
+        let mut sink = pin!(sink);
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut lost = None;
+        let mut send = |piece: &mut Vec<u8>| {
+            let bytes = Bytes::from(std::mem::replace(piece, Vec::with_capacity(PIECE)));
+            self.runtime.block_on(sink.send(bytes))
+        };
+        let read = rows.read(&mut |row| {
+            write(&mut piece, row);
+            if piece.len() < PIECE {
+                return Ok(());
+            }
+            send(&mut piece).map_err(|error| {
+                let why = format!("it could not be sent to the database: {}", why(&error));
+                lost = Some(error);
+                why
+            })
+        });
+        if let Some(error) = lost {
+            return Err(Failure::Database(error));
+        }
+        let count = read.map_err(Failure::Said)?;
+        send(&mut piece)?;
+        match self.runtime.block_on(sink.finish()) {
+            Ok(_) => Ok(count),
+            Err(error) => Err(row_of(&error).unwrap_or(Failure::Database(error))),
+        }
+    }
+}
+
+async fn open(address: &Address, settings: &Settings) -> std::result::Result<Session, String> {
+    let name = &address.name;
+    let said = |error: tokio_postgres::Error| format!("{name}: {}", why(&error));
+    let session = connect(address, &settings.tls).await.map_err(said)?;
+    let row =
+        session.client().query_typed_one("SELECT pg_is_in_recovery()", &[]).await.map_err(said)?;
+    match row.try_get(0).map_err(said)? {
+        true => Err(format!("{name} is a standby, and takes no rows")),
+        false => Ok(session),
+    }
+}
+
+impl engine::Loader for Loader {
+    fn load(&mut self, rows: &mut dyn Rows, stop: &Stop) -> Result<u64> {
+        let name = self.name.clone();
+        let loaded = self.transaction(rows, stop);
+        // A transaction that failed ends with its connection.
+        let count = loaded.map_err(|failure| match failure {
+            Failure::Said(error) => error,
+            Failure::Row(number, why) => at_row(rows, number, &why),
+            Failure::Database(error) => Error::new(format!(
+                "Could not write to the database at {name}: {}. Nothing was loaded.",
+                why(&error)
+            )),
+            Failure::Unknown(error) => Error::new(format!(
+                "The connection to the database at {name} was lost while the rows were committed: {}. \
+                 Either all of them are loaded now, or none.",
+                why(&error)
+            )),
+        })?;
+        let tidied = self.runtime.block_on(self.session.client().batch_execute(&schema::tidy()));
+        if let Err(error) = tidied {
+            say(format_args!(
+                "The rows are loaded, but {TABLE} could not be vacuumed: {}. Counts may be slow until it is.",
+                why(&error)
+            ));
+        }
+        Ok(count)
+    }
+}
+
+/// Reads the rows again as far as one, for its place.
+fn at_row(rows: &mut dyn Rows, number: u64, why: &str) -> Error {
+    let mut read = 0_u64;
+    let place = rows.are_readable_again().then(|| {
+        rows.read(&mut |_| {
+            read = read.saturating_add(1);
+            if read == number { Err(why.to_owned()) } else { Ok(()) }
+        })
+    });
+    match place {
+        Some(Err(error)) => error,
+        _ => Error::new(format!("Row {number}: {why}. Nothing was loaded.")),
+    }
+}
+
+/// The row that a `COPY` failed at, if it was at one: its context begins with the table, a comma and the line.
+fn row_of(error: &tokio_postgres::Error) -> Option<Failure> {
+    let said = error.as_db_error()?;
+    let (_, line) = said.where_()?.split_once(", ")?;
+    let digits: String =
+        line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let number = digits.parse().ok()?;
+    let why = match *said.code() == SqlState::UNIQUE_VIOLATION {
+        true => "id: expected one that no other row has".to_owned(),
+        false => format!("the row could not be stored: {}", said.message()),
+    };
+    Some(Failure::Row(number, why))
+}
+
+/// A row as `COPY` reads text: <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2>.
+fn write(to: &mut Vec<u8>, row: &Row) {
+    let mut separator: &[u8] = b"";
+    for value in row {
+        to.extend_from_slice(separator);
+        for byte in value.bytes() {
+            match byte {
+                b'\\' => to.extend_from_slice(b"\\\\"),
+                b'\t' => to.extend_from_slice(b"\\t"),
+                b'\n' => to.extend_from_slice(b"\\n"),
+                b'\r' => to.extend_from_slice(b"\\r"),
+                byte => to.push(byte),
+            }
+        }
+        separator = b"\t";
+    }
+    to.push(b'\n');
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        Failure::Database(error)
+    }
+}

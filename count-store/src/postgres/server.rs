@@ -1,0 +1,286 @@
+//! One of the servers: its connections, and whether it is to be asked.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
+};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::error::SqlState;
+
+use super::lag::Position;
+use super::relation::{Relation, Unfit};
+use super::session::{Session, connect};
+use super::tls::Tls;
+use super::url::Address;
+use super::why;
+use crate::engine::Failure;
+use crate::error::{Error, Result};
+use crate::sql::Statement;
+
+/// For a connection to be made and made ready.
+const CONNECT: Duration = Duration::from_millis(200);
+
+/// For a server to say how far it is.
+const MEASURE: Duration = Duration::from_secs(1);
+
+/// A server, and what is known of it.
+pub(crate) struct Server {
+    pool: Pool<Door>,
+    /// A connection beside those for counts, to ask how far it is.
+    watch: Mutex<Option<Session>>,
+    /// Whether it let a count down since it was last measured.
+    is_troubled: AtomicBool,
+    is_standby: AtomicBool,
+}
+
+/// How connections to a server are made.
+pub(crate) struct Door {
+    address: Address,
+    tls: Tls,
+    /// How long a statement may take, so that none goes on for a client that has left it.
+    limit: Duration,
+    table: String,
+    /// What all servers have to have; the first one that is looked at says it.
+    relation: Arc<OnceLock<Relation>>,
+    is_checked: AtomicBool,
+}
+
+/// What one server's connections take.
+pub(crate) struct Limits {
+    pub(crate) count: Duration,
+    pub(crate) connections: usize,
+}
+
+/// Why there is no connection, or no answer on it.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Another server may be asked.
+    Server(String),
+    /// It is the question's or the table's fault.
+    Question(String),
+}
+
+// === impl Server ===
+
+impl Server {
+    pub(crate) fn new(
+        address: Address,
+        tls: Tls,
+        table: &str,
+        relation: &Arc<OnceLock<Relation>>,
+        limits: &Limits,
+    ) -> Result<Server> {
+        let door = Door {
+            address,
+            tls,
+            limit: limits.count,
+            table: table.to_owned(),
+            relation: Arc::clone(relation),
+            is_checked: AtomicBool::new(false),
+        };
+        let pool = Pool::builder(door)
+            .max_size(limits.connections)
+            // The one used last has its statements at hand.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Error::while_doing("make the connection pool"))?;
+        Ok(Server {
+            pool,
+            watch: Mutex::new(None),
+            is_troubled: AtomicBool::new(false),
+            is_standby: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.pool.manager().address.name
+    }
+
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.is_troubled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_standby(&self) -> bool {
+        self.is_standby.load(Ordering::Relaxed)
+    }
+
+    /// What a statement comes to, by `until`.
+    pub(crate) async fn ask(
+        &self,
+        statement: &Statement,
+        until: Instant,
+    ) -> std::result::Result<i64, Trouble> {
+        loop {
+            let Ok(session) = timeout_at(until, self.pool.get()).await else {
+                return Err(self.trouble("all connections to it are at work"));
+            };
+            let mut session = session.map_err(|error| self.no_session(error))?;
+            let is_new = Object::metrics(&session).recycle_count == 0;
+            let error = match timeout_at(until, session.ask(statement)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    // Its other connections go too, but for those at work: they may be answered still.
+                    drop(Object::take(session));
+                    self.pool.retain(|_, _| false);
+                    self.is_troubled.store(true, Ordering::Relaxed);
+                    return Err(self.trouble("it is silent"));
+                }
+            };
+            if is_of_question(&error) {
+                return Err(Trouble::Question(self.sentence(&why(&error))));
+            }
+            if session.is_usable() {
+                return Err(self.trouble(&why(&error)));
+            }
+            drop(Object::take(session));
+            // The server was restarted, maybe, since the connection was made.
+            self.pool.retain(|session, _| session.is_usable());
+            if is_new {
+                self.is_troubled.store(true, Ordering::Relaxed);
+                return Err(self.trouble(&why(&error)));
+            }
+        }
+    }
+
+    fn no_session(&self, error: PoolError<Trouble>) -> Trouble {
+        match error {
+            PoolError::Backend(trouble) => {
+                self.is_troubled.store(true, Ordering::Relaxed);
+                trouble
+            }
+            error => self.trouble(&error.to_string()),
+        }
+    }
+
+    /// How far it is. An engine without a write-ahead log that it tells of is always at its beginning.
+    pub(crate) async fn measure(&self) -> std::result::Result<Position, Trouble> {
+        let measured = timeout(MEASURE, self.position()).await;
+        let measured = measured.unwrap_or_else(|_| Err(self.trouble("it is silent")));
+        if measured.is_ok() {
+            self.is_troubled.store(false, Ordering::Relaxed);
+        }
+        measured
+    }
+
+    async fn position(&self) -> std::result::Result<Position, Trouble> {
+        let mut watch = self.watch.lock().await;
+        // Taken, so that a connection on which this is given up is not used again.
+        let session = match watch.take().filter(Session::is_usable) {
+            Some(session) => session,
+            None => self.pool.manager().create().await?,
+        };
+        let query = "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery() \
+                     THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8";
+        let position = match session.client().query_typed_one(query, &[]).await {
+            Ok(row) => row.try_get(0).and_then(|is_standby| Ok((is_standby, row.try_get(1)?))),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => Ok((false, None)),
+            Err(error) => Err(error),
+        };
+        let (is_standby, position): (bool, Option<i64>) =
+            position.map_err(|error| self.trouble(&why(&error)))?;
+        self.is_standby.store(is_standby, Ordering::Relaxed);
+        *watch = Some(session);
+        Ok(position.unwrap_or_default().try_into().unwrap_or_default())
+    }
+
+    /// Looks at it for the first time.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub(crate) async fn check(&self) -> std::result::Result<(), Trouble> {
+        let session = self.pool.get().await;
+        session.map(|_| ()).map_err(|error| self.no_session(error))
+    }
+
+    fn trouble(&self, why: &str) -> Trouble {
+        Trouble::Server(self.sentence(why))
+    }
+
+    fn sentence(&self, why: &str) -> String {
+        format!("{}: {why}", self.name())
+    }
+}
+
+/// Whether a statement would fail anywhere: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn is_of_question(error: &tokio_postgres::Error) -> bool {
+    let class = error.code().and_then(|code| code.code().get(..2));
+    matches!(class, Some("22" | "42"))
+}
+
+// === impl Door ===
+
+impl Door {
+    async fn open(&self) -> std::result::Result<Session, Unfit> {
+        let session = connect(&self.address, &self.tls).await?;
+        let client = session.client();
+        // Not before: a pooler between us and the server may take no options of a session at its start.
+        let limit = self.limit.as_millis();
+        client
+            .batch_execute(&format!(
+                "SET default_transaction_read_only = on; SET statement_timeout = {limit}"
+            ))
+            .await?;
+        if !self.is_checked.load(Ordering::Relaxed) {
+            let relation = Relation::of(client, &self.table).await?;
+            if *self.relation.get_or_init(|| relation.clone()) != relation {
+                let why = format!("has another {} than the other servers", self.table);
+                return Err(Unfit::Said(why));
+            }
+            self.is_checked.store(true, Ordering::Relaxed);
+        }
+        if let Some(relation) = self.relation.get() {
+            client.batch_execute(relation.settings()).await?;
+        }
+        Ok(session)
+    }
+}
+
+impl Manager for Door {
+    type Type = Session;
+    type Error = Trouble;
+
+    async fn create(&self) -> std::result::Result<Session, Trouble> {
+        let name = &self.address.name;
+        match timeout(CONNECT, self.open()).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(Unfit::Said(what))) => Err(Trouble::Server(format!("{name} {what}"))),
+            Ok(Err(Unfit::Unseen(error))) => {
+                Err(Trouble::Server(format!("{name}: {}", why(&error))))
+            }
+            Err(_) => Err(Trouble::Server(format!("{name}: no connection within {CONNECT:?}"))),
+        }
+    }
+
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Trouble> {
+        match session.is_usable() {
+            true => Ok(()),
+            false => Err(RecycleError::message("the connection is gone")),
+        }
+    }
+}
+
+// === impl Trouble ===
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (Trouble::Server(sentence) | Trouble::Question(sentence)) = self;
+        f.write_str(sentence)
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Server(sentence) => Failure::Unavailable(format!("No count: {sentence}.")),
+            Trouble::Question(sentence) => Failure::Broken(format!("No count: {sentence}.")),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The engine: which server is asked, and which one after it.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use backup_sharing_count::request::CountRequest;
+use futures_util::future::join_all;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::lag::Positions;
+use super::relation::Relation;
+use super::server::{Limits, Server, Trouble};
+use super::url::Settings;
+use crate::engine::{Answer, Engine, Failure};
+use crate::error::{Error, Result};
+use crate::say::say;
+use crate::sql::{self, Statement};
+
+/// How often each server is asked how far it is.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Into how many parts the time of a count is cut: a server that is silent for one is left.
+const PARTS: u32 = 3;
+
+/// What `serve` is told of PostgreSQL.
+#[derive(Clone, Debug)]
+pub(crate) struct Choices {
+    /// The relation that is counted in, as SQL writes its name.
+    pub(crate) table: String,
+    /// The most that a count may take.
+    pub(crate) timeout: Duration,
+    /// How far behind a server may be and be asked.
+    pub(crate) max_lag: Duration,
+    /// The most connections to each server that count.
+    pub(crate) connections: usize,
+}
+
+/// The engine that asks PostgreSQL.
+pub(crate) struct Servers(Arc<Inner>);
+
+struct Inner {
+    servers: Vec<Server>,
+    relation: Relation,
+    choices: Choices,
+    prefers_standby: bool,
+    /// Whose turn it is.
+    next: AtomicUsize,
+    positions: Mutex<Positions>,
+}
+
+impl Servers {
+    /// Looks at all servers.
+    ///
+    /// # Errors
+    /// What is wrong with each of them, if none can be asked.
+    pub(crate) async fn open(settings: Settings, choices: Choices) -> Result<Servers> {
+        let limits = Limits { count: choices.timeout, connections: choices.connections };
+        let found = Arc::new(OnceLock::new());
+        let mut servers = Vec::new();
+        for address in settings.servers {
+            servers.push(Server::new(
+                address,
+                settings.tls.clone(),
+                &choices.table,
+                &found,
+                &limits,
+            )?);
+        }
+        let mut troubles = Vec::new();
+        for server in &servers {
+            if let Err(trouble) = server.check().await {
+                troubles.push(trouble.to_string());
+            }
+        }
+        let Some(relation) = found.get().cloned() else {
+            return Err(Error::new(format!("No database to count in. {}.", troubles.join(". "))));
+        };
+        troubles.iter().for_each(|trouble| say(format_args!("{trouble}.")));
+        let positions = Mutex::new(Positions::new(servers.len()));
+        let next = AtomicUsize::new(0);
+        let prefers_standby = settings.prefers_standby;
+        let inner = Inner { servers, relation, choices, prefers_standby, next, positions };
+        for (at, server) in inner.servers.iter().enumerate() {
+            inner.measure(at, server).await;
+        }
+        Ok(Servers(Arc::new(inner)))
+    }
+
+    /// Asks on a task of its own: a client that goes away must not cost a connection.
+    fn ask(&self, statement: Statement) -> Answer<'_, i64> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let asked = tokio::spawn(async move { inner.ask(&statement).await }).await;
+            asked
+                .unwrap_or_else(|error| Err(Failure::Broken(format!("The count failed: {error}."))))
+        })
+    }
+}
+
+impl Engine for Servers {
+    fn count(&self, request: &CountRequest) -> Answer<'_, u64> {
+        let asked = self.ask(sql::count(&self.0.relation, request));
+        Box::pin(async {
+            let count = asked.await?;
+            u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
+        })
+    }
+
+    fn check(&self) -> Answer<'_, ()> {
+        let asked = self.ask(self.0.relation.check());
+        Box::pin(async { asked.await.map(|_| ()) })
+    }
+
+    fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let keeping = self.0.servers.iter().enumerate();
+        let keeping = keeping.map(|(at, server)| self.0.keep(at, server));
+        let keeping = join_all(keeping.collect::<Vec<_>>());
+        Box::pin(async {
+            keeping.await;
+        })
+    }
+
+    fn files(&self) -> usize {
+        let each = self.0.choices.connections.saturating_add(1);
+        each.saturating_mul(self.0.servers.len())
+    }
+}
+
+impl Inner {
+    async fn ask(&self, statement: &Statement) -> std::result::Result<i64, Failure> {
+        let start = Instant::now();
+        let end = later(start, self.choices.timeout);
+        let order = self.order();
+        let mut failure = None;
+        for (at, server) in order.iter().enumerate() {
+            let now = Instant::now();
+            let is_last = at.saturating_add(1) == order.len();
+            let part = self.choices.timeout.checked_div(PARTS).unwrap_or_default();
+            let until = if is_last { end } else { later(now, part).min(end) };
+            match server.ask(statement, until).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble @ Trouble::Question(_)) => return Err(trouble.into()),
+                Err(trouble) => failure = Some(trouble.into()),
+            }
+            if now >= end {
+                break;
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.nobody()))
+    }
+
+    /// The servers that may be asked: in turn, and those in trouble last.
+    fn order(&self) -> Vec<&Server> {
+        let mut order: Vec<&Server> = match &self.servers[..] {
+            // There is nobody that it could be behind.
+            [_] => return self.servers.iter().collect(),
+            servers => {
+                let (positions, now) = (self.positions(), std::time::Instant::now());
+                let is_near = |lag: Duration| lag <= self.choices.max_lag;
+                let may_be_asked = |at| positions.lag(at, now).is_some_and(is_near);
+                let asked = servers.iter().enumerate().filter(|(at, _)| may_be_asked(*at));
+                asked.map(|(_, server)| server).collect()
+            }
+        };
+        if let Some(turn) = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(order.len()) {
+            order.rotate_left(turn);
+        }
+        order.sort_by_key(|server| {
+            (server.is_troubled(), self.prefers_standby && !server.is_standby())
+        });
+        order
+    }
+
+    /// Why there is no server to ask.
+    fn nobody(&self) -> Failure {
+        let positions = self.positions();
+        let now = std::time::Instant::now();
+        let servers = self.servers.iter().enumerate();
+        let why = servers.map(|(at, server)| match positions.lag(at, now) {
+            None => format!("{} cannot be reached", server.name()),
+            Some(lag) => format!("{} is {}", server.name(), behind(lag)),
+        });
+        let why = why.collect::<Vec<String>>().join(", ");
+        Failure::Unavailable(format!("No count, for there is no server to ask: {why}."))
+    }
+
+    /// Measures a server every second, and says when it is no longer asked, and when it is again.
+    async fn keep(&self, at: usize, server: &Server) {
+        let mut rounds = interval(ROUND);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut was_asked = true;
+        loop {
+            rounds.tick().await;
+            let why_not = self.measure(at, server).await;
+            match &why_not {
+                Some(why) if was_asked => say(format_args!("{why}: it is not asked.")),
+                None if !was_asked => say(format_args!("{} is asked again.", server.name())),
+                _ => {}
+            }
+            was_asked = why_not.is_none();
+        }
+    }
+
+    /// Asks a server how far it is: why it may not be asked to count, if so.
+    async fn measure(&self, at: usize, server: &Server) -> Option<String> {
+        let measured = server.measure().await;
+        let now = std::time::Instant::now();
+        let mut positions = self.positions();
+        match measured {
+            Ok(position) => positions.measured(at, now, position),
+            Err(trouble) => {
+                positions.lost(at);
+                return Some(trouble.to_string());
+            }
+        }
+        let lag = positions.lag(at, now).filter(|lag| *lag > self.choices.max_lag)?;
+        Some(format!("{} is {}", server.name(), behind(lag)))
+    }
+
+    fn positions(&self) -> MutexGuard<'_, Positions> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn behind(lag: Duration) -> String {
+    match lag {
+        Duration::MAX => "behind, nobody knows since when".to_owned(),
+        lag => format!("{} s behind", lag.as_secs()),
+    }
+}
+
+/// Never as far as a time that there is not.
+fn later(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time).unwrap_or(start)
+}

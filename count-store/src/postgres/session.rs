@@ -1,0 +1,87 @@
+//! A connection to a server, and what a count takes of it.
+
+use std::collections::HashMap;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::tls::Tls;
+use super::url::Address;
+use crate::sql::Statement;
+
+/// An open connection. It is closed when it is dropped, whatever the server is doing.
+pub(crate) struct Session {
+    client: Client,
+    /// What was asked before needs no second thought by the server.
+    statements: HashMap<String, tokio_postgres::Statement>,
+    io: JoinHandle<Result<(), tokio_postgres::Error>>,
+    /// Whether a question was left before its answer.
+    is_left: bool,
+}
+
+/// Connects, as it is.
+pub(crate) async fn connect(
+    address: &Address,
+    tls: &Tls,
+) -> Result<Session, tokio_postgres::Error> {
+    let (client, connection) = address.config.connect(tls.clone()).await?;
+    let io = tokio::spawn(connection);
+    Ok(Session { client, statements: HashMap::new(), io, is_left: false })
+}
+
+impl Session {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether another question may be asked.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.is_left && !self.client.is_closed()
+    }
+
+    /// The one integer that a statement comes to.
+    pub(crate) async fn ask(
+        &mut self,
+        statement: &Statement,
+    ) -> Result<i64, tokio_postgres::Error> {
+        self.is_left = true;
+        let answer = self.answer(statement).await;
+        self.is_left = false;
+        match answer {
+            // A text that the database's encoding cannot hold is in no row.
+            Err(error) if is_unwritable(&error) => Ok(0),
+            answer => answer,
+        }
+    }
+
+    async fn answer(&mut self, statement: &Statement) -> Result<i64, tokio_postgres::Error> {
+        let Statement { text, parameters } = statement;
+        let prepared = match self.statements.get(text) {
+            Some(prepared) => prepared.clone(),
+            None => {
+                let types = vec![Type::TEXT; parameters.len()];
+                let prepared = self.client.prepare_typed(text, &types).await?;
+                self.statements.insert(text.clone(), prepared.clone());
+                prepared
+            }
+        };
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+        self.client.query_one(&prepared, &parameters).await?.try_get(0)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The driver would wait for an answer that is due, for as long as the server likes.
+        self.io.abort();
+    }
+}
+
+fn is_unwritable(error: &tokio_postgres::Error) -> bool {
+    let code = error.code();
+    code == Some(&SqlState::UNTRANSLATABLE_CHARACTER)
+        || code == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE)
+}
