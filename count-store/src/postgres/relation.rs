@@ -161,11 +161,12 @@ impl Dialect for Relation {
     }
 
     fn contains(&self, column: &str, place: &str) -> String {
-        // Under "C", lower() knows ASCII only, which is what is meant; position() takes % and _ literally.
-        match self.has_folded {
-            true => format!("position({place} in {FOLDED} COLLATE \"C\") > 0"),
-            false => format!("position({place} in lower({column} COLLATE \"C\")) > 0"),
-        }
+        // Under "C", lower() knows ASCII only, which is what is meant; strpos() takes % and _ literally.
+        let folded = match self.has_folded {
+            true => format!("{FOLDED} COLLATE \"C\""),
+            false => format!("lower({column} COLLATE \"C\")"),
+        };
+        format!("strpos({folded}, {place}) > 0")
     }
 }
 
