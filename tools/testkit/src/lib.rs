@@ -10,6 +10,7 @@
 //! | [`envoy_yaml`] | `envoy.yaml` as it ships, with other addresses |
 //! | [`count_store`] | the reference count store, running |
 //! | [`keystone`] | a real Keystone: installed, running, and spoken to |
+//! | [`postgres`] | real PostgreSQL servers: one, or a primary with replicas |
 //! | [`python`] | the Python on `PATH`, and pinned packages for it |
 //! | [`cases`] | the contract's cases as data |
 //! | [`store_faults`] | what a store does wrong, and what the client gets |
@@ -39,6 +40,7 @@ pub mod http;
 pub mod http2;
 pub mod keystone;
 pub mod ports;
+pub mod postgres;
 pub mod python;
 pub mod store;
 pub mod store_faults;

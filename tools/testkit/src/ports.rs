@@ -37,8 +37,19 @@ pub struct DeadAddress {
 
 /// An address on 127.0.0.1 that refuses connections.
 pub fn dead_address() -> Result<DeadAddress> {
+    bound(false)
+}
+
+/// An address on 127.0.0.1 that is dead until a program listens there which sets SO_REUSEADDR and is told the port, as servers
+/// are. Linux gives the port to nobody else, whether that program runs or not.
+pub(crate) fn reserve() -> Result<DeadAddress> {
+    bound(true)
+}
+
+fn bound(shared: bool) -> Result<DeadAddress> {
     let bind = || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(shared)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let address = socket.local_addr()?.as_socket();
         Ok::<_, std::io::Error>((address, socket))
@@ -81,8 +92,20 @@ mod tests {
 
     #[test]
     fn a_dead_address_refuses() {
-        let dead = dead_address().unwrap();
-        let error = TcpStream::connect(dead.address()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        for dead in [dead_address().unwrap(), reserve().unwrap()] {
+            let error = TcpStream::connect(dead.address()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        }
+    }
+
+    #[test]
+    fn a_reserved_address_is_for_who_is_told() {
+        let reserved = reserve().unwrap();
+        assert!(!port_is_free(dead_address().unwrap().address()));
+        // The standard library sets SO_REUSEADDR, as servers do.
+        for _ in 0..2 {
+            let _listens = TcpListener::bind(reserved.address()).unwrap();
+            TcpStream::connect(reserved.address()).unwrap();
+        }
     }
 }
