@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backup_sharing_count::request::CountRequest;
 use futures_util::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lag::Positions;
 use super::relation::Relation;
@@ -20,6 +20,9 @@ use crate::sql::{self, Statement};
 
 /// How often each server is asked how far it is.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How soon it is asked again when it could not be: it may be back.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Into how many parts the time of a count is cut: a server that is silent for one is left.
 const PARTS: u32 = 3;
@@ -188,11 +191,9 @@ impl Inner {
 
     /// Measures a server every second, and says when it is no longer asked, and when it is again.
     async fn keep(&self, at: usize, server: &Server) {
-        let mut rounds = interval(ROUND);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_asked = true;
         loop {
-            rounds.tick().await;
+            let next = later(Instant::now(), ROUND);
             let why_not = self.measure(at, server).await;
             match &why_not {
                 Some(why) if was_asked => say(format_args!("{why}: it is not asked.")),
@@ -200,6 +201,10 @@ impl Inner {
                 _ => {}
             }
             was_asked = why_not.is_none();
+            match was_asked {
+                true => sleep_until(next).await,
+                false => sleep(AGAIN).await,
+            }
         }
     }
 
