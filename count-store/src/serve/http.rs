@@ -28,9 +28,9 @@ pub struct Service {
     pub failures: Failures,
 }
 
-/// When a failure was last told, and how many were not since then.
+/// The failures that were told in the last second, and how many were not for that.
 #[derive(Default)]
-pub struct Failures(Mutex<(Option<Instant>, u64)>);
+pub struct Failures(Mutex<(Vec<(Failure, Instant)>, u64)>);
 
 impl Service {
     /// The response to a request, of which only the request line and headers are read.
@@ -50,7 +50,7 @@ impl Service {
         match self.engine.check().await {
             Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::counted(0) },
             Err(failure) => {
-                self.failures.tell(&failure);
+                self.failures.tell(failure);
                 Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
             }
         }
@@ -67,13 +67,14 @@ impl Service {
         }
         let request = self.validator.check(target, headers.iter().copied())?;
         let count = self.engine.count(&request).await.map_err(|failure| {
-            self.failures.tell(&failure);
-            match failure {
+            let reply = match failure {
                 Failure::Unavailable(_) => {
                     Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
                 }
                 Failure::Broken(_) => Reply::fault(status::INTERNAL_SERVER_ERROR, "store_error"),
-            }
+            };
+            self.failures.tell(failure);
+            reply
         })?;
         Ok(Reply::counted(count))
     }
@@ -88,19 +89,22 @@ fn headers<'a>(parts: &'a Parts, path: &'a [u8]) -> Vec<Header<'a>> {
 }
 
 impl Failures {
-    /// Says one a second: while a database is away, each count fails.
-    fn tell(&self, failure: &Failure) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, untold) = &mut *told;
-        if last.is_some_and(|last| last.elapsed() < FAILURES) {
+    /// Says each once a second: while a database is away, every count fails.
+    fn tell(&self, failure: Failure) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, untold) = &mut *failures;
+        told.retain(|(_, at)| at.elapsed() < FAILURES);
+        if told.iter().any(|(one, _)| *one == failure) {
             *untold = untold.saturating_add(1);
             return;
         }
-        *last = Some(Instant::now());
         match mem::take(untold) {
-            0 => say(failure),
-            untold => say(format_args!("{failure} ({untold} failures before it were not told.)")),
+            0 => say(&failure),
+            untold => {
+                say(format_args!("{failure} ({untold} failures before it were not told again.)"))
+            }
         }
+        told.push((failure, Instant::now()));
     }
 }
 
