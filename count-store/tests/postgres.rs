@@ -4,11 +4,15 @@
 
 mod common;
 
-use std::process::Command;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use common::{Folder, PATH, Server, count_in, csv, line, loading, object, said, serving, uuid};
+use common::{
+    Folder, LONG, PATH, Server, count_in, csv, line, loading, object, said, serving, signal, uuid,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use testkit::postgres;
+use testkit::{postgres, wait_for};
 
 /// What a command that fails says, without the program's name.
 fn refused(mut command: Command) -> String {
@@ -61,6 +65,16 @@ fn a_database_that_cannot_be_used_is_a_sentence() {
         said == denied || said.contains("permission denied for table backup_sharing"),
         "{said}"
     );
+
+    // PostgreSQL's own version cannot be set, but what tells it can be stood in front of.
+    client
+        .batch_execute(
+            "CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE sql AS $$SELECT '110022'$$;
+             ALTER ROLE reader SET search_path = public, pg_catalog",
+        )
+        .unwrap();
+    let old = "is PostgreSQL 11, and it takes 12 or newer";
+    assert_eq!(serve(&reader), format!("No database to count in. {address} {old}"));
 
     server.stop().unwrap();
     let refused = "error connecting to server: Connection refused (os error 111)";
@@ -253,4 +267,31 @@ fn rows_are_added_all_or_none() {
     let output = load("more.csv", &csv(3, 5)).output().unwrap();
     assert!(output.stdout.starts_with(b"loaded 2 rows in "), "{}", said(&output));
     assert_eq!(store.count(), 5);
+}
+
+#[test]
+fn a_load_that_is_told_to_stop_leaves_nothing() {
+    let server = postgres::Server::start().unwrap();
+    let mut command = loading(server.url(), Path::new("-"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(csv(0, 5_000).as_bytes()).unwrap();
+    let mut client = server.client().unwrap();
+    let mut copies = || {
+        let copies = "SELECT FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+        client.query(copies, &[]).unwrap().len()
+    };
+    wait_for("the rows to be on their way", LONG, || (copies() == 1).then_some(())).unwrap();
+    signal(&child, "INT");
+    // It hears of the signal at the next row.
+    let _ = input.write_all(line(5_000).as_bytes());
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert!(said.contains("nterrupted. Nothing was loaded."), "{said}");
+    wait_for("the copy to end", LONG, || (copies() == 0).then_some(())).unwrap();
+    let found = client.query_one("SELECT to_regclass('backup_sharing') IS NULL", &[]).unwrap();
+    assert!(found.get::<_, bool>(0));
 }

@@ -1,10 +1,12 @@
 //! How rows come into the table: one `COPY`, in one transaction.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::SinkExt;
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tokio_postgres::CopyInSink;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -18,6 +20,9 @@ use crate::engine::{self, Rows};
 use crate::error::{Error, Result};
 use crate::say::say;
 use crate::stop::Stop;
+
+/// For a connection to be made: longer than for a count, for nobody else is there to be asked.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// How much is sent at a time, in bytes.
 const PIECE: usize = 1 << 16;
@@ -48,7 +53,11 @@ impl Loader {
     pub(crate) fn open(settings: &Settings, runtime: &Handle, stop: &Stop) -> Result<Loader> {
         let mut troubles = Vec::new();
         for address in &settings.servers {
-            match runtime.block_on(open(address, settings)) {
+            let opened =
+                runtime.block_on(async { timeout(CONNECT, open(address, settings)).await });
+            match opened.unwrap_or_else(|_| {
+                Err(format!("{}: no connection within {CONNECT:?}", address.name))
+            }) {
                 Ok(session) => {
                     let (cancel, tls) = (session.client().cancel_token(), settings.tls.clone());
                     let handle = runtime.clone();

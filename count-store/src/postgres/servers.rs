@@ -1,5 +1,6 @@
 //! The engine: which server is asked, and which one after it.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -117,11 +118,16 @@ impl Engine for Servers {
     }
 
     fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let keeping = self.0.servers.iter().enumerate();
-        let keeping = keeping.map(|(at, server)| self.0.keep(at, server));
-        let keeping = join_all(keeping.collect::<Vec<_>>());
+        let servers = match &self.0.servers[..] {
+            // There is nobody that it could be behind.
+            [_] => &[],
+            servers => servers,
+        };
+        let each = servers.iter().enumerate().map(|(at, server)| self.0.keep(at, server));
+        let keeping = join_all(each.collect::<Vec<_>>());
         Box::pin(async {
             keeping.await;
+            pending().await
         })
     }
 
@@ -157,7 +163,6 @@ impl Inner {
     /// The servers that may be asked: in turn, and those in trouble last.
     fn order(&self) -> Vec<&Server> {
         let mut order: Vec<&Server> = match &self.servers[..] {
-            // There is nobody that it could be behind.
             [_] => return self.servers.iter().collect(),
             servers => {
                 let (positions, now) = (self.positions(), std::time::Instant::now());
