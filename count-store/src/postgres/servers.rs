@@ -82,6 +82,7 @@ impl Servers {
             return Err(Error::new(format!("No database to count in. {}.", troubles.join(". "))));
         };
         troubles.iter().for_each(|trouble| say(format_args!("{trouble}.")));
+        relation.advice().iter().for_each(say);
         let positions = Mutex::new(Positions::new(servers.len()));
         let next = AtomicUsize::new(0);
         let prefers_standby = settings.prefers_standby;
