@@ -5,7 +5,6 @@ use std::thread;
 
 use anyhow::{Context, anyhow, ensure};
 
-use super::home::Home;
 use super::{Options, Server};
 use crate::{PATIENCE, Result, wait_for};
 
@@ -80,7 +79,7 @@ impl Cluster {
 
 impl Replica {
     fn of(primary: &Server) -> Result<Self> {
-        let home = Home::new(primary.home().programs())?;
+        let home = primary.home().another()?;
         let (socket, port) = (primary.home().path(), primary.address().port().to_string());
         let socket = socket.to_str().context("The temporary folder's name is no text.")?;
         let backup = ["-D", "data", "-U", "postgres", "-h", socket, "-p", &port];

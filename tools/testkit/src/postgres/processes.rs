@@ -84,22 +84,23 @@ fn children(postmaster: &Child) -> Vec<Pid> {
 #[derive(Debug)]
 pub(super) struct Watchdog(Child);
 
-/// `$0` is the folder. Standard input ends when the process ends that holds the other end. A zombie that nobody waits for must
+/// `$0` is the server's folder, and there may be more to remove. Standard input ends when the process ends that holds the other end. A zombie that nobody waits for must
 /// not keep the shell for ever, so the server is given ten seconds.
 const WATCH: &str = r#"
 read -r _
 pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid" && kill -CONT "$pid"
 tries=100
 while [ $tries -gt 0 ] && kill -0 "$pid"; do sleep 0.1; tries=$((tries - 1)); done
-exec rm -rf "$0"
+exec rm -rf "$0" "$@"
 "#;
 
 // === impl Watchdog ===
 
 impl Watchdog {
-    pub(super) fn start(owner: Owner, folder: &Path) -> Result<Self> {
+    /// The server's folder is the first of the folders.
+    pub(super) fn start<'a>(owner: Owner, folders: impl Iterator<Item = &'a Path>) -> Result<Self> {
         let mut shell = owner.command(Path::new("/bin/sh"));
-        shell.args(["-c", WATCH]).arg(folder).current_dir("/").stdin(Stdio::piped());
+        shell.args(["-c", WATCH]).args(folders).current_dir("/").stdin(Stdio::piped());
         // In a process group of its own: the terminal's Ctrl-C is for us.
         shell.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         shell.spawn().map(Self).context("starting a shell that ends PostgreSQL after us")
