@@ -1,14 +1,17 @@
 //! How rows come into the table: one `COPY`, in one transaction.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::SinkExt;
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
-use tokio_postgres::CopyInSink;
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, CopyInSink};
 
+use super::relation::indexes_of;
 use super::schema::{self, TABLE};
 use super::session::{Session, connect};
 use super::url::{Address, Settings};
@@ -18,6 +21,9 @@ use crate::engine::{self, Rows};
 use crate::error::{Error, Result};
 use crate::say::say;
 use crate::stop::Stop;
+
+/// For a connection to be made: longer than for a count, for nobody else is there to be asked.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// How much is sent at a time, in bytes.
 const PIECE: usize = 1 << 16;
@@ -48,7 +54,11 @@ impl Loader {
     pub(crate) fn open(settings: &Settings, runtime: &Handle, stop: &Stop) -> Result<Loader> {
         let mut troubles = Vec::new();
         for address in &settings.servers {
-            match runtime.block_on(open(address, settings)) {
+            let opened =
+                runtime.block_on(async { timeout(CONNECT, open(address, settings)).await });
+            match opened.unwrap_or_else(|_| {
+                Err(format!("{}: no connection within {CONNECT:?}", address.name))
+            }) {
                 Ok(session) => {
                     let (cancel, tls) = (session.client().cancel_token(), settings.tls.clone());
                     let handle = runtime.clone();
@@ -72,12 +82,14 @@ impl Loader {
         stop: &Stop,
     ) -> std::result::Result<u64, Failure> {
         let is_new = self.runtime.block_on(self.begin())?;
-        let copy = format!("COPY {TABLE} ({}) FROM STDIN", names());
+        // Whatever else goes on, rows of a table that nobody else knows yet need no second look.
+        let freeze = if is_new { " (FREEZE)" } else { "" };
+        let copy = format!("COPY {TABLE} ({}) FROM STDIN{freeze}", names());
         let sink = self.runtime.block_on(self.session.client().copy_in(&copy))?;
         let count = self.copy(sink, rows)?;
         let client = self.session.client();
         if is_new {
-            self.runtime.block_on(client.batch_execute(&schema::indexes()))?;
+            self.runtime.block_on(make_indexes(client))?;
         }
         if !stop.lets_commit() {
             return Err(Failure::Said(Error::new("Interrupted. Nothing was loaded.")));
@@ -99,10 +111,11 @@ impl Loader {
         let there =
             client.query_typed_one("SELECT to_regclass($1) IS NULL", &[(&TABLE, Type::TEXT)]);
         let is_new = there.await?.try_get(0)?;
-        match is_new {
-            true => client.batch_execute(&schema::table()).await?,
-            // One that is being counted in keeps its indexes: counts go on.
-            false => client.batch_execute(&schema::indexes()).await?,
+        if is_new {
+            client.batch_execute(&schema::table()).await?;
+        } else if indexes_of(client, TABLE).await? < schema::indexes().len() {
+            // Those that are there stay, and cost each row more, for counts go on meanwhile.
+            make_indexes(client).await?;
         }
         Ok(is_new)
     }
@@ -140,6 +153,11 @@ impl Loader {
             Err(error) => Err(row_of(&error).unwrap_or(Failure::Database(error))),
         }
     }
+}
+
+async fn make_indexes(client: &Client) -> std::result::Result<(), tokio_postgres::Error> {
+    let all: Vec<String> = schema::indexes().into_iter().map(|(_, make)| make).collect();
+    client.batch_execute(&all.join("; ")).await
 }
 
 async fn open(address: &Address, settings: &Settings) -> std::result::Result<Session, String> {

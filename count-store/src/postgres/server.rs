@@ -209,10 +209,12 @@ impl Server {
     }
 }
 
-/// Whether a statement would fail anywhere: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+/// Whether a statement would fail anywhere: neither the connection, the server's resources, a conflict with what it
+/// replays, nor somebody who ends it is to blame
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn is_of_question(error: &tokio_postgres::Error) -> bool {
     let class = error.code().and_then(|code| code.code().get(..2));
-    matches!(class, Some("22" | "42"))
+    class.is_some_and(|class| !["08", "40", "53", "55", "57", "58", "XX"].contains(&class))
 }
 
 // === impl Door ===

@@ -1,5 +1,6 @@
 //! The engine: which server is asked, and which one after it.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use backup_sharing_count::request::CountRequest;
 use futures_util::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lag::Positions;
 use super::relation::Relation;
@@ -20,6 +21,9 @@ use crate::sql::{self, Statement};
 
 /// How often each server is asked how far it is.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How soon it is asked again when it could not be: it may be back.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Into how many parts the time of a count is cut: a server that is silent for one is left.
 const PARTS: u32 = 3;
@@ -78,6 +82,7 @@ impl Servers {
             return Err(Error::new(format!("No database to count in. {}.", troubles.join(". "))));
         };
         troubles.iter().for_each(|trouble| say(format_args!("{trouble}.")));
+        relation.advice().iter().for_each(say);
         let positions = Mutex::new(Positions::new(servers.len()));
         let next = AtomicUsize::new(0);
         let prefers_standby = settings.prefers_standby;
@@ -114,11 +119,16 @@ impl Engine for Servers {
     }
 
     fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let keeping = self.0.servers.iter().enumerate();
-        let keeping = keeping.map(|(at, server)| self.0.keep(at, server));
-        let keeping = join_all(keeping.collect::<Vec<_>>());
+        let servers = match &self.0.servers[..] {
+            // There is nobody that it could be behind.
+            [_] => &[],
+            servers => servers,
+        };
+        let each = servers.iter().enumerate().map(|(at, server)| self.0.keep(at, server));
+        let keeping = join_all(each.collect::<Vec<_>>());
         Box::pin(async {
             keeping.await;
+            pending().await
         })
     }
 
@@ -154,7 +164,6 @@ impl Inner {
     /// The servers that may be asked: in turn, and those in trouble last.
     fn order(&self) -> Vec<&Server> {
         let mut order: Vec<&Server> = match &self.servers[..] {
-            // There is nobody that it could be behind.
             [_] => return self.servers.iter().collect(),
             servers => {
                 let (positions, now) = (self.positions(), std::time::Instant::now());
@@ -188,11 +197,9 @@ impl Inner {
 
     /// Measures a server every second, and says when it is no longer asked, and when it is again.
     async fn keep(&self, at: usize, server: &Server) {
-        let mut rounds = interval(ROUND);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_asked = true;
         loop {
-            rounds.tick().await;
+            let next = later(Instant::now(), ROUND);
             let why_not = self.measure(at, server).await;
             match &why_not {
                 Some(why) if was_asked => say(format_args!("{why}: it is not asked.")),
@@ -200,6 +207,10 @@ impl Inner {
                 _ => {}
             }
             was_asked = why_not.is_none();
+            match was_asked {
+                true => sleep_until(next).await,
+                false => sleep(AGAIN).await,
+            }
         }
     }
 
