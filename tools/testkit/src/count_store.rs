@@ -19,7 +19,11 @@ pub struct CountStore {
 }
 
 /// Loads the rows of a CSV or JSON file into a database: the path of a file, or PostgreSQL's URL.
-pub fn load(database: impl AsRef<OsStr>, rows: &Path, progress: Progress) -> Result<()> {
+pub fn load(
+    database: &(impl AsRef<OsStr> + ?Sized),
+    rows: &Path,
+    progress: Progress,
+) -> Result<()> {
     let mut load = Command::new(workspace::count_store_binary()?);
     command::run(load.arg("load").arg("--database").arg(database).arg(rows), progress)
 }
@@ -28,13 +32,13 @@ pub fn load(database: impl AsRef<OsStr>, rows: &Path, progress: Progress) -> Res
 
 impl CountStore {
     /// Starts a store on a database that has been loaded; port 0 takes any.
-    pub fn start(database: impl AsRef<OsStr>, listen: SocketAddr) -> Result<Self> {
+    pub fn start(database: &(impl AsRef<OsStr> + ?Sized), listen: SocketAddr) -> Result<Self> {
         Self::start_with(database, listen, &[])
     }
 
     /// The same, with more arguments, such as `--token TOKEN=PROJECT`.
     pub fn start_with(
-        database: impl AsRef<OsStr>,
+        database: &(impl AsRef<OsStr> + ?Sized),
         listen: SocketAddr,
         arguments: &[&str],
     ) -> Result<Self> {

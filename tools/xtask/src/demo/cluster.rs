@@ -106,7 +106,7 @@ fn client(listener: SocketAddr, first: usize, is_over: &AtomicBool) -> Seen {
 pub fn restore(cluster: &Cluster, store: SocketAddr) -> Result<CountStore> {
     out!("Starting both again …");
     cluster.primary().start_again()?;
-    CountStore::start(cluster.url(), store)
+    CountStore::start(&cluster.url(), store)
 }
 
 /// Says how to kill by hand.
