@@ -72,12 +72,9 @@ impl Servers {
                 &limits,
             )?);
         }
-        let mut troubles = Vec::new();
-        for server in &servers {
-            if let Err(trouble) = server.check().await {
-                troubles.push(trouble.to_string());
-            }
-        }
+        let checks = join_all(servers.iter().map(Server::check)).await;
+        let troubles = checks.into_iter().filter_map(|check| check.err());
+        let troubles: Vec<String> = troubles.map(|trouble| trouble.to_string()).collect();
         let Some(relation) = found.get().cloned() else {
             return Err(Error::new(format!("No database to count in. {}.", troubles.join(". "))));
         };
@@ -87,9 +84,8 @@ impl Servers {
         let next = AtomicUsize::new(0);
         let prefers_standby = settings.prefers_standby;
         let inner = Inner { servers, relation, choices, prefers_standby, next, positions };
-        for (at, server) in inner.servers.iter().enumerate() {
-            inner.measure(at, server).await;
-        }
+        let each = inner.servers.iter().enumerate();
+        join_all(each.map(|(at, server)| inner.measure(at, server))).await;
         Ok(Servers(Arc::new(inner)))
     }
 
