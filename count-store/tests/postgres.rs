@@ -238,9 +238,10 @@ fn rows_are_added_all_or_none() {
     let url = server.url();
     let load = |name: &str, content: &str| loading(&url, &folder.write(name, content));
     // A database without a table has none after a load that failed.
-    let id = uuid(1);
+    let twice =
+        |number| format!("id: expected one that no other row has, got \"{}\"", uuid(number));
     for (content, place) in [
-        (csv(0, 2) + &line(1), "line 4: id: expected one that no other row has"),
+        (csv(0, 2) + &line(1), &format!("line 4: {}", twice(1))[..]),
         (csv(0, 2) + &line(2).replacen(&uuid(2), "x", 1), "line 4: id: expected a UUID, got \"x\""),
     ] {
         let said = refused(load("bad.csv", &content));
@@ -254,14 +255,14 @@ fn rows_are_added_all_or_none() {
     }
     fill(&folder, &url, &csv(0, 3));
     let store = Server::start(serving(&url));
-    let twice = format!("[\n{},\n{}]", object(7), object(1));
+    let again = format!("[\n{},\n{}]", object(7), object(1));
     for (name, content, place) in
-        [("again.csv", csv(5, 7) + &line(1), "line 4"), ("again.json", twice, "row 2, line 7")]
+        [("again.csv", csv(5, 7) + &line(1), "line 4"), ("again.json", again, "row 2, line 7")]
     {
         let said = refused(load(name, &content));
         let file = folder.path(name);
-        let why = format!("{place}: id: expected one that no other row has");
-        assert_eq!(said, format!("{}, {why}. Nothing was loaded", file.display()), "{id}");
+        let why = format!("{place}: {}", twice(1));
+        assert_eq!(said, format!("{}, {why}. Nothing was loaded", file.display()));
         assert_eq!(store.count(), 3);
     }
     let output = load("more.csv", &csv(3, 5)).output().unwrap();

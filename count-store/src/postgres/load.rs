@@ -7,7 +7,6 @@ use futures_util::SinkExt;
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, CopyInSink};
 
@@ -17,7 +16,7 @@ use super::session::{Session, connect};
 use super::url::{Address, Settings};
 use super::why;
 use crate::columns::{Row, names};
-use crate::engine::{self, Rows};
+use crate::engine::{self, Rows, id_twice};
 use crate::error::{Error, Result};
 use crate::say::say;
 use crate::stop::Stop;
@@ -39,8 +38,8 @@ pub(crate) struct Loader {
 enum Failure {
     /// The rows' own fault, or the operator's wish.
     Said(Error),
-    /// The database's word on a row, which is counted from 1.
-    Row(u64, String),
+    /// The database's word on a row, which is counted from 1; none if its id is that of another.
+    Row(u64, Option<String>),
     Database(tokio_postgres::Error),
     /// Nobody knows whether something was.
     Unknown(tokio_postgres::Error),
@@ -179,7 +178,7 @@ impl engine::Loader for Loader {
         // A transaction that failed ends with its connection.
         let count = loaded.map_err(|failure| match failure {
             Failure::Said(error) => error,
-            Failure::Row(number, why) => at_row(rows, number, &why),
+            Failure::Row(number, why) => at_row(rows, number, why),
             Failure::Database(error) => Error::new(format!(
                 "Could not write to the database at {name}: {}. Nothing was loaded.",
                 why(&error)
@@ -201,18 +200,25 @@ impl engine::Loader for Loader {
     }
 }
 
-/// Reads the rows again as far as one, for its place.
-fn at_row(rows: &mut dyn Rows, number: u64, why: &str) -> Error {
+/// Reads the rows again as far as one, for its place and its id.
+fn at_row(rows: &mut dyn Rows, number: u64, why: Option<String>) -> Error {
     let mut read = 0_u64;
-    let place = rows.are_readable_again().then(|| {
-        rows.read(&mut |_| {
+    let again = rows.are_readable_again().then(|| {
+        rows.read(&mut |row| {
             read = read.saturating_add(1);
-            if read == number { Err(why.to_owned()) } else { Ok(()) }
+            let [id, ..] = row;
+            match read == number {
+                true => Err(why.clone().unwrap_or_else(|| id_twice(id))),
+                false => Ok(()),
+            }
         })
     });
-    match place {
+    match again {
         Some(Err(error)) => error,
-        _ => Error::new(format!("Row {number}: {why}. Nothing was loaded.")),
+        _ => {
+            let why = why.unwrap_or_else(|| "id: expected one that no other row has".to_owned());
+            Error::new(format!("Row {number}: {why}. Nothing was loaded."))
+        }
     }
 }
 
@@ -223,10 +229,8 @@ fn row_of(error: &tokio_postgres::Error) -> Option<Failure> {
     let digits: String =
         line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     let number = digits.parse().ok()?;
-    let why = match *said.code() == SqlState::UNIQUE_VIOLATION {
-        true => "id: expected one that no other row has".to_owned(),
-        false => format!("the row could not be stored: {}", said.message()),
-    };
+    let is_id_twice = said.constraint() == Some(schema::BY_ID);
+    let why = (!is_id_twice).then(|| format!("the row could not be stored: {}", said.message()));
     Some(Failure::Row(number, why))
 }
 

@@ -8,6 +8,9 @@ pub(crate) const TABLE: &str = "backup_sharing";
 /// The column with the name in lower case, as ASCII knows it.
 pub(crate) const FOLDED: &str = "name_folded";
 
+/// The index that keeps an id from being there twice.
+pub(crate) const BY_ID: &str = "backup_sharing_by_id";
+
 /// The sides of a sharing: a project's own, the other one, and what an index of that side is called.
 const SIDES: [(&str, &str, &str); 2] = [
     ("from_project_id", "to_project_id", "from_by"),

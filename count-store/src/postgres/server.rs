@@ -26,6 +26,9 @@ use crate::sql::Statement;
 /// For a connection to be made and made ready.
 const CONNECT: Duration = Duration::from_millis(200);
 
+/// The same for the first connection, on which the table is looked at.
+const FIRST: Duration = Duration::from_secs(2);
+
 /// For a server to say how far it is.
 const MEASURE: Duration = Duration::from_secs(1);
 
@@ -251,13 +254,14 @@ impl Manager for Door {
 
     async fn create(&self) -> std::result::Result<Session, Trouble> {
         let name = &self.address.name;
-        match timeout(CONNECT, self.open()).await {
+        let limit = if self.is_checked.load(Ordering::Relaxed) { CONNECT } else { FIRST };
+        match timeout(limit, self.open()).await {
             Ok(Ok(session)) => Ok(session),
             Ok(Err(Unfit::Said(what))) => Err(Trouble::Server(format!("{name} {what}"))),
             Ok(Err(Unfit::Unseen(error))) => {
                 Err(Trouble::Server(format!("{name}: {}", why(&error))))
             }
-            Err(_) => Err(Trouble::Server(format!("{name}: no connection within {CONNECT:?}"))),
+            Err(_) => Err(Trouble::Server(format!("{name}: no connection within {limit:?}"))),
         }
     }
 

@@ -72,12 +72,9 @@ impl Servers {
                 &limits,
             )?);
         }
-        let mut troubles = Vec::new();
-        for server in &servers {
-            if let Err(trouble) = server.check().await {
-                troubles.push(trouble.to_string());
-            }
-        }
+        let checks = join_all(servers.iter().map(Server::check)).await;
+        let troubles = checks.into_iter().filter_map(|check| check.err());
+        let troubles: Vec<String> = troubles.map(|trouble| trouble.to_string()).collect();
         let Some(relation) = found.get().cloned() else {
             return Err(Error::new(format!("No database to count in. {}.", troubles.join(". "))));
         };
@@ -87,9 +84,8 @@ impl Servers {
         let next = AtomicUsize::new(0);
         let prefers_standby = settings.prefers_standby;
         let inner = Inner { servers, relation, choices, prefers_standby, next, positions };
-        for (at, server) in inner.servers.iter().enumerate() {
-            inner.measure(at, server).await;
-        }
+        let each = inner.servers.iter().enumerate();
+        join_all(each.map(|(at, server)| inner.measure(at, server))).await;
         Ok(Servers(Arc::new(inner)))
     }
 
@@ -146,6 +142,9 @@ impl Inner {
         let mut failure = None;
         for (at, server) in order.iter().enumerate() {
             let now = Instant::now();
+            if now >= end {
+                break;
+            }
             let is_last = at.saturating_add(1) == order.len();
             let part = self.choices.timeout.checked_div(PARTS).unwrap_or_default();
             let until = if is_last { end } else { later(now, part).min(end) };
@@ -153,9 +152,6 @@ impl Inner {
                 Ok(answer) => return Ok(answer),
                 Err(trouble @ Trouble::Question(_)) => return Err(trouble.into()),
                 Err(trouble) => failure = Some(trouble.into()),
-            }
-            if now >= end {
-                break;
             }
         }
         Err(failure.unwrap_or_else(|| self.nobody()))
@@ -216,11 +212,13 @@ impl Inner {
 
     /// Asks a server how far it is: why it may not be asked to count, if so.
     async fn measure(&self, at: usize, server: &Server) -> Option<String> {
+        // It is that far from some time after this on.
+        let asked = std::time::Instant::now();
         let measured = server.measure().await;
         let now = std::time::Instant::now();
         let mut positions = self.positions();
         match measured {
-            Ok(position) => positions.measured(at, now, position),
+            Ok(position) => positions.measured(at, asked, position),
             Err(trouble) => {
                 positions.lost(at);
                 return Some(trouble.to_string());
