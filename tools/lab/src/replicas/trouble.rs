@@ -9,14 +9,14 @@ pub struct Trouble {
     pub name: &'static str,
     /// Whether the quick form has it.
     pub is_quick: bool,
-    /// Whether a server goes on answering with rows that get older and older.
+    /// Whether a server goes on answering with rows that get older and older: a store that does not care is asked too.
     pub leaves_old_rows: bool,
     pub inflict: fn(&Site) -> Result<()>,
     pub mend: fn(&Site) -> Result<()>,
 }
 
-/// In the order of the page. The last one leaves no primary as it was.
-pub const TROUBLES: [Trouble; 11] = [
+/// In the order of the page. The last two leave no primary as it was.
+pub const TROUBLES: [Trouble; 13] = [
     Trouble {
         name: "none, for comparison",
         is_quick: false,
@@ -73,6 +73,23 @@ pub const TROUBLES: [Trouble; 11] = [
         mend: |site| site.replica(1)?.resume_replay(),
     },
     Trouble {
+        name: "a replica killed, started again at once, with much to replay",
+        is_quick: true,
+        leaves_old_rows: false,
+        inflict: |site| {
+            let replica = site.replica(0)?;
+            // It takes what it had of the disk, and then waits before each row.
+            replica.client()?.batch_execute("ALTER SYSTEM SET recovery_min_apply_delay = '1h'")?;
+            replica.kill();
+            replica.start_again()
+        },
+        mend: |site| {
+            let mut client = site.replica(0)?.client()?;
+            client.batch_execute("ALTER SYSTEM RESET recovery_min_apply_delay")?;
+            Ok(client.batch_execute("SELECT pg_reload_conf()")?)
+        },
+    },
+    Trouble {
         name: "all three servers restarted, one after the other",
         is_quick: false,
         leaves_old_rows: false,
@@ -86,7 +103,7 @@ pub const TROUBLES: [Trouble; 11] = [
     },
     Trouble {
         name: "all three killed and started again at once, one after the other",
-        is_quick: true,
+        is_quick: false,
         leaves_old_rows: false,
         inflict: |site| {
             each(site, |site, number| {
@@ -117,6 +134,16 @@ pub const TROUBLES: [Trouble; 11] = [
             site.promote()
         },
         mend: nothing,
+    },
+    Trouble {
+        name: "the old primary back beside the new one, and nobody writes there",
+        is_quick: false,
+        leaves_old_rows: true,
+        inflict: |site| site.cluster.primary().start_again(),
+        mend: |site| {
+            site.cluster.primary().kill();
+            Ok(())
+        },
     },
 ];
 
