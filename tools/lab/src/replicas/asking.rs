@@ -59,7 +59,11 @@ impl Asking {
     fn join(&mut self) -> Vec<Answer> {
         self.ended.store(true, Ordering::Relaxed);
         // A thread has no reason to panic; if one did, it said so.
-        self.threads.drain(..).filter_map(|thread| thread.join().ok()).flatten().collect()
+        std::mem::take(&mut self.threads)
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .flatten()
+            .collect()
     }
 }
 
