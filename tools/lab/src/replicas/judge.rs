@@ -34,6 +34,8 @@ pub struct Figures {
     pub undocumented: usize,
     /// Between two counts that are right.
     pub longest_gap: f64,
+    /// The longest that a client waited for a right count.
+    pub slowest: f64,
     /// How long the first row that a count lacked had been acknowledged, at most.
     pub oldest: f64,
     /// Rows that were acknowledged meanwhile.
@@ -50,7 +52,8 @@ pub struct Figures {
 pub fn judge(history: &[Write], mut answers: Vec<Answer>, allowed: Duration) -> Figures {
     answers.sort_by_key(|answer| answer.came);
     let mut figures = Figures { asked: answers.len(), ..Figures::default() };
-    let (mut oldest, mut longest_gap, mut last_good) = (Duration::ZERO, Duration::ZERO, None);
+    let [mut oldest, mut slowest, mut longest_gap] = [Duration::ZERO; 3];
+    let mut last_good = None;
     for Answer { sent, came, outcome } in &answers {
         let count = match outcome {
             Outcome::Count(count) => *count,
@@ -74,6 +77,7 @@ pub fn judge(history: &[Write], mut answers: Vec<Answer>, allowed: Duration) -> 
             continue;
         }
         oldest = oldest.max(age);
+        slowest = slowest.max(*came - *sent);
         longest_gap = longest_gap.max(last_good.map_or(Duration::ZERO, |last| *came - last));
         last_good = Some(*came);
     }
@@ -82,7 +86,8 @@ pub fn judge(history: &[Write], mut answers: Vec<Answer>, allowed: Duration) -> 
         longest_gap = longest_gap.max(last.came - last_good.unwrap_or(answers[0].sent));
     }
     figures.examples.truncate(3);
-    Figures { longest_gap: millis(longest_gap), oldest: millis(oldest), ..figures }
+    let [longest_gap, slowest, oldest] = [longest_gap, slowest, oldest].map(millis);
+    Figures { longest_gap, slowest, oldest, ..figures }
 }
 
 /// How long the first row that this count lacks had been acknowledged when the question was sent.
