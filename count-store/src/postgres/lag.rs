@@ -66,15 +66,19 @@ impl Positions {
         }
     }
 
-    /// How far a server was behind when it was last asked; nothing if it cannot be reached.
+    /// How far a server is behind, if it has come no further since it was last asked; nothing if it cannot be reached.
     pub(crate) fn lag(&self, server: usize, now: Instant) -> Option<Duration> {
         let history = self.0.get(server).filter(|history| history.is_reachable(now))?;
         let (measured, &(_, position)) = (history.measured?, history.reached.back()?);
         let reachable = self.0.iter().filter(|other| other.is_reachable(now));
         let passed = reachable.filter_map(|other| other.passed(position));
         // The longest of all, for that is the time since the first was further.
-        let lags =
-            passed.map(|at| at.map_or(Duration::MAX, |at| measured.saturating_duration_since(at)));
+        let lags = passed.map(|at| match at {
+            None => Duration::MAX,
+            // It has not been asked since.
+            Some(at) if at > measured => Duration::ZERO,
+            Some(at) => now.saturating_duration_since(at),
+        });
         Some(lags.max().unwrap_or_default())
     }
 }
@@ -152,6 +156,18 @@ mod tests {
         assert_eq!(seconds.lags(10), [Some(0), Some(0), Some(1)]);
         seconds.ask(11, [Some(16), Some(16), Some(16)]);
         assert_eq!(seconds.lags(11), [Some(0); 3]);
+    }
+
+    #[test]
+    fn the_time_between_two_measurements_counts() {
+        let mut seconds = Seconds::new();
+        seconds.ask(0, [Some(7), Some(7), Some(7)]);
+        seconds.ask(1, [Some(8), Some(8), Some(7)]);
+        assert_eq!(seconds.lags(2), [Some(0), Some(0), Some(1)]);
+        // What the others have come to since a standby was asked, it may have too.
+        let now = seconds.at(2);
+        seconds.0.measured(PRIMARY, now, 9);
+        assert_eq!(seconds.lags(3), [Some(0), Some(0), Some(2)]);
     }
 
     #[test]

@@ -23,10 +23,10 @@ use crate::engine::Failure;
 use crate::error::{Error, Result};
 use crate::sql::Statement;
 
-/// For a connection to be made and made ready.
+/// For a connection to be made and made ready while a count waits.
 const CONNECT: Duration = Duration::from_millis(200);
 
-/// The same for the first connection, on which the table is looked at.
+/// The same for the first one, for which no count waits: a machine that is busy with starting all of this is not to fail by it.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// For a server to say how far it is.
@@ -178,7 +178,7 @@ impl Server {
         // Taken, so that a connection on which this is given up is not used again.
         let session = match watch.take().filter(Session::is_usable) {
             Some(session) => session,
-            None => self.pool.manager().create().await?,
+            None => self.pool.manager().session(MEASURE).await?,
         };
         let query = "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery() \
                      THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8";
@@ -199,8 +199,7 @@ impl Server {
     /// # Errors
     /// Why it cannot be asked.
     pub(crate) async fn check(&self) -> std::result::Result<(), Trouble> {
-        let session = self.pool.get().await;
-        session.map(|_| ()).map_err(|error| self.no_session(error))
+        self.pool.manager().session(FIRST).await.map(|_| ())
     }
 
     fn trouble(&self, why: &str) -> Trouble {
@@ -212,12 +211,10 @@ impl Server {
     }
 }
 
-/// Whether a statement would fail anywhere: neither the connection, the server's resources, a conflict with what it
-/// replays, nor somebody who ends it is to blame
-/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+/// Whether a statement would fail anywhere: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn is_of_question(error: &tokio_postgres::Error) -> bool {
     let class = error.code().and_then(|code| code.code().get(..2));
-    class.is_some_and(|class| !["08", "40", "53", "55", "57", "58", "XX"].contains(&class))
+    matches!(class, Some("22" | "42"))
 }
 
 // === impl Door ===
@@ -246,6 +243,18 @@ impl Door {
         }
         Ok(session)
     }
+
+    async fn session(&self, within: Duration) -> std::result::Result<Session, Trouble> {
+        let name = &self.address.name;
+        match timeout(within, self.open()).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(Unfit::Said(what))) => Err(Trouble::Server(format!("{name} {what}"))),
+            Ok(Err(Unfit::Unseen(error))) => {
+                Err(Trouble::Server(format!("{name}: {}", why(&error))))
+            }
+            Err(_) => Err(Trouble::Server(format!("{name}: no connection within {within:?}"))),
+        }
+    }
 }
 
 impl Manager for Door {
@@ -253,16 +262,7 @@ impl Manager for Door {
     type Error = Trouble;
 
     async fn create(&self) -> std::result::Result<Session, Trouble> {
-        let name = &self.address.name;
-        let limit = if self.is_checked.load(Ordering::Relaxed) { CONNECT } else { FIRST };
-        match timeout(limit, self.open()).await {
-            Ok(Ok(session)) => Ok(session),
-            Ok(Err(Unfit::Said(what))) => Err(Trouble::Server(format!("{name} {what}"))),
-            Ok(Err(Unfit::Unseen(error))) => {
-                Err(Trouble::Server(format!("{name}: {}", why(&error))))
-            }
-            Err(_) => Err(Trouble::Server(format!("{name}: no connection within {limit:?}"))),
-        }
+        self.session(CONNECT).await
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Trouble> {

@@ -7,9 +7,9 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
 /// The names of the experiments, in the order of the pages.
-pub const NAMES: [&str; 13] = [
-    "wasm_host", "fuzzing", "clients", "faults", "overload", "versions", "soak", "planted", "cost",
-    "instructions", "callouts", "startup_memory", "store",
+pub const NAMES: [&str; 14] = [
+    "wasm_host", "fuzzing", "clients", "faults", "overload", "replicas", "versions", "soak",
+    "planted", "cost", "instructions", "callouts", "startup_memory", "store",
 ];
 
 /// Run experiments: what the filter bears, and what it and the count store cost

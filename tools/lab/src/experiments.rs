@@ -1,8 +1,8 @@
 //! The list of the experiments.
 
 use crate::{
-    Experiment, callouts, clients, cost, faults, fuzzing, instructions, overload, planted, soak,
-    startup_memory, store, versions, wasm_host,
+    Experiment, callouts, clients, cost, faults, fuzzing, instructions, overload, planted,
+    replicas, soak, startup_memory, store, versions, wasm_host,
 };
 
 /// All of them, in the order of the pages.
@@ -12,6 +12,7 @@ pub static EXPERIMENTS: &[Experiment] = &[
     Experiment { name: "clients", run: clients::run },
     Experiment { name: "faults", run: faults::run },
     Experiment { name: "overload", run: overload::run },
+    Experiment { name: "replicas", run: replicas::run },
     Experiment { name: "versions", run: versions::run },
     Experiment { name: "soak", run: soak::run },
     Experiment { name: "planted", run: planted::run },

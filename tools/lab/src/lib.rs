@@ -17,6 +17,7 @@
 //! | [`wasm_host`], [`fuzzing`] | the module in the wasm host; its parts against a second reading of the contract |
 //! | [`clients`] | the documented API against programs that nobody here wrote |
 //! | [`faults`], [`overload`] | what clients get while a store or Envoy is in trouble, or asked too much |
+//! | [`replicas`] | the same counts from PostgreSQL while one of its servers is in trouble, or one of two stores |
 //! | [`versions`], [`soak`] | releases of Envoy; two million requests and the memory they take |
 //! | [`planted`] | whether these see a fault |
 //! | [`cost`] | the filter beside Envoy alone and Envoy's Lua filter |
@@ -44,6 +45,7 @@ mod oha;
 mod overload;
 pub mod pages;
 mod planted;
+mod replicas;
 pub mod results;
 pub mod run;
 mod soak;

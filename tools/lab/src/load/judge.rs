@@ -87,7 +87,7 @@ pub fn judge(ask: &Ask, answer: &Response, truth: Truth, times: Times) -> Verdic
 }
 
 /// Whether the status is one of the call's, and the body exactly the fault that goes with it.
-fn is_documented(answer: &Response) -> bool {
+pub fn is_documented(answer: &Response) -> bool {
     let Some(status) = status::ALL.iter().find(|status| status.code == answer.status) else {
         return false;
     };

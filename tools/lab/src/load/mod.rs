@@ -24,7 +24,7 @@ use ask::Asks;
 use client::Client;
 
 pub use ask::{Kind, Mix};
-pub use judge::Truth;
+pub use judge::{Truth, is_documented};
 pub use tally::{HALF, Judged, Latencies, P99, Quantiles, SLOWEST, Tally};
 use worker::Shared;
 
