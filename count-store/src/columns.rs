@@ -62,6 +62,12 @@ impl Column {
         matches!(self.domain, Domain::Uuid)
     }
 
+    /// What an index of a column is called by: `backup` of `backup_id`, `zone` of `availability_zone`.
+    pub(crate) fn short(name: &str) -> &str {
+        let name = name.trim_end_matches("_id");
+        name.rsplit('_').next().unwrap_or(name)
+    }
+
     /// The value as it is stored.
     ///
     /// # Errors

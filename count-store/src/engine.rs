@@ -68,3 +68,8 @@ pub trait Rows {
     fn read(&mut self, add: &mut dyn FnMut(&Row) -> std::result::Result<(), String>)
     -> Result<u64>;
 }
+
+/// Why a row is refused whose id is there already.
+pub(crate) fn id_twice(id: &str) -> String {
+    format!("id: expected one that no other row has, got \"{id}\"")
+}

@@ -40,6 +40,9 @@ pub const LAST_HEADERS: Duration = Duration::from_secs(1);
 /// 10 s or more.
 pub const GRACE: Duration = Duration::from_secs(7);
 
+/// How often it is told that a count failed, and why.
+pub const FAILURES: Duration = Duration::from_secs(1);
+
 /// How often the same trouble is told.
 pub const AGAIN: Duration = Duration::from_secs(60);
 

@@ -215,8 +215,12 @@ fn a_database_that_breaks_is_an_error_and_never_a_count() {
     server.signal("TERM");
     let (status, stderr) = server.end();
     assert!(status.success());
-    assert_eq!(stderr.matches("Could not read the database: no such table").count(), 2, "{stderr}");
-    assert_eq!(stderr.lines().count(), 4, "one line for each failure: {stderr}");
+    // Each reason once a second, however many ask.
+    let reasons =
+        ["Could not read the database: no such table", "Could not read the database: unable"];
+    for reason in reasons {
+        assert!((1..=2).contains(&stderr.matches(reason).count()), "{stderr}");
+    }
 }
 
 #[test]

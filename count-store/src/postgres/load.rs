@@ -1,23 +1,28 @@
 //! How rows come into the table: one `COPY`, in one transaction.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::SinkExt;
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
-use tokio_postgres::CopyInSink;
-use tokio_postgres::error::SqlState;
+use tokio::time::timeout;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, CopyInSink};
 
+use super::relation::indexes_of;
 use super::schema::{self, TABLE};
 use super::session::{Session, connect};
 use super::url::{Address, Settings};
 use super::why;
 use crate::columns::{Row, names};
-use crate::engine::{self, Rows};
+use crate::engine::{self, Rows, id_twice};
 use crate::error::{Error, Result};
 use crate::say::say;
 use crate::stop::Stop;
+
+/// For a connection to be made: longer than for a count, for nobody else is there to be asked.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// How much is sent at a time, in bytes.
 const PIECE: usize = 1 << 16;
@@ -33,8 +38,8 @@ pub(crate) struct Loader {
 enum Failure {
     /// The rows' own fault, or the operator's wish.
     Said(Error),
-    /// The database's word on a row, which is counted from 1.
-    Row(u64, String),
+    /// The database's word on a row, which is counted from 1; none if its id is that of another.
+    Row(u64, Option<String>),
     Database(tokio_postgres::Error),
     /// Nobody knows whether something was.
     Unknown(tokio_postgres::Error),
@@ -48,7 +53,11 @@ impl Loader {
     pub(crate) fn open(settings: &Settings, runtime: &Handle, stop: &Stop) -> Result<Loader> {
         let mut troubles = Vec::new();
         for address in &settings.servers {
-            match runtime.block_on(open(address, settings)) {
+            let opened =
+                runtime.block_on(async { timeout(CONNECT, open(address, settings)).await });
+            match opened.unwrap_or_else(|_| {
+                Err(format!("{}: no connection within {CONNECT:?}", address.name))
+            }) {
                 Ok(session) => {
                     let (cancel, tls) = (session.client().cancel_token(), settings.tls.clone());
                     let handle = runtime.clone();
@@ -72,12 +81,14 @@ impl Loader {
         stop: &Stop,
     ) -> std::result::Result<u64, Failure> {
         let is_new = self.runtime.block_on(self.begin())?;
-        let copy = format!("COPY {TABLE} ({}) FROM STDIN", names());
+        // Whatever else goes on, rows of a table that nobody else knows yet need no second look.
+        let freeze = if is_new { " (FREEZE)" } else { "" };
+        let copy = format!("COPY {TABLE} ({}) FROM STDIN{freeze}", names());
         let sink = self.runtime.block_on(self.session.client().copy_in(&copy))?;
         let count = self.copy(sink, rows)?;
         let client = self.session.client();
         if is_new {
-            self.runtime.block_on(client.batch_execute(&schema::indexes()))?;
+            self.runtime.block_on(make_indexes(client))?;
         }
         if !stop.lets_commit() {
             return Err(Failure::Said(Error::new("Interrupted. Nothing was loaded.")));
@@ -99,10 +110,11 @@ impl Loader {
         let there =
             client.query_typed_one("SELECT to_regclass($1) IS NULL", &[(&TABLE, Type::TEXT)]);
         let is_new = there.await?.try_get(0)?;
-        match is_new {
-            true => client.batch_execute(&schema::table()).await?,
-            // One that is being counted in keeps its indexes: counts go on.
-            false => client.batch_execute(&schema::indexes()).await?,
+        if is_new {
+            client.batch_execute(&schema::table()).await?;
+        } else if indexes_of(client, TABLE).await? < schema::indexes().len() {
+            // Those that are there stay, and cost each row more, for counts go on meanwhile.
+            make_indexes(client).await?;
         }
         Ok(is_new)
     }
@@ -142,6 +154,11 @@ impl Loader {
     }
 }
 
+async fn make_indexes(client: &Client) -> std::result::Result<(), tokio_postgres::Error> {
+    let all: Vec<String> = schema::indexes().into_iter().map(|(_, make)| make).collect();
+    client.batch_execute(&all.join("; ")).await
+}
+
 async fn open(address: &Address, settings: &Settings) -> std::result::Result<Session, String> {
     let name = &address.name;
     let said = |error: tokio_postgres::Error| format!("{name}: {}", why(&error));
@@ -161,7 +178,7 @@ impl engine::Loader for Loader {
         // A transaction that failed ends with its connection.
         let count = loaded.map_err(|failure| match failure {
             Failure::Said(error) => error,
-            Failure::Row(number, why) => at_row(rows, number, &why),
+            Failure::Row(number, why) => at_row(rows, number, why),
             Failure::Database(error) => Error::new(format!(
                 "Could not write to the database at {name}: {}. Nothing was loaded.",
                 why(&error)
@@ -183,18 +200,25 @@ impl engine::Loader for Loader {
     }
 }
 
-/// Reads the rows again as far as one, for its place.
-fn at_row(rows: &mut dyn Rows, number: u64, why: &str) -> Error {
+/// Reads the rows again as far as one, for its place and its id.
+fn at_row(rows: &mut dyn Rows, number: u64, why: Option<String>) -> Error {
     let mut read = 0_u64;
-    let place = rows.are_readable_again().then(|| {
-        rows.read(&mut |_| {
+    let again = rows.are_readable_again().then(|| {
+        rows.read(&mut |row| {
             read = read.saturating_add(1);
-            if read == number { Err(why.to_owned()) } else { Ok(()) }
+            let [id, ..] = row;
+            match read == number {
+                true => Err(why.clone().unwrap_or_else(|| id_twice(id))),
+                false => Ok(()),
+            }
         })
     });
-    match place {
+    match again {
         Some(Err(error)) => error,
-        _ => Error::new(format!("Row {number}: {why}. Nothing was loaded.")),
+        _ => {
+            let why = why.unwrap_or_else(|| "id: expected one that no other row has".to_owned());
+            Error::new(format!("Row {number}: {why}. Nothing was loaded."))
+        }
     }
 }
 
@@ -205,10 +229,8 @@ fn row_of(error: &tokio_postgres::Error) -> Option<Failure> {
     let digits: String =
         line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     let number = digits.parse().ok()?;
-    let why = match *said.code() == SqlState::UNIQUE_VIOLATION {
-        true => "id: expected one that no other row has".to_owned(),
-        false => format!("the row could not be stored: {}", said.message()),
-    };
+    let is_id_twice = said.constraint() == Some(schema::BY_ID);
+    let why = (!is_id_twice).then(|| format!("the row could not be stored: {}", said.message()));
     Some(Failure::Row(number, why))
 }
 

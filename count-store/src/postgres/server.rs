@@ -26,7 +26,7 @@ use crate::sql::Statement;
 /// For a connection to be made and made ready while a count waits.
 const CONNECT: Duration = Duration::from_millis(200);
 
-/// The same for the first one, for which no count waits: a machine that is busy with starting all of this is not to fail by it.
+/// The same for the first one, on which the table is looked at, and for which no count waits.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// For a server to say how far it is.
@@ -211,10 +211,12 @@ impl Server {
     }
 }
 
-/// Whether a statement would fail anywhere: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+/// Whether a statement would fail anywhere: neither the connection, the server's resources, a conflict with what it
+/// replays, nor somebody who ends it is to blame
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn is_of_question(error: &tokio_postgres::Error) -> bool {
     let class = error.code().and_then(|code| code.code().get(..2));
-    matches!(class, Some("22" | "42"))
+    class.is_some_and(|class| !["08", "40", "53", "55", "57", "58", "XX"].contains(&class))
 }
 
 // === impl Door ===

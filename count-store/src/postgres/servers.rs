@@ -1,5 +1,6 @@
 //! The engine: which server is asked, and which one after it.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use backup_sharing_count::request::CountRequest;
 use futures_util::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lag::Positions;
 use super::relation::Relation;
@@ -20,6 +21,9 @@ use crate::sql::{self, Statement};
 
 /// How often each server is asked how far it is.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How soon it is asked again when it could not be: it may be back.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Into how many parts the time of a count is cut: a server that is silent for one is left.
 const PARTS: u32 = 3;
@@ -68,23 +72,20 @@ impl Servers {
                 &limits,
             )?);
         }
-        let mut troubles = Vec::new();
-        for server in &servers {
-            if let Err(trouble) = server.check().await {
-                troubles.push(trouble.to_string());
-            }
-        }
+        let checks = join_all(servers.iter().map(Server::check)).await;
+        let troubles = checks.into_iter().filter_map(|check| check.err());
+        let troubles: Vec<String> = troubles.map(|trouble| trouble.to_string()).collect();
         let Some(relation) = found.get().cloned() else {
             return Err(Error::new(format!("No database to count in. {}.", troubles.join(". "))));
         };
         troubles.iter().for_each(|trouble| say(format_args!("{trouble}.")));
+        relation.advice().iter().for_each(say);
         let positions = Mutex::new(Positions::new(servers.len()));
         let next = AtomicUsize::new(0);
         let prefers_standby = settings.prefers_standby;
         let inner = Inner { servers, relation, choices, prefers_standby, next, positions };
-        for (at, server) in inner.servers.iter().enumerate() {
-            inner.measure(at, server).await;
-        }
+        let each = inner.servers.iter().enumerate();
+        join_all(each.map(|(at, server)| inner.measure(at, server))).await;
         Ok(Servers(Arc::new(inner)))
     }
 
@@ -114,11 +115,16 @@ impl Engine for Servers {
     }
 
     fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let keeping = self.0.servers.iter().enumerate();
-        let keeping = keeping.map(|(at, server)| self.0.keep(at, server));
-        let keeping = join_all(keeping.collect::<Vec<_>>());
+        let servers = match &self.0.servers[..] {
+            // There is nobody that it could be behind.
+            [_] => &[],
+            servers => servers,
+        };
+        let each = servers.iter().enumerate().map(|(at, server)| self.0.keep(at, server));
+        let keeping = join_all(each.collect::<Vec<_>>());
         Box::pin(async {
             keeping.await;
+            pending().await
         })
     }
 
@@ -136,6 +142,9 @@ impl Inner {
         let mut failure = None;
         for (at, server) in order.iter().enumerate() {
             let now = Instant::now();
+            if now >= end {
+                break;
+            }
             let is_last = at.saturating_add(1) == order.len();
             let part = self.choices.timeout.checked_div(PARTS).unwrap_or_default();
             let until = if is_last { end } else { later(now, part).min(end) };
@@ -144,9 +153,6 @@ impl Inner {
                 Err(trouble @ Trouble::Question(_)) => return Err(trouble.into()),
                 Err(trouble) => failure = Some(trouble.into()),
             }
-            if now >= end {
-                break;
-            }
         }
         Err(failure.unwrap_or_else(|| self.nobody()))
     }
@@ -154,7 +160,6 @@ impl Inner {
     /// The servers that may be asked: in turn, and those in trouble last.
     fn order(&self) -> Vec<&Server> {
         let mut order: Vec<&Server> = match &self.servers[..] {
-            // There is nobody that it could be behind.
             [_] => return self.servers.iter().collect(),
             servers => {
                 let (positions, now) = (self.positions(), std::time::Instant::now());
@@ -188,11 +193,9 @@ impl Inner {
 
     /// Measures a server every second, and says when it is no longer asked, and when it is again.
     async fn keep(&self, at: usize, server: &Server) {
-        let mut rounds = interval(ROUND);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_asked = true;
         loop {
-            rounds.tick().await;
+            let next = later(Instant::now(), ROUND);
             let why_not = self.measure(at, server).await;
             match &why_not {
                 Some(why) if was_asked => say(format_args!("{why}: it is not asked.")),
@@ -200,16 +203,22 @@ impl Inner {
                 _ => {}
             }
             was_asked = why_not.is_none();
+            match was_asked {
+                true => sleep_until(next).await,
+                false => sleep(AGAIN).await,
+            }
         }
     }
 
     /// Asks a server how far it is: why it may not be asked to count, if so.
     async fn measure(&self, at: usize, server: &Server) -> Option<String> {
+        // It is that far from some time after this on.
+        let asked = std::time::Instant::now();
         let measured = server.measure().await;
         let now = std::time::Instant::now();
         let mut positions = self.positions();
         match measured {
-            Ok(position) => positions.measured(at, now, position),
+            Ok(position) => positions.measured(at, asked, position),
             Err(trouble) => {
                 positions.lost(at);
                 return Some(trouble.to_string());

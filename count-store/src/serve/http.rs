@@ -1,6 +1,9 @@
 //! The paths of this server, and replies as HTTP.
 
 use std::borrow::Cow;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use backup_sharing_count::reply::Reply;
 use backup_sharing_count::request::{Header, Validator};
@@ -14,6 +17,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::tokens::Tokens;
 use crate::engine::{Engine, Failure};
+use crate::limits::FAILURES;
 use crate::say::say;
 
 /// All that a request is judged by and answered from.
@@ -21,7 +25,12 @@ pub struct Service {
     pub validator: Validator,
     pub tokens: Tokens,
     pub engine: Box<dyn Engine>,
+    pub failures: Failures,
 }
+
+/// The failures that were told in the last second, and how many were not for that.
+#[derive(Default)]
+pub struct Failures(Mutex<(Vec<(Failure, Instant)>, u64)>);
 
 impl Service {
     /// The response to a request, of which only the request line and headers are read.
@@ -41,7 +50,7 @@ impl Service {
         match self.engine.check().await {
             Ok(()) => Reply { body: "{\"status\":\"ok\"}".into(), ..Reply::counted(0) },
             Err(failure) => {
-                report(&failure);
+                self.failures.tell(failure);
                 Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
             }
         }
@@ -58,13 +67,14 @@ impl Service {
         }
         let request = self.validator.check(target, headers.iter().copied())?;
         let count = self.engine.count(&request).await.map_err(|failure| {
-            report(&failure);
-            match failure {
+            let reply = match failure {
                 Failure::Unavailable(_) => {
                     Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
                 }
                 Failure::Broken(_) => Reply::fault(status::INTERNAL_SERVER_ERROR, "store_error"),
-            }
+            };
+            self.failures.tell(failure);
+            reply
         })?;
         Ok(Reply::counted(count))
     }
@@ -78,8 +88,24 @@ fn headers<'a>(parts: &'a Parts, path: &'a [u8]) -> Vec<Header<'a>> {
     pseudo.into_iter().chain(fields).collect()
 }
 
-fn report(failure: &Failure) {
-    say(failure);
+impl Failures {
+    /// Says each once a second: while a database is away, every count fails.
+    fn tell(&self, failure: Failure) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, untold) = &mut *failures;
+        told.retain(|(_, at)| at.elapsed() < FAILURES);
+        if told.iter().any(|(one, _)| *one == failure) {
+            *untold = untold.saturating_add(1);
+            return;
+        }
+        match mem::take(untold) {
+            0 => say(&failure),
+            untold => {
+                say(format_args!("{failure} ({untold} failures before it were not told again.)"))
+            }
+        }
+        told.push((failure, Instant::now()));
+    }
 }
 
 fn response(reply: Reply) -> Response<Full<Bytes>> {

@@ -38,7 +38,8 @@ pub fn run(arguments: cli::Serve) -> Result<()> {
     let runtime = Runtime::new().map_err(Error::while_doing("start the threads"))?;
     let outcome = runtime.block_on(async {
         let engine = open(arguments.database, arguments.postgres).await?;
-        let service = http::Service { validator, tokens, engine };
+        let failures = http::Failures::default();
+        let service = http::Service { validator, tokens, engine, failures };
         serve(&arguments.listen, Connections::new(service)).await
     });
     // Only a count whose client is gone could still be running.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Statement, TransactionBehavior, params_from_iter};
 use super::schema::{self, Ids};
 use super::{empty_log, open_to_load, sentence};
 use crate::columns::{Row, names};
-use crate::engine::{self, Rows};
+use crate::engine::{self, Rows, id_twice};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
@@ -105,7 +105,7 @@ fn add(insert: &mut Statement, row: &Row) -> std::result::Result<(), String> {
     stored.map(|_| ()).map_err(|error| {
         let [id, ..] = row;
         match is_id_twice(&error) {
-            true => format!("id: expected one that no other row has, got \"{id}\""),
+            true => id_twice(id),
             false => format!("the row could not be stored: {error}"),
         }
     })

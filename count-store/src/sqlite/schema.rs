@@ -62,20 +62,14 @@ pub fn schema() -> String {
     add("", "by_projects", &[&["from_project_id", "to_project_id"], &many[..]].concat());
     for (side, prefix) in [("from_project_id", "from_by"), ("to_project_id", "to_by")] {
         for column in found_by(Index::FewRows) {
-            add("", &format!("{prefix}_{}", short(column)), &[side, column]);
+            add("", &format!("{prefix}_{}", Column::short(column)), &[side, column]);
         }
         for (at, column) in found_by(Index::ManyRows).enumerate() {
             let rest = many.get(at..).unwrap_or_default();
-            add("", &format!("{prefix}_{}", short(column)), &[&[side], rest].concat());
+            add("", &format!("{prefix}_{}", Column::short(column)), &[&[side], rest].concat());
         }
     }
     schema
-}
-
-/// What an index of a column is called by: `backup` of `backup_id`, `zone` of `availability_zone`.
-fn short(column: &str) -> &str {
-    let column = column.trim_end_matches("_id");
-    column.rsplit('_').next().unwrap_or(column)
 }
 
 /// Makes the table ready for about `rows` more rows.

@@ -3,7 +3,7 @@
 use backup_sharing_count::request::CountRequest;
 
 use crate::columns::{Index, found_by};
-use crate::sql::{self, Dialect, Statement};
+use crate::sql::{self, Condition, Dialect, Statement};
 
 /// The statement that answers a call.
 pub fn count(request: &CountRequest) -> Statement {
@@ -13,21 +13,12 @@ pub fn count(request: &CountRequest) -> Statement {
 struct Sqlite;
 
 impl Dialect for Sqlite {
-    fn relation(&self) -> &str {
-        "backup_sharing"
-    }
-
     fn place(&self, number: usize) -> String {
         format!("?{number}")
     }
 
-    fn equals(&self, column: &str, place: &str, given: &[&'static str]) -> String {
-        // Without ANALYZE, SQLite takes all filters for equally good; with it, averages mislead, for
-        // projects differ too much in size.
-        let index = found_by(Index::FewRows).find(|column| given.contains(column));
-        // The plus changes no value: it keeps SQLite from an index on the column.
-        let plus = if index.is_some_and(|index| index != column) { "+" } else { "" };
-        format!("{plus}{column} = {place}")
+    fn equals(&self, column: &str, place: &str) -> String {
+        format!("{column} = {place}")
     }
 
     fn contains(&self, column: &str, place: &str) -> String {
@@ -35,6 +26,22 @@ impl Dialect for Sqlite {
         // takes % and _ literally, which LIKE does not, and where a name almost
         // matches, LIKE takes 30 times as long. The indexes hold lower(name).
         format!("instr(lower({column}), {place}) > 0")
+    }
+
+    fn select(&self, conditions: &[Condition]) -> String {
+        // Without ANALYZE, SQLite takes all filters for equally good; with it, averages mislead, for
+        // projects differ too much in size.
+        let is_given = |column: &&str| conditions.iter().any(|one| one.column == Some(column));
+        let index = found_by(Index::FewRows).find(is_given);
+        let mut text = "SELECT count(*) FROM backup_sharing".to_owned();
+        for (at, Condition { column, text: condition }) in conditions.iter().enumerate() {
+            // The plus changes no value: it keeps SQLite from an index on the column.
+            let is_other = at > 0 && index.is_some() && column.is_some() && *column != index;
+            let [word, plus] =
+                [if at == 0 { "WHERE" } else { "AND" }, if is_other { "+" } else { "" }];
+            text.push_str(&format!(" {word} {plus}{condition}"));
+        }
+        text
     }
 }
 

@@ -3,6 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,20 @@ pub fn statement(target: &str) -> Statement {
 /// The program, ready for arguments.
 pub fn count_store() -> Command {
     Command::new(env!("CARGO_BIN_EXE_count-store"))
+}
+
+/// The command that loads a file into a database.
+pub fn loading(database: impl AsRef<OsStr>, sharings: &Path) -> Command {
+    let mut command = count_store();
+    command.args(["load", "--database"]).arg(database).arg(sharings);
+    command
+}
+
+/// The command that serves a database on any free port.
+pub fn serving(database: impl AsRef<OsStr>) -> Command {
+    let mut command = count_store();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--database"]).arg(database);
+    command
 }
 
 /// The `number`th UUID.
@@ -129,9 +144,7 @@ impl Folder {
 
     /// The command that loads a file.
     pub fn loading(&self, sharings: &Path) -> Command {
-        let mut command = count_store();
-        command.arg("load").arg("--database").arg(self.database()).arg(sharings);
-        command
+        loading(self.database(), sharings)
     }
 
     /// Writes a file and loads it.
@@ -154,10 +167,7 @@ impl Folder {
 
     /// The command that serves on any free port.
     pub fn serving(&self) -> Command {
-        let mut command = count_store();
-        command.arg("serve").arg("--database").arg(self.database());
-        command.args(["--listen", "127.0.0.1:0"]);
-        command
+        serving(self.database())
     }
 }
 

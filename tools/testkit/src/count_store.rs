@@ -1,5 +1,6 @@
 //! The reference count store as a process of its own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,8 +18,12 @@ pub struct CountStore {
     address: SocketAddr,
 }
 
-/// Loads the rows of a CSV or JSON file into a database.
-pub fn load(database: &Path, rows: &Path, progress: Progress) -> Result<()> {
+/// Loads the rows of a CSV or JSON file into a database: the path of a file, or PostgreSQL's URL.
+pub fn load(
+    database: &(impl AsRef<OsStr> + ?Sized),
+    rows: &Path,
+    progress: Progress,
+) -> Result<()> {
     let mut load = Command::new(workspace::count_store_binary()?);
     command::run(load.arg("load").arg("--database").arg(database).arg(rows), progress)
 }
@@ -27,12 +32,16 @@ pub fn load(database: &Path, rows: &Path, progress: Progress) -> Result<()> {
 
 impl CountStore {
     /// Starts a store on a database that has been loaded; port 0 takes any.
-    pub fn start(database: &Path, listen: SocketAddr) -> Result<Self> {
+    pub fn start(database: &(impl AsRef<OsStr> + ?Sized), listen: SocketAddr) -> Result<Self> {
         Self::start_with(database, listen, &[])
     }
 
     /// The same, with more arguments, such as `--token TOKEN=PROJECT`.
-    pub fn start_with(database: &Path, listen: SocketAddr, arguments: &[&str]) -> Result<Self> {
+    pub fn start_with(
+        database: &(impl AsRef<OsStr> + ?Sized),
+        listen: SocketAddr,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let mut child = Command::new(workspace::count_store_binary()?)
             .args(["serve", "--listen", &listen.to_string(), "--database"])
             .arg(database)

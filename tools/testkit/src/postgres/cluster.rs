@@ -5,7 +5,6 @@ use std::thread;
 
 use anyhow::{Context, anyhow, ensure};
 
-use super::home::Home;
 use super::{Options, Server};
 use crate::{PATIENCE, Result, wait_for};
 
@@ -21,8 +20,15 @@ pub struct Cluster {
 #[derive(Debug)]
 pub struct Replica {
     server: Server,
-    /// How it reaches the primary it was made from.
-    primary: String,
+    /// The primary it was made from.
+    primary: Source,
+}
+
+/// Whom a replica receives from: by its socket, which asks for neither password nor TLS.
+#[derive(Debug)]
+struct Source {
+    connection: String,
+    port: u16,
 }
 
 // === impl Cluster ===
@@ -80,20 +86,17 @@ impl Cluster {
 
 impl Replica {
     fn of(primary: &Server) -> Result<Self> {
-        let home = Home::new(primary.home().programs())?;
+        let (home, password) = (primary.home().another()?, primary.password());
         let (socket, port) = (primary.home().path(), primary.address().port().to_string());
         let socket = socket.to_str().context("The temporary folder's name is no text.")?;
         let backup = ["-D", "data", "-U", "postgres", "-h", socket, "-p", &port];
         let quick = ["--checkpoint=fast", "--no-sync", "--no-manifest"];
         home.run("pg_basebackup", &[&backup[..], &quick].concat()).context("copying a primary")?;
-        let address = connection(primary);
+        let primary = Source::of(primary);
+        let setting = format!("primary_conninfo = {}\n", quoted(&primary.connection));
         home.write("standby.signal", false, "")?;
-        home.write(
-            "postgresql.auto.conf",
-            true,
-            &format!("primary_conninfo = {}\n", quoted(&address)),
-        )?;
-        Ok(Self { server: Server::launch(home, primary.password())?, primary: address })
+        home.write("postgresql.auto.conf", true, &setting)?;
+        Ok(Self { server: Server::launch(home, password)?, primary })
     }
 
     /// Makes it a primary, and waits until it is.
@@ -119,22 +122,19 @@ impl Replica {
     /// Cuts it off from the primary: it goes on with the rows it has, and tries to reach the primary in vain.
     pub fn cut_off(&self) -> Result<()> {
         let nowhere = self.home().path().join("nowhere");
-        self.receive_from(&format!("host='{}'", nowhere.display()))?;
+        self.connect_to(&format!("host='{}'", nowhere.display()))?;
         let alone = "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)";
         self.wait_until("the replica to be cut off", alone)
     }
 
     /// Lets it reach the primary again that it was made from, and waits until it does.
     pub fn join(&self) -> Result<()> {
-        self.receive_from(&self.primary)?;
-        self.wait_until_streaming()
+        self.receive_from(&self.primary)
     }
 
     /// Makes it the replica of another one's rows: of a replica that was promoted, or of a replica.
     pub fn follow(&self, other: &Server) -> Result<()> {
-        self.receive_from(&connection(other))?;
-        let from = format!("AND sender_port = {}", other.address().port());
-        self.wait_until("the replica to follow", &format!("{STREAMING} {from})"))
+        self.receive_from(&Source::of(other))
     }
 
     /// Waits until it shows all that was committed at `other` before.
@@ -145,13 +145,16 @@ impl Replica {
         self.wait_until("the replica to be level", &level)
     }
 
-    fn wait_until_streaming(&self) -> Result<()> {
-        self.wait_until("the replica to stream", &format!("{STREAMING})"))
+    fn receive_from(&self, source: &Source) -> Result<()> {
+        self.connect_to(&source.connection)?;
+        let from = format!("WHERE status = 'streaming' AND sender_port = {}", source.port);
+        let streams = format!("SELECT EXISTS (SELECT FROM pg_stat_wal_receiver {from})");
+        self.wait_until("the replica to stream", &streams)
     }
 
-    fn receive_from(&self, primary: &str) -> Result<()> {
+    fn connect_to(&self, primary: &str) -> Result<()> {
         let mut client = self.client()?;
-        // Each on its own: a transaction must not hold the first.
+        // Each on its own: together they would be a transaction, which the first refuses.
         client
             .batch_execute(&format!("ALTER SYSTEM SET primary_conninfo = {}", quoted(primary)))?;
         Ok(client.batch_execute("SELECT pg_reload_conf()")?)
@@ -166,9 +169,6 @@ impl Replica {
     }
 }
 
-const STREAMING: &str =
-    "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'";
-
 impl Deref for Replica {
     type Target = Server;
 
@@ -177,10 +177,13 @@ impl Deref for Replica {
     }
 }
 
-/// How a replica reaches a primary: by its socket, which asks for neither password nor TLS.
-fn connection(primary: &Server) -> String {
-    let (socket, port) = (primary.home().path().display(), primary.address().port());
-    format!("user=postgres host='{socket}' port={port}")
+// === impl Source ===
+
+impl Source {
+    fn of(server: &Server) -> Self {
+        let (socket, port) = (server.home().path().display(), server.address().port());
+        Self { connection: format!("user=postgres host='{socket}' port={port}"), port }
+    }
 }
 
 /// A literal of SQL, and of a configuration.

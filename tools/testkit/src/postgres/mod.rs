@@ -29,7 +29,9 @@
 //! # Who runs it
 //!
 //! PostgreSQL refuses to run as root, so root runs it as `nobody`. Programs that `nobody` cannot reach, such as those
-//! in a clone below `/root`, are linked or copied into the server's own folder.
+//! in a clone below `/root`, are linked or copied to a folder of the server's own.
+//!
+//! Data are in memory (`/dev/shm`) where 4 GiB are free, unless `TMPDIR` is set or [`Options::on_disk`] says otherwise.
 
 mod cluster;
 mod home;

@@ -1,9 +1,12 @@
 //! Choices about how a server runs.
 
+use std::env;
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 
 use super::Server;
-use super::home::Home;
+use super::home::{Home, place};
 use super::provision::programs;
 use crate::Result;
 
@@ -31,7 +34,8 @@ pub struct Options {
     tls: Option<(String, String)>,
     password: Option<String>,
     sql: Vec<String>,
-    programs: Option<std::path::PathBuf>,
+    programs: Option<PathBuf>,
+    on_disk: bool,
 }
 
 // === impl Options ===
@@ -71,8 +75,14 @@ impl Options {
     }
 
     /// The folder with PostgreSQL's programs, for tests of several.
-    pub fn programs(mut self, folder: &std::path::Path) -> Self {
+    pub fn programs(mut self, folder: &Path) -> Self {
         self.programs = Some(folder.to_owned());
+        self
+    }
+
+    /// Keeps its data where temporary folders are, though memory has room for them: for much data, and for measurements.
+    pub fn on_disk(mut self) -> Self {
+        self.on_disk = true;
         self
     }
 
@@ -82,7 +92,8 @@ impl Options {
             Some(named) => named.clone(),
             None => programs()?,
         };
-        let home = Home::new(&programs)?;
+        let place = if self.on_disk { env::temp_dir() } else { place() };
+        let home = Home::new(&programs, &place)?;
         let mut initdb = vec!["-D", "data", "--username=postgres", "--auth=trust", "--no-sync"];
         initdb.extend(INITDB);
         // The last one of a kind wins.

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use anyhow::Context;
 use rustix::process::getuid;
-
-use crate::Result;
 
 /// Whom a server runs as, and who owns its files: oneself, or for root, as whom PostgreSQL refuses to run, `nobody`.
 #[derive(Clone, Copy, Debug)]
@@ -48,22 +45,13 @@ impl Owner {
         command.current_dir("/").status().is_ok_and(|status| status.success())
     }
 
-    /// Makes the owner the owner of a file, or of a folder and all in it.
-    pub(super) fn takes(self, path: &Path) -> Result<()> {
-        let Some((user, group)) = self.other else { return Ok(()) };
-        let taking = || format!("making user {user} the owner of {}", path.display());
-        chown(path, user, group).with_context(taking)
-    }
-}
-
-fn chown(path: &Path, user: u32, group: u32) -> io::Result<()> {
-    lchown(path, Some(user), Some(group))?;
-    if path.symlink_metadata()?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            chown(&entry?.path(), user, group)?;
+    /// Makes a file or folder the owner's, without what is in it.
+    pub(super) fn takes(self, path: &Path) -> io::Result<()> {
+        match self.other {
+            Some((user, group)) => chown(path, Some(user), Some(group)),
+            None => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// The user and group of `nobody` in a passwd(5) file, or what they are almost everywhere.

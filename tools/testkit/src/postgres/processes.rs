@@ -36,6 +36,10 @@ pub(super) fn resume(postmaster: &Child) -> Result<()> {
 /// The backends are killed (SIGKILL), and so say nothing to clients. The postmaster is told to leave at once (SIGQUIT):
 /// the state of the data is the same as if it had been killed, but it removes its shared memory, which would stay.
 pub(super) fn kill(postmaster: &mut Child) {
+    // Its number may be another process's, if it has been waited for.
+    if let Ok(Some(_)) = postmaster.try_wait() {
+        return;
+    }
     for pid in freeze(postmaster).unwrap_or_default() {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -51,6 +55,8 @@ pub(super) fn kill(postmaster: &mut Child) {
 /// Ends all in order (SIGINT, "fast shutdown"): clients are told, and the data are written.
 pub(super) fn stop(postmaster: &mut Child) -> Result<()> {
     signal(postmaster, Signal::INT)?;
+    // Paused, it would not hear it.
+    resume(postmaster)?;
     wait(postmaster)
 }
 
@@ -84,22 +90,23 @@ fn children(postmaster: &Child) -> Vec<Pid> {
 #[derive(Debug)]
 pub(super) struct Watchdog(Child);
 
-/// `$0` is the folder. Standard input ends when the process ends that holds the other end. A zombie that nobody waits for must
-/// not keep the shell for ever, so the server is given ten seconds.
+/// `$0` is the server's folder, and there may be more to remove. Standard input ends when the process ends that holds the
+/// other end. A zombie that nobody waits for must not keep the shell for ever, so the server is given ten seconds.
 const WATCH: &str = r#"
 read -r _
 pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid" && kill -CONT "$pid"
 tries=100
 while [ $tries -gt 0 ] && kill -0 "$pid"; do sleep 0.1; tries=$((tries - 1)); done
-exec rm -rf "$0"
+exec rm -rf "$0" "$@"
 "#;
 
 // === impl Watchdog ===
 
 impl Watchdog {
-    pub(super) fn start(owner: Owner, folder: &Path) -> Result<Self> {
+    /// The server's folder is the first of the folders.
+    pub(super) fn start<'a>(owner: Owner, folders: impl Iterator<Item = &'a Path>) -> Result<Self> {
         let mut shell = owner.command(Path::new("/bin/sh"));
-        shell.args(["-c", WATCH]).arg(folder).current_dir("/").stdin(Stdio::piped());
+        shell.args(["-c", WATCH]).args(folders).current_dir("/").stdin(Stdio::piped());
         // In a process group of its own: the terminal's Ctrl-C is for us.
         shell.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         shell.spawn().map(Self).context("starting a shell that ends PostgreSQL after us")

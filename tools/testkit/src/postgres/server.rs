@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -67,25 +66,21 @@ impl Server {
 
     /// What stands before the `@`.
     pub(super) fn user(&self) -> String {
-        let password = self.password.iter().map(|password| format!(":{password}"));
-        [POSTGRES.to_owned()].into_iter().chain(password).collect()
+        let password = self.password.as_ref().map(|password| format!(":{password}"));
+        format!("{POSTGRES}{}", password.unwrap_or_default())
     }
 
-    /// A client that needs neither password nor TLS: it comes by the server's socket.
+    /// A client that needs neither password nor TLS: it comes by the server's socket. It blocks, and so panics in async code.
     pub fn client(&self) -> Result<Client> {
         self.client_of(POSTGRES)
     }
 
     /// The same of another database.
     pub fn client_of(&self, database: &str) -> Result<Client> {
-        self.config(database).connect(NoTls).context("asking PostgreSQL")
-    }
-
-    fn config(&self, database: &str) -> Config {
         let mut config = Config::new();
         config.host_path(self.home.path()).port(self.address().port());
         config.user(POSTGRES).dbname(database).connect_timeout(PATIENCE);
-        config
+        config.connect(NoTls).context("asking PostgreSQL")
     }
 
     /// Everything it has logged so far.
@@ -123,24 +118,15 @@ impl Server {
             bail!("PostgreSQL runs already.");
         }
         let mut server = self.home.server()?;
-        let port = self.address().port().to_string();
         // Not in the configuration: a replica gets a copy of that.
-        for (setting, value) in [
-            ("listen_addresses", Path::new("127.0.0.1")),
-            ("port", Path::new(&port)),
-            ("unix_socket_directories", self.home.path()),
-        ] {
-            server.arg("-c").arg(format!("{setting}={}", value.display()));
-        }
+        server.args(["-h", "127.0.0.1", "-p", &self.address().port().to_string()]);
+        server.arg("-k").arg(self.home.path());
         // In a process group of its own: the terminal's Ctrl-C is for us, and we end it.
-        let postmaster =
-            process.insert(server.process_group(0).spawn().context("starting PostgreSQL")?);
+        let spawned = server.process_group(0).spawn().context("starting PostgreSQL")?;
+        let postmaster = process.insert(spawned);
+        let answers = || self.client().is_ok_and(|mut client| client.is_valid(PATIENCE).is_ok());
         let ready = wait_for("PostgreSQL to answer", PATIENCE, || match postmaster.try_wait() {
-            Ok(None) => self
-                .client()
-                .and_then(|mut client| Ok(client.simple_query("SELECT 1")?))
-                .ok()
-                .map(|_| Ok(())),
+            Ok(None) => answers().then_some(Ok(())),
             left => Some(Err(anyhow!("PostgreSQL left before it was ready ({left:?})."))),
         });
         ready.flatten().map_err(|error| {

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`cluster`] | `--cluster`: PostgreSQL with replicas, two count stores, and what clients see when servers die |
 //! | [`keystone`] | `--keystone`: a real Keystone, and who may count what |
 //! | [`ports`] | given ports, or usual ones, or free ones |
 //! | [`samples`] | the requests it shows, and what each must answer |
@@ -13,6 +14,7 @@ macro_rules! out {
     ($($line:tt)*) => { $crate::demo::print(format_args!($($line)*))? };
 }
 
+mod cluster;
 mod keystone;
 mod ports;
 mod samples;
@@ -22,7 +24,7 @@ mod signals;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -32,12 +34,13 @@ use tempfile::TempDir;
 use testkit::count_store::{self, CountStore};
 use testkit::envoy::{self, Envoy};
 use testkit::envoy_yaml::{self, Places, wait_for_store};
+use testkit::postgres::Cluster;
 use testkit::{Progress, Result, lock, workspace};
 
 use crate::say;
 use keystone::Identity;
 use ports::{LISTENER, Ports};
-use samples::SAMPLES;
+use samples::{SAMPLES, Source};
 use signals::Signals;
 
 /// Build everything, start the store and Envoy, ask sample requests, and serve until Ctrl-C
@@ -51,10 +54,14 @@ pub struct Options {
     /// With a real Keystone that vouches for callers: two users, and who may count what (needs Python 3.11)
     #[arg(long)]
     keystone: bool,
+    /// With the rows in PostgreSQL, a primary and two replicas, and two count stores. The primary and a store are killed
+    /// while clients ask, and what these saw is judged with the samples
+    #[arg(long, conflicts_with = "keystone")]
+    cluster: bool,
     /// Where Envoy listens for clients [default: 10000 if it is free]
     #[arg(long)]
     port: Option<u16>,
-    /// Where the count store listens [default: 8080 if it is free]
+    /// Where the count store listens, the first if there are two [default: 8080 if it is free]
     #[arg(long)]
     store_port: Option<u16>,
     /// Where Envoy's admin interface listens [default: 9901 if it is free]
@@ -65,10 +72,17 @@ pub struct Options {
 /// What [`Envoy`] calls its log.
 const LOG: &str = "envoy.log";
 
-/// Everything that runs. Envoy goes first when it is dropped.
+/// What was built, and what must run before the rest.
+struct Built {
+    module: PathBuf,
+    identity: Option<Identity>,
+    cluster: Option<Cluster>,
+}
+
+/// The rest. Envoy goes first when it is dropped.
 struct Running {
     envoy: Envoy,
-    _store: CountStore,
+    stores: Vec<CountStore>,
     listener: SocketAddr,
 }
 
@@ -76,9 +90,7 @@ struct Running {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let signals = Signals::listen()?;
     let folder = folder()?;
-    let served = build(options).and_then(|(module, identity)| {
-        serve(options, &module, identity.as_ref(), &folder, &signals)
-    });
+    let served = build(options).and_then(|built| serve(options, &built, &folder, &signals));
     let Err(error) = served else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -88,7 +100,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             Ok(code)
         }
         None if folder.path().join(LOG).exists() => Err(anyhow!(
-            "{error:#}\nEnvoy's log and the store's database are left in {}",
+            "{error:#}\nEnvoy's log, and the database if it is SQLite's, are left in {}",
             folder.keep().display()
         )),
         None => Err(error),
@@ -112,7 +124,7 @@ fn home() -> PathBuf {
 }
 
 /// All that may take long, after what a person can mend at once.
-fn build(options: &Options) -> Result<(PathBuf, Option<Identity>)> {
+fn build(options: &Options) -> Result<Built> {
     out!(
         "This builds the filter and a count store, runs them with Envoy, asks samples and {}. Ctrl-C ends it.\n\
          The first time takes minutes: much is compiled, and Envoy is downloaded (37 MB).",
@@ -126,27 +138,33 @@ fn build(options: &Options) -> Result<(PathBuf, Option<Identity>)> {
     let envoy = envoy::envoy_binary_with(Progress::Shown)?;
     out!("Envoy: {}", envoy.display());
     let identity = options.keystone.then(Identity::start).transpose()?;
+    let cluster = options.cluster.then(cluster::start).transpose()?;
     out!("Building the filter …");
     let module = workspace::filter_module_with(Progress::Shown)?;
     out!("Building the count store …");
     workspace::count_store_binary_with(Progress::Shown)?;
-    Ok((module, identity))
+    Ok(Built { module, identity, cluster })
 }
 
-fn serve(
-    options: &Options,
-    module: &Path,
-    identity: Option<&Identity>,
-    folder: &TempDir,
-    signals: &Signals,
-) -> Result<()> {
-    let Running { envoy, listener, .. } = &start(options, module, identity, folder.path())?;
-    let failed = match identity {
-        Some(identity) => identity.samples(*listener, envoy)?,
-        None => show::samples(*listener, envoy, SAMPLES)?,
+fn serve(options: &Options, built: &Built, folder: &TempDir, signals: &Signals) -> Result<()> {
+    let Running { envoy, mut stores, listener } = start(options, built, folder.path())?;
+    let failed = match (&built.identity, &built.cluster) {
+        (Some(identity), _) => identity.samples(listener, &envoy)?,
+        (None, None) => show::samples(listener, &envoy, SAMPLES)?,
+        (None, Some(_)) => {
+            let asked = SAMPLES.iter().filter(|sample| sample.source != Source::Memory);
+            show::samples(listener, &envoy, &asked.copied().collect::<Vec<_>>())?
+        }
     };
     if failed > 0 {
         bail!("{failed} samples did not answer as expected.");
+    }
+    if let (Some(cluster), Some(store)) = (&built.cluster, stores.pop()) {
+        let address = store.address();
+        cluster::kill(cluster, store, listener, signals)?;
+        if !options.once {
+            stores.push(cluster::restore(cluster, address)?);
+        }
     }
     if !options.once {
         out!("Serving on http://{} until Ctrl-C.", listener);
@@ -155,24 +173,29 @@ fn serve(
             envoy.log_path().display()
         );
         out!("  Envoy's admin interface: http://{}", envoy.admin_address());
+        if let Some(cluster) = &built.cluster {
+            cluster::print_how_to_kill(cluster, &stores)?;
+        }
         signals.wait();
         let _ = print(format_args!("\nStopping."));
     }
     Ok(())
 }
 
-fn start(
-    options: &Options,
-    module: &Path,
-    identity: Option<&Identity>,
-    folder: &Path,
-) -> Result<Running> {
-    let database = folder.join("sharings.sqlite");
+fn start(options: &Options, built: &Built, folder: &Path) -> Result<Running> {
+    let Built { module, identity, cluster } = built;
+    let database = match cluster {
+        Some(cluster) => cluster.url().into(),
+        None => folder.join("sharings.sqlite").into_os_string(),
+    };
     let sharings = match identity {
         Some(identity) => identity.sharings(folder)?,
         None => workspace::root().join("demo/sharings.csv"),
     };
     count_store::load(&database, &sharings, Progress::Shown)?;
+    if let Some(cluster) = cluster {
+        cluster.wait_until_level()?;
+    }
     // From the choice of the ports until they are listened on: Envoys would share a port.
     let _turn = lock(&home().join("lock"))?;
     let Ports { listener, store, admin, is_unexpected } = Ports::choose(options)?;
@@ -183,12 +206,20 @@ fn start(
         );
     }
     out!("Starting the count store on {store} and Envoy on {listener} …");
-    let _store = CountStore::start(&database, store)?;
-    let places = Places { listener, admin, stores: &[store], backend: store, module };
+    let mut stores = vec![CountStore::start(&database, store)?];
+    if cluster.is_some() {
+        stores.push(CountStore::start(&database, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?);
+    }
+    let addresses: Vec<SocketAddr> = stores.iter().map(CountStore::address).collect();
+    let places = Places { listener, admin, stores: &addresses, backend: store, module };
     let mut yaml = envoy_yaml::with_places(places)?;
-    yaml = match identity {
-        Some(identity) => identity.configure(&yaml)?,
-        None => yaml.replacen("store: {", "cache: {ttl: 60s}\n                    store: {", 1),
+    yaml = match (identity, cluster) {
+        (Some(identity), _) => identity.configure(&yaml)?,
+        // Remembered counts would hide what becomes of the stores.
+        (None, Some(_)) => yaml,
+        (None, None) => {
+            yaml.replacen("store: {", "cache: {ttl: 60s}\n                    store: {", 1)
+        }
     };
     let envoy = Envoy::options()
         .log_dir(folder)
@@ -197,5 +228,5 @@ fn start(
         .arg("50")
         .start(yaml)?;
     wait_for_store(&envoy)?;
-    Ok(Running { envoy, _store, listener })
+    Ok(Running { envoy, stores, listener })
 }

@@ -55,7 +55,7 @@ macro_rules! count {
 
 const COUNT: &str = count!("");
 
-/// Those of a store without Keystone.
+/// Those without Keystone.
 pub const SAMPLES: &[Sample<'static>] = &[
     get("How many backups does the project share?", COUNT, 200, r#"{"count":98}"#, Source::Store),
     get(
