@@ -249,3 +249,26 @@ fn sessions_only_read() {
     assert_eq!(writing.get(format!("{PATH}?name=b"), &[]).status, 500);
     assert_eq!(store(&server.url(), &[]).count(), 3);
 }
+
+#[test]
+fn a_standby_that_is_back_at_once_with_less_than_it_had_is_not_asked() {
+    let cluster = cluster(1);
+    let [standby] = cluster.replicas() else { panic!("one replica") };
+    // What it has is on its disk; what comes after this it has to replay again, and waits before each row.
+    for server in cluster.servers() {
+        server.client().unwrap().batch_execute("CHECKPOINT").unwrap();
+        cluster.wait_until_level().unwrap();
+    }
+    let later = "ALTER SYSTEM SET recovery_min_apply_delay = '1h'";
+    standby.client().unwrap().batch_execute(later).unwrap();
+    let store = store(&cluster.url(), &["--max-lag", "1s"]);
+    add_row(&cluster, 3);
+    wait_for_counts(&store, 4);
+    sleep(Duration::from_secs(3));
+    // Nobody asks meanwhile, so no count has failed that would tell.
+    standby.kill();
+    standby.start_again().unwrap();
+    let rows = "SELECT count(*) FROM backup_sharing";
+    let shown: i64 = standby.client().unwrap().query_one(rows, &[]).unwrap().get(0);
+    assert_eq!((shown, counts(&store)), (3, BTreeSet::from([4])));
+}

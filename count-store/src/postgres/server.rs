@@ -1,6 +1,7 @@
 //! One of the servers: its connections, and whether it is to be asked.
 
 use std::fmt;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(crate) struct Server {
     pool: Pool<Door>,
     /// A connection beside those for counts, to ask how far it is.
     watch: Mutex<Option<Session>>,
-    /// Whether it let a count down since it was last measured.
+    /// Whether it let a count down, or ended a connection, since it was last measured.
     is_troubled: AtomicBool,
     is_standby: AtomicBool,
 }
@@ -171,6 +172,18 @@ impl Server {
             self.is_troubled.store(false, Ordering::Relaxed);
         }
         measured
+    }
+
+    /// Waits until the connection ends on which it was asked how far it is. The server may be back at once, with less than it
+    /// had: until it has said how far it is, others are to be asked.
+    pub(crate) async fn ended(&self) {
+        let mut watch = self.watch.lock().await;
+        match &mut *watch {
+            Some(session) => session.ended().await,
+            None => pending().await,
+        }
+        *watch = None;
+        self.is_troubled.store(true, Ordering::Relaxed);
     }
 
     async fn position(&self) -> std::result::Result<Position, Trouble> {

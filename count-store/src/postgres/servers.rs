@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backup_sharing_count::request::CountRequest;
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::lag::Positions;
 use super::relation::Relation;
@@ -203,9 +203,10 @@ impl Inner {
                 _ => {}
             }
             was_asked = why_not.is_none();
-            match was_asked {
-                true => sleep_until(next).await,
-                false => sleep(AGAIN).await,
+            let next = if was_asked { next } else { later(Instant::now(), AGAIN) };
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = server.ended() => sleep_until(next).await,
             }
         }
     }

@@ -41,6 +41,12 @@ impl Session {
         !self.is_left && !self.client.is_closed()
     }
 
+    /// Waits until the connection ends. Not to be called again after that.
+    pub(crate) async fn ended(&mut self) {
+        // However it does.
+        let _ = (&mut self.io).await;
+    }
+
     /// The one integer that a statement comes to.
     pub(crate) async fn ask(
         &mut self,
