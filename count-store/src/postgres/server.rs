@@ -64,9 +64,9 @@ pub(crate) struct Limits {
 /// Why there is no connection, or no answer on it.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// Another server may be asked.
+    /// It is the server's or the network's: it may work a little later.
     Server(String),
-    /// It is the question's or the table's fault.
+    /// It is the question's or the table's.
     Question(String),
 }
 
@@ -175,7 +175,7 @@ impl Server {
     }
 
     /// Waits until the connection ends on which it was asked how far it is. The server may be back at once, with less than it
-    /// had: until it has said how far it is, others are to be asked.
+    /// had: until it has said how far it is, others are asked before it.
     pub(crate) async fn ended(&self) {
         let mut watch = self.watch.lock().await;
         match &mut *watch {

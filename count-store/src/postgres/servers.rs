@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::lag::Positions;
 use super::relation::Relation;
-use super::server::{Limits, Server, Trouble};
+use super::server::{Limits, Server};
 use super::url::Settings;
 use crate::engine::{Answer, Engine, Failure};
 use crate::error::{Error, Result};
@@ -150,7 +150,7 @@ impl Inner {
             let until = if is_last { end } else { later(now, part).min(end) };
             match server.ask(statement, until).await {
                 Ok(answer) => return Ok(answer),
-                Err(trouble @ Trouble::Question(_)) => return Err(trouble.into()),
+                // Even what is wrong with the table may be so on one server alone.
                 Err(trouble) => failure = Some(trouble.into()),
             }
         }
@@ -195,7 +195,7 @@ impl Inner {
     async fn keep(&self, at: usize, server: &Server) {
         let mut was_asked = true;
         loop {
-            let next = later(Instant::now(), ROUND);
+            let start = Instant::now();
             let why_not = self.measure(at, server).await;
             match &why_not {
                 Some(why) if was_asked => say(format_args!("{why}: it is not asked.")),
@@ -203,10 +203,11 @@ impl Inner {
                 _ => {}
             }
             was_asked = why_not.is_none();
-            let next = if was_asked { next } else { later(Instant::now(), AGAIN) };
+            let again = later(start, AGAIN);
+            let next = if was_asked { later(start, ROUND) } else { again };
             tokio::select! {
                 () = sleep_until(next) => {}
-                () = server.ended() => sleep_until(next).await,
+                () = server.ended() => sleep_until(again).await,
             }
         }
     }
