@@ -7,7 +7,7 @@
 //! | [`sql`] | what a call means to a database |
 //! | `engine` | what the rest knows of a database |
 //! | [`sqlite`] | an SQLite file |
-//! | `postgres` | PostgreSQL, one server or several |
+//! | [`postgres`] | PostgreSQL, one server or several |
 //! | `load` | from a file of sharings to rows |
 //! | `serve` | from a request to a count |
 //! | `limits` | how many connections, how much, how long |
@@ -24,7 +24,7 @@ mod engine;
 mod error;
 mod limits;
 mod load;
-mod postgres;
+pub mod postgres;
 mod say;
 mod serve;
 mod signals;

@@ -24,10 +24,20 @@ mod url;
 
 use std::error::Error as _;
 
+use backup_sharing_count::request::CountRequest;
+
+use crate::sql::{self, Statement};
 pub(crate) use load::Loader;
+use relation::Relation;
+pub use schema::SETTINGS;
 pub(crate) use schema::TABLE;
 pub(crate) use servers::{Choices, Servers};
-pub use url::{Url, is_url};
+pub(crate) use url::{Url, is_url};
+
+/// The statement that answers a call from the table that a load makes, in a session with these [`SETTINGS`].
+pub fn count(request: &CountRequest) -> Statement {
+    sql::count(&Relation::as_loaded(), request)
+}
 
 /// What an error of the driver means, for an operator: what the server said, or the causes of a failure.
 fn why(error: &tokio_postgres::Error) -> String {

@@ -4,9 +4,9 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::schema::{self, FOLDED};
+use super::schema::{self, FOLDED, TABLE};
 use super::why;
-use crate::columns::{COLUMNS, Index, found_by};
+use crate::columns::{COLUMNS, Column, Index, found_by};
 use crate::sql::{self, Condition, Dialect, Statement};
 
 /// The oldest version with generated columns and `plan_cache_mode`.
@@ -111,6 +111,17 @@ impl Relation {
         Ok(Relation { name, columns, has_folded, indexes })
     }
 
+    /// The table that a load makes.
+    pub(crate) fn as_loaded() -> Relation {
+        let kind = |column: &Column| if column.is_uuid() { Kind::Uuid } else { Kind::Text };
+        Relation {
+            name: TABLE.to_owned(),
+            columns: COLUMNS.iter().map(|column| (column.name, kind(column))).collect(),
+            has_folded: true,
+            indexes: schema::indexes().len(),
+        }
+    }
+
     /// Whether it has the indexes that a load makes, all of them.
     fn is_indexed(&self) -> bool {
         self.indexes == schema::indexes().len()
@@ -187,10 +198,15 @@ impl Dialect for Relation {
 
     fn select(&self, conditions: &[Condition]) -> String {
         let name = &self.name;
-        let is_best =
-            |column: &&str| conditions.iter().skip(1).any(|one| one.column == Some(column));
+        // The project's own side once more leaves no fewer rows.
+        let side = conditions.first().and_then(|one| one.column);
+        let is_best = |column: &&str| {
+            side != Some(column) && conditions.iter().any(|one| one.column == Some(column))
+        };
         let projects = ["from_project_id", "to_project_id"];
-        match found_by(Index::FewRows).chain(projects).find(is_best) {
+        let mut best_first =
+            found_by(Index::FewRows).chain(projects).chain(found_by(Index::ManyRows));
+        match best_first.find(is_best) {
             // To the planner many indexes are alike as soon as one page was written to. Conditions outside of the fence, which
             // OFFSET is, choose none.
             Some(best) if self.is_indexed() && conditions.len() > 2 => {
@@ -227,5 +243,31 @@ pub(crate) async fn indexes_of(
 impl From<tokio_postgres::Error> for Unfit {
     fn from(error: tokio_postgres::Error) -> Unfit {
         Unfit::Unseen(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::postgres::Server;
+    use tokio_postgres::NoTls;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_loaded_table_is_seen_as_what_it_is() {
+        let make = || {
+            let server = Server::start().unwrap();
+            let mut client = server.client().unwrap();
+            client.batch_execute(&schema::table()).unwrap();
+            for (_, index) in schema::indexes() {
+                client.batch_execute(&index).unwrap();
+            }
+            server
+        };
+        // Its client blocks.
+        let server = tokio::task::spawn_blocking(make).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&server.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        assert_eq!(Relation::of(&client, TABLE).await.unwrap(), Relation::as_loaded());
     }
 }

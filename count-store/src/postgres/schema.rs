@@ -69,7 +69,7 @@ pub(crate) fn indexes() -> Vec<(String, String)> {
 }
 
 /// What a session is told that counts in a table of ours: to use the indexes, and not to think about it again.
-pub(crate) const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+pub const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
     SET enable_bitmapscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0";
 
 /// What makes the rows of a load quick to count.

@@ -3,6 +3,8 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+pub mod sizes;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::request::Validator;
+use backup_sharing_count::request::{CountRequest, Validator};
 use count_store::columns::{COLUMNS, Column, names};
 use count_store::sql::Statement;
 use count_store::sqlite;
@@ -43,12 +45,17 @@ pub fn insert(database: &Connection, value: impl Fn(&str) -> String) {
     database.prepare_cached(&insert).unwrap().execute(params_from_iter(values)).unwrap();
 }
 
-/// The statement for a call that is valid.
+/// The statement of SQLite for a call that is valid.
 pub fn statement(target: &str) -> Statement {
+    sqlite::count(&request(target))
+}
+
+/// A call that is valid.
+pub fn request(target: &str) -> CountRequest {
     let validator = Validator::new(FilterRules::default()).unwrap();
     let located = validator.locate(target.as_bytes()).unwrap();
     let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
-    sqlite::count(&request.map_err(|reply| reply.body).unwrap())
+    request.map_err(|reply| reply.body).unwrap()
 }
 
 /// The program, ready for arguments.

@@ -24,7 +24,7 @@
 //! | [`instructions`] | the same, in instructions instead of time |
 //! | [`callouts`] | how often the store is asked where counts are remembered |
 //! | [`startup_memory`] | workers, start-up time and memory, with and without the module |
-//! | [`store`] | the count store beside SQLite alone |
+//! | [`store`] | the count store beside SQLite and PostgreSQL alone |
 
 // A tool: what it cannot do it says and ends, and an overflow would be a bug to see.
 #![allow(clippy::arithmetic_side_effects)]

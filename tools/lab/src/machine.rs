@@ -59,6 +59,19 @@ pub fn cpu_time(pid: u32) -> Result<f64> {
     Ok(times.map(|time| time.sum_exec_runtime as f64 / 1e3).sum())
 }
 
+/// The same of all processes that a process has started and that run, in µs.
+///
+/// # Errors
+/// If processes cannot be looked at.
+pub fn cpu_time_of_children(pid: u32) -> Result<f64> {
+    let pid = i32::try_from(pid)?;
+    let all = procfs::process::all_processes().context("look at all processes")?;
+    let is_child = |it: &Process| it.stat().is_ok_and(|stat| stat.ppid == pid);
+    let children = all.flatten().filter(is_child).filter_map(|child| u32::try_from(child.pid).ok());
+    // One that has ended meanwhile has no time.
+    Ok(children.filter_map(|child| cpu_time(child).ok()).sum())
+}
+
 fn status(pid: u32, kib: fn(Status) -> Option<u64>) -> Result<u64> {
     let kib = process(pid)?.status().ok().and_then(kib);
     kib.map(|kib| kib * 1024).with_context(|| format!("read the memory of process {pid}"))

@@ -2,9 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use backup_sharing_count::filters::FilterRules;
-use backup_sharing_count::request::Validator;
-use count_store::sql::Statement;
-use count_store::sqlite;
+use backup_sharing_count::request::{CountRequest, Validator};
 
 use super::sharings::{Side, Watched};
 
@@ -47,15 +45,15 @@ pub fn target(project: Watched, query: Query) -> String {
     format!("/v2/{}/os-vendor-backup-sharing/count?{side}{query}", project.project())
 }
 
-/// The statement that the store makes of it.
+/// What the store takes it for.
 ///
 /// # Errors
 /// If it is not a valid call.
-pub fn statement(target: &str) -> Result<Statement> {
+pub fn request(target: &str) -> Result<CountRequest> {
     let validator = Validator::new(FilterRules::default()).context("prepare the route")?;
     let located = validator.locate(target.as_bytes()).context("this is another path")?;
     let request = validator.check(located, [(&b":method"[..], &b"GET"[..])].into_iter());
-    Ok(sqlite::count(&request.map_err(|_| anyhow!("{target} is not a valid call"))?))
+    request.map_err(|_| anyhow!("{target} is not a valid call"))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ const LINES: [(&str, u64, &str, i32); 7] = [
 /// # Errors
 /// If there are none, or they cannot be drawn.
 pub fn draw(figures: &Value) -> Result<String> {
-    let counts = Vec::<CountTimes>::deserialize(&figures["counts"])?;
+    let counts = Vec::<CountTimes>::deserialize(&figures["sqlite"]["counts"])?;
     svg(SIZE, |area| draw_on(area, &counts))
 }
 

@@ -1,15 +1,14 @@
-//! How long each count takes, in SQLite alone and through the store.
+//! How long each count takes, in the database alone and through the store.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::calls::{QUERIES, Query, target};
+use super::database::Once;
 use super::sharings::{Watched, watched};
 use super::table::{Asking, Table};
-use crate::machine;
 use crate::statistics::{least, median};
 
 /// Times of one thing, in µs.
@@ -33,9 +32,9 @@ pub struct Count<'a> {
     /// How many there are.
     pub matches: u64,
     /// Steps of SQLite's virtual machine.
-    pub steps: u64,
+    pub steps: Option<u64>,
     target: String,
-    /// The turns in SQLite alone, and through the store.
+    /// The turns in the database alone, and through the store.
     turns: [Vec<Times>; 2],
 }
 
@@ -45,11 +44,14 @@ pub struct Overhead {
     filter: &'static str,
     sharings: u64,
     rows: u64,
+    matches: u64,
     /// Wall time.
     pub alone: Times,
     /// Wall time.
     pub service: Times,
+    /// The database's.
     alone_cpu_us: f64,
+    /// The store's and the database's.
     service_cpu_us: f64,
 }
 
@@ -81,33 +83,35 @@ pub fn overhead(counts: &[Count], rounds: usize, length: Duration) -> Result<Opt
     let Some(count) = near.min_by_key(order) else {
         return Ok(None);
     };
-    let (alone, store) = (count.table.alone(&count.target)?, &count.table.store);
-    let mut asking = Asking::new(store.address(), &count.target)?;
+    let (mut alone, table) = (count.table.alone(&count.target)?, count.table);
+    let mut asking = Asking::new(table.store.address(), &count.target)?;
     let (mut turns, mut cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..rounds * 2 {
-        let before = thread_time();
+        let before = alone.cpu_time(&table.database)?;
         let times = alone.with(|once| turn(length, once))?;
-        cpu[0].push((thread_time() - before) / times.len() as f64);
+        cpu[0].push((alone.cpu_time(&table.database)? - before) / times.len() as f64);
         turns[0].push(Times::of(&times));
-        let before = machine::cpu_time(store.pid())?;
-        let times = turn(length, &mut || asking.ask().map(drop))?;
-        cpu[1].push((machine::cpu_time(store.pid())? - before) / times.len() as f64);
+        let before = table.cpu_time()?;
+        let times = turn(length, &mut || asking.ask())?;
+        cpu[1].push((table.cpu_time()? - before) / times.len() as f64);
         turns[1].push(Times::of(&times));
     }
     let ([alone, service], [alone_cpu_us, service_cpu_us]) =
         (turns.map(|turns| Times::of_turns(&turns)), cpu.map(|cpu| least(&cpu)));
-    let (filter, sharings, rows) = (count.query.name, count.project.size, count.rows());
-    Ok(Some(Overhead { filter, sharings, rows, alone, service, alone_cpu_us, service_cpu_us }))
-}
-
-/// What this thread has run, in µs.
-fn thread_time() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+    Ok(Some(Overhead {
+        filter: count.query.name,
+        sharings: count.project.size,
+        rows: count.rows(),
+        matches: count.matches,
+        alone,
+        service,
+        alone_cpu_us,
+        service_cpu_us,
+    }))
 }
 
 /// Does something for this long, five times at least: how long it takes each time, in µs.
-fn turn(length: Duration, once: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f64>> {
+fn turn(length: Duration, once: Once) -> Result<Vec<f64>> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed() < length || times.len() < 5 {
         let start = Instant::now();
@@ -122,15 +126,19 @@ fn turn(length: Duration, once: &mut dyn FnMut() -> Result<()>) -> Result<Vec<f6
 impl Count<'_> {
     fn new(table: &Table, project: Watched, query: Query) -> Result<Count<'_>> {
         let target = target(project, query);
-        let (matches, steps) = table.alone(&target)?.count()?;
+        let mut alone = table.alone(&target)?;
+        let (matches, steps) = (alone.with(|once| once())?, alone.steps()?);
         let served = Asking::new(table.store.address(), &target)?.ask()?;
-        ensure!(served == matches, "SQLite counts {matches} and the store {served}: {target}");
+        ensure!(
+            served == matches,
+            "the database counts {matches} and the store {served}: {target}"
+        );
         Ok(Count { table, project, query, matches, steps, target, turns: Default::default() })
     }
 
     /// Both for this long, with connections that are new but for one count.
     fn turn(&mut self, length: Duration) -> Result<()> {
-        let alone = self.table.alone(&self.target)?;
+        let mut alone = self.table.alone(&self.target)?;
         let times = alone.with(|once| {
             once()?;
             turn(length, once)
@@ -138,7 +146,7 @@ impl Count<'_> {
         self.turns[0].push(Times::of(&times));
         let mut asking = Asking::new(self.table.store.address(), &self.target)?;
         asking.ask()?;
-        let times = turn(length, &mut || asking.ask().map(drop))?;
+        let times = turn(length, &mut || asking.ask())?;
         self.turns[1].push(Times::of(&times));
         Ok(())
     }
@@ -148,7 +156,7 @@ impl Count<'_> {
         self.table.load.rows
     }
 
-    /// In SQLite alone.
+    /// In the database alone.
     pub fn alone(&self) -> Times {
         Times::of_turns(&self.turns[0])
     }

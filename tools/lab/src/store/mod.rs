@@ -1,8 +1,9 @@
-//! The count store as its data grows, beside SQLite alone.
+//! The count store as its data grows, beside SQLite and PostgreSQL alone.
 
 mod calls;
 pub mod chart;
 mod counts;
+mod database;
 mod sharings;
 mod table;
 mod targets;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::calls::{QUERIES, target};
 use self::counts::{Count, Overhead};
+use self::database::Engine;
 use self::sharings::{Side, watched};
 use self::table::{LoadCost, Table};
 use self::targets::{TARGETS, Targets, pairs};
@@ -30,14 +32,21 @@ const TABLES: [(&str, u64); 4] =
 /// Connections that ask at once.
 const CONNECTIONS: usize = 8;
 
-/// What the page shows: counts of what projects share. What is shared to a project is measured and judged too.
+/// What the page shows.
 #[derive(Clone, Debug, Serialize)]
 struct Figures {
     targets: Targets,
+    sqlite: Measured,
+    postgresql: Measured,
+}
+
+/// Of one engine: counts of what projects share. What is shared to a project is measured and judged too.
+#[derive(Clone, Debug, Serialize)]
+struct Measured {
     counts: Vec<CountTimes>,
     growth: Option<Growth>,
     overhead: Option<Overhead>,
-    many: Option<Throughput>,
+    many: Vec<Throughput>,
     loads: Vec<LoadCost>,
 }
 
@@ -52,8 +61,8 @@ pub struct CountTimes {
     pub rows: u64,
     matches: u64,
     /// Steps of SQLite's virtual machine.
-    steps: u64,
-    /// In SQLite alone.
+    steps: Option<u64>,
+    /// In the database alone.
     pub alone_us: f64,
     /// Through the store.
     service_us: f64,
@@ -70,13 +79,17 @@ struct Growth {
     most: f64,
 }
 
-/// What one core answers if many ask for a small count at once.
+/// What is answered if many ask for the same at once, with the store on a core of its own.
 #[derive(Clone, Debug, Serialize)]
 struct Throughput {
+    filter: &'static str,
+    sharings: u64,
     connections: usize,
     per_second: f64,
-    /// Processor time for each.
+    /// Processor time for each, of the store and the database.
     cpu_us: f64,
+    /// The store's alone.
+    store_cpu_us: f64,
     /// Of the store afterwards.
     memory_mib: f64,
 }
@@ -84,41 +97,28 @@ struct Throughput {
 /// Runs it.
 ///
 /// # Errors
-/// If it could not be measured, or the store counts otherwise than SQLite.
+/// If it could not be measured, or the store counts otherwise than its database alone.
 pub fn run(options: &Options) -> Result<Findings> {
     let cores = Cores::new()?;
     let oha = Oha::install(&cores)?;
-    let tables: Vec<Table> = rows(options)?.into_iter().map(Table::new).collect::<Result<_>>()?;
+    let rows = rows(options)?;
     let seconds = options.seconds.unwrap_or(options.pick(0.2, 4.0));
     let rounds = options.rounds.unwrap_or(options.pick(1, 12));
-    let many = match tables.last() {
-        Some(table) => throughput(table, &oha, &cores, Duration::from_secs_f64(seconds))?,
-        None => None,
+    let mut failures = Vec::new();
+    let mut measured = |engine| {
+        let tables = rows.iter().map(|&rows| Table::new(engine, rows));
+        let tables = tables.collect::<Result<Vec<Table>>>()?;
+        let many = match tables.last() {
+            Some(table) => throughput(table, &oha, &cores, Duration::from_secs_f64(seconds))?,
+            None => Vec::new(),
+        };
+        let turn = Duration::from_secs_f64(seconds / 80.0);
+        let (measured, missed) = Measured::of(&tables, rounds, turn, many)?;
+        failures.extend(missed.into_iter().map(|sentence| format!("{engine}: {sentence}")));
+        Ok::<_, anyhow::Error>(measured)
     };
-    findings(&tables, rounds, Duration::from_secs_f64(seconds / 80.0), many)
-}
-
-/// Counts, and judges.
-fn findings(
-    tables: &[Table],
-    rounds: usize,
-    turn: Duration,
-    many: Option<Throughput>,
-) -> Result<Findings> {
-    eprintln!("   counts …");
-    let counts = counts::counts(tables, rounds, turn)?;
-    let overhead = counts::overhead(&counts, rounds, turn)?;
-    let shared = counts.iter().filter(|count| count.project.side == Side::From);
-    let figures = Figures {
-        targets: TARGETS,
-        counts: shared.map(CountTimes::of).collect(),
-        growth: Growth::of(&counts),
-        overhead,
-        many,
-        loads: tables.iter().map(|table| table.load).collect(),
-    };
-    let failures = targets::missed(&counts, overhead.as_ref());
-    Findings::new(figures, failures)
+    let (sqlite, postgresql) = (measured(Engine::Sqlite)?, measured(Engine::Postgres)?);
+    Findings::new(Figures { targets: TARGETS, sqlite, postgresql }, failures)
 }
 
 /// Of the tables that are named, or of all.
@@ -133,32 +133,57 @@ fn rows(options: &Options) -> Result<Vec<u64>> {
     Ok(wanted.map(|(_, rows)| *rows).collect())
 }
 
-/// Many small counts at once, with the store on a core of its own.
-fn throughput(
-    table: &Table,
-    oha: &Oha,
-    cores: &Cores,
-    time: Duration,
-) -> Result<Option<Throughput>> {
-    let project = watched(table.load.rows).find(|project| project.size == 1_000);
-    let query = QUERIES.iter().find(|query| query.name == "volume_id");
-    let Some((project, query)) = project.zip(query) else {
-        return Ok(None);
-    };
-    let store = cores.measured(|| table.another_store())??;
-    let headers = vec![("accept", "application/json"), ("user-agent", "lab")];
-    let request = Request { method: "GET", target: target(project, *query), headers };
-    let load = |time| Traffic::new(store.address(), &request, CONNECTIONS, Amount::Time(time));
-    oha.run(&load(time / 4))?.all_were(200)?;
-    let before = machine::cpu_time(store.pid())?;
-    let outcome = oha.run(&load(time))?;
-    let cpu_us = (machine::cpu_time(store.pid())? - before) / outcome.all_were(200)? as f64;
-    let memory_mib = machine::pss_mib(store.pid())?;
-    let per_second = outcome.per_second();
-    Ok(Some(Throughput { connections: CONNECTIONS, per_second, cpu_us, memory_mib }))
+/// Many counts at once: small ones, and large ones if the table has any.
+fn throughput(table: &Table, oha: &Oha, cores: &Cores, time: Duration) -> Result<Vec<Throughput>> {
+    let mut many = Vec::new();
+    for (filter, sharings) in [("volume_id", 1_000), ("availability_zone", 100_000)] {
+        let project = watched(table.load.rows).find(|project| project.size == sharings);
+        let query = QUERIES.iter().find(|query| query.name == filter);
+        let Some((project, query)) = project.zip(query) else { continue };
+        let store = cores.measured(|| table.another_store())??;
+        let headers = vec![("accept", "application/json"), ("user-agent", "lab")];
+        let request = Request { method: "GET", target: target(project, *query), headers };
+        let load = |time| Traffic::new(store.address(), &request, CONNECTIONS, Amount::Time(time));
+        let cpu = || anyhow::Ok([machine::cpu_time(store.pid())?, table.database.cpu_time()?]);
+        oha.run(&load(time / 4))?.all_were(200)?;
+        let before = cpu()?;
+        let outcome = oha.run(&load(time))?;
+        let (after, answers) = (cpu()?, outcome.all_were(200)? as f64);
+        let [store_cpu_us, database_cpu_us] =
+            [0, 1].map(|whose| (after[whose] - before[whose]) / answers);
+        many.push(Throughput {
+            filter,
+            sharings,
+            connections: CONNECTIONS,
+            per_second: outcome.per_second(),
+            cpu_us: store_cpu_us + database_cpu_us,
+            store_cpu_us,
+            memory_mib: machine::pss_mib(store.pid())?,
+        });
+    }
+    Ok(many)
 }
 
-// === impl CountTimes, Growth ===
+// === impl Measured, CountTimes, Growth ===
+
+impl Measured {
+    /// Counts, and judges: the targets that were missed.
+    fn of(
+        tables: &[Table],
+        rounds: usize,
+        turn: Duration,
+        many: Vec<Throughput>,
+    ) -> Result<(Measured, Vec<String>)> {
+        eprintln!("   counts …");
+        let counts = counts::counts(tables, rounds, turn)?;
+        let overhead = counts::overhead(&counts, rounds, turn)?;
+        let loads: Vec<LoadCost> = tables.iter().map(|table| table.load).collect();
+        let missed = targets::missed(&counts, overhead.as_ref(), &loads);
+        let shared = counts.iter().filter(|count| count.project.side == Side::From);
+        let (growth, counts) = (Growth::of(&counts), shared.map(CountTimes::of).collect());
+        Ok((Measured { counts, growth, overhead, many, loads }, missed))
+    }
+}
 
 impl CountTimes {
     fn of(count: &Count) -> CountTimes {
@@ -193,13 +218,19 @@ mod tests {
     /// Without the load: what is judged by steps, not by time, holds.
     #[test]
     fn steps_are_those_of_the_matches_among_any_number_of_rows() {
-        let tables = [1_000, 10_000].map(|rows| Table::new(rows).unwrap());
-        let counts = counts::counts(&tables, 1, Duration::ZERO).unwrap();
-        let mut missed = targets::missed(&counts, None);
-        missed.retain(|sentence| sentence.contains("steps"));
-        assert_eq!(missed, Vec::<String>::new());
-        assert_eq!(pairs(&counts).len(), 2 * QUERIES.len(), "each of 2 projects is in both");
-        let findings = findings(&tables, 1, Duration::ZERO, None).unwrap();
-        assert!(chart::draw(&findings.figures).unwrap().contains("no filter, 1,000"));
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let tables = [1_000, 10_000].map(|rows| Table::new(engine, rows).unwrap());
+            let counts = counts::counts(&tables, 1, Duration::ZERO).unwrap();
+            let mut missed = targets::missed(&counts, None, &[]);
+            missed.retain(|sentence| sentence.contains("steps"));
+            assert_eq!(missed, Vec::<String>::new());
+            assert_eq!(pairs(&counts).len(), 2 * QUERIES.len(), "each of 2 projects is in both");
+            let cpu = || tables.each_ref().map(|table| table.cpu_time().unwrap());
+            let before = cpu();
+            let (measured, _) = Measured::of(&tables, 1, Duration::ZERO, Vec::new()).unwrap();
+            assert!(cpu().iter().zip(before).all(|(after, before)| *after > before), "{engine}");
+            let figures = serde_json::json!({ "sqlite": measured });
+            assert!(chart::draw(&figures).unwrap().contains("no filter, 1,000"));
+        }
     }
 }

@@ -1,29 +1,29 @@
-//! A table in a file, the count store that serves it, and SQLite alone on it.
+//! A table in a database, and the count store that serves it.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use count_store::sql::Statement;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, StatementStatus, params_from_iter};
 use serde::Serialize;
 use testkit::count_store::{self as program, CountStore};
 use testkit::{Progress, workspace};
 
+use super::database::{Alone, Database, Engine};
 use super::{calls, sharings};
-use crate::anywhere;
+use crate::{anywhere, machine};
 
-/// A loaded table, and the store on it. Dropping it deletes the file.
+/// A loaded table, and the store on it. Dropping it deletes the rows.
 #[derive(Debug)]
 pub struct Table {
     /// The store as a process.
     pub store: CountStore,
     /// How its load went.
     pub load: LoadCost,
+    /// The rows.
+    pub database: Database,
     folder: PathBuf,
 }
 
@@ -32,16 +32,10 @@ pub struct Table {
 pub struct LoadCost {
     /// The number of rows.
     pub rows: u64,
-    seconds: f64,
+    /// Of the whole `count-store load`.
+    pub seconds: f64,
     csv_bytes: u64,
     database_bytes: u64,
-}
-
-/// SQLite without the store, with the statement of a call.
-#[derive(Debug)]
-pub struct Alone {
-    connection: Connection,
-    statement: Statement,
 }
 
 /// A connection that asks the store one thing again and again.
@@ -58,74 +52,50 @@ pub struct Asking {
 
 impl Table {
     /// Writes the rows, lets the store load them, and starts it.
-    pub fn new(rows: u64) -> Result<Table> {
-        eprintln!("   {rows} rows …");
+    pub fn new(engine: Engine, rows: u64) -> Result<Table> {
+        eprintln!("   {engine}, {rows} rows …");
         let folder = workspace::target_dir().join(format!("lab/sharings-{rows}"));
         let _ = fs::remove_dir_all(&folder); // Of a run that was killed.
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let (csv, file) = (folder.join("csv"), folder.join("db"));
+        let csv = folder.join("csv");
         let mut writer = BufWriter::new(File::create(&csv)?);
         sharings::write(rows, &mut writer).context("writing the rows")?;
         writer.flush()?;
         workspace::count_store_binary()?;
+        let database = Database::new(engine, &folder)?;
         let start = Instant::now();
-        program::load(&file, &csv, Progress::Quiet)?;
+        program::load(&database.name(), &csv, Progress::Quiet)?;
         let seconds = start.elapsed().as_secs_f64();
-        let [csv_bytes, database_bytes] = [fs::metadata(&csv)?.len(), fs::metadata(&file)?.len()];
+        let (csv_bytes, database_bytes) = (fs::metadata(&csv)?.len(), database.bytes()?);
         fs::remove_file(&csv)?;
         let load = LoadCost { rows, seconds, csv_bytes, database_bytes };
-        Ok(Table { store: serve(&folder)?, load, folder })
+        Ok(Table { store: serve(&database)?, load, database, folder })
     }
 
     /// Another store on the same table.
     pub fn another_store(&self) -> Result<CountStore> {
-        serve(&self.folder)
+        serve(&self.database)
     }
 
-    /// A connection of this process with the statement of a call.
+    /// The time that the store and the database's own processes have run, in µs.
+    pub fn cpu_time(&self) -> Result<f64> {
+        Ok(machine::cpu_time(self.store.pid())? + self.database.cpu_time()?)
+    }
+
+    /// A session of this process with the statement of a call.
     pub fn alone(&self, target: &str) -> Result<Alone> {
-        // As count-store/src/sqlite opens it to read.
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.folder.join("db"), flags)?;
-        connection.pragma_update(None, "cache_size", -16_384)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        Ok(Alone { connection, statement: calls::statement(target)? })
+        self.database.alone(&calls::request(target)?)
     }
 }
 
-fn serve(folder: &Path) -> Result<CountStore> {
-    CountStore::start(&folder.join("db"), anywhere())
+fn serve(database: &Database) -> Result<CountStore> {
+    CountStore::start(&database.name(), anywhere())
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
         // The store has it open, which deletes it all the same.
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-// === impl Alone ===
-
-impl Alone {
-    /// The count, and the steps of SQLite's virtual machine that it takes.
-    pub fn count(&self) -> Result<(u64, u64)> {
-        let mut statement = self.connection.prepare(&self.statement.text)?;
-        let parameters = params_from_iter(&self.statement.parameters);
-        let count: i64 = statement.query_row(parameters, |row| row.get(0))?;
-        Ok((count.try_into()?, statement.get_status(StatementStatus::VmStep).try_into()?))
-    }
-
-    /// Runs `measure` with what counts once, in a statement that was compiled before.
-    pub fn with<T>(
-        &self,
-        measure: impl FnOnce(&mut dyn FnMut() -> Result<()>) -> Result<T>,
-    ) -> Result<T> {
-        let mut statement = self.connection.prepare(&self.statement.text)?;
-        measure(&mut || {
-            let parameters = params_from_iter(&self.statement.parameters);
-            statement.query_row(parameters, |row| row.get::<_, i64>(0))?;
-            Ok(())
-        })
     }
 }
 
