@@ -35,13 +35,14 @@ mod stop;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, Error};
 
 use cli::{Cli, Command};
 
 /// What the program does: reads its arguments, does as they say, and reports a
 /// failure as a sentence on standard error.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::try_parse().unwrap_or_else(|error| discreet(error).exit()).command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Load(arguments) => load::run(arguments),
     };
@@ -54,4 +55,14 @@ pub fn main() -> ExitCode {
     };
     say::end();
     code
+}
+
+/// An error repeats the value that is wrong, and a URL may have a password in it.
+fn discreet(mut error: Error) -> Error {
+    let is_secret = |value: &ContextValue| postgres::is_url(&value.to_string());
+    if error.get(ContextKind::InvalidValue).is_some_and(is_secret) {
+        let hidden = ContextValue::String("postgres://...".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
 }

@@ -121,6 +121,9 @@ fn another_table_or_view_is_taken_if_it_has_the_columns() {
              CREATE TABLE loose AS SELECT id::text, backup_id, from_project_id::varchar(64), to_project_id,
                  upper(name) AS name, status, volume_id::varchar, availability_zone FROM backup_sharing;
              INSERT INTO loose (id, from_project_id) VALUES ('of an older time', 'p1');
+             CREATE VIEW broken AS SELECT id, backup_id, from_project_id, to_project_id,
+                 convert_from(CASE name WHEN 'backup 1' THEN '\\xff' ELSE name::bytea END, 'UTF8') AS name,
+                 status, volume_id, availability_zone FROM backup_sharing;
              CREATE VIEW number AS SELECT 1 AS id, backup_id, from_project_id, to_project_id, name,
                  status, volume_id, availability_zone FROM backup_sharing;
              CREATE VIEW project AS SELECT id, backup_id, id AS from_project_id, to_project_id, name,
@@ -140,6 +143,10 @@ fn another_table_or_view_is_taken_if_it_has_the_columns() {
         assert_eq!(count("name=BACKUP%201"), 1, "{table}");
         assert_eq!(count(&format!("volume_id={}&backup_id={0}", uuid(1))), 1, "{table}");
     }
+    // A row that cannot be read is no row that does not match.
+    let broken = Server::start(serving("broken"));
+    assert_eq!(broken.count(), 3);
+    assert_eq!(broken.get(format!("{PATH}?name=backup"), &[]).status, 500);
     let refused = |table: &str| refused(serving(table));
     let said = |what: &str| format!("No database to count in. {} {what}", server.address());
     assert_eq!(refused("sharings"), said("has no table sharings"));
@@ -174,7 +181,7 @@ fn passwords_come_from_the_environment_or_a_file() {
     assert_eq!(refused(wrong), format!("No database to load into. {said}"));
     assert!(loading(&url, &rows).env("PGPASSWORD", "secret").status().unwrap().success());
 
-    let file = folder.write("password", "secret\n");
+    let file = folder.write("password", "secret\n# of the first line only\n");
     let mut command = serving(&url);
     command.arg("--password-file").arg(file);
     assert_eq!(Server::start(command).count(), 3);
@@ -185,7 +192,7 @@ fn passwords_come_from_the_environment_or_a_file() {
     let output = serving(url.replace("postgres@", "postgres:secret@")).output().unwrap();
     let said = common::said(&output);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.contains("PGPASSWORD"), "{said}");
+    assert!(said.contains("PGPASSWORD") && !said.contains("secret"), "{said}");
 }
 
 #[test]
@@ -268,6 +275,17 @@ fn rows_are_added_all_or_none() {
     let output = load("more.csv", &csv(3, 5)).output().unwrap();
     assert!(output.stdout.starts_with(b"loaded 2 rows in "), "{}", said(&output));
     assert_eq!(store.count(), 5);
+
+    // What a row calls may name lines too.
+    let trigger = "CREATE FUNCTION refuse(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            IF $1 = $2 THEN RAISE 'it is refused'; END IF; END $$;
+        CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM refuse(NEW.name, 'backup 8'); RETURN NEW; END $$;
+        CREATE TRIGGER judge BEFORE INSERT ON backup_sharing FOR EACH ROW EXECUTE FUNCTION judge()";
+    server.client().unwrap().batch_execute(trigger).unwrap();
+    let said = refused(load("judged.csv", &csv(5, 10)));
+    let why = "line 5: the row could not be stored: it is refused";
+    assert!(said.ends_with(&format!("judged.csv, {why}. Nothing was loaded")), "{said}");
 }
 
 #[test]

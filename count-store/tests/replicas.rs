@@ -6,8 +6,11 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{scope, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use common::{Folder, LONG, PATH, Server, csv, line, loading, said, serving};
@@ -46,6 +49,60 @@ fn counts(store: &Server) -> BTreeSet<u64> {
 fn wait_for_counts(store: &Server, expected: u64) {
     let counted = || (counts(store) == BTreeSet::from([expected])).then_some(());
     wait_for("all counts to be right", LONG, counted).unwrap();
+}
+
+/// A way to a server that takes 50 ms to go for the first time.
+fn slow_way(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            spawn(move || {
+                sleep(Duration::from_millis(50));
+                let server = TcpStream::connect(to).unwrap();
+                let ways = [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))];
+                for (from, to) in ways.map(|(from, to)| (from.unwrap(), to.unwrap())) {
+                    spawn(move || {
+                        _ = io::copy(&mut &from, &mut &to);
+                        _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_crowd_does_not_keep_a_server_from_being_asked_again() {
+    let server = postgres::Server::start().unwrap();
+    fill(&server.url(), &csv(0, 3));
+    let url = format!("postgres://postgres@{}/postgres", slow_way(server.address()));
+    // So many wait that each turn comes when the time of the one who waited is all but over.
+    let store = store(&url, &["--timeout", "400ms", "--connections", "1"]);
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    scope(|scope| {
+        for number in 0..300 {
+            let (store, is_over, answered) = (&store, &is_over, &answered);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    match store.get(PATH, &[]).status {
+                        200 => _ = answered.fetch_add(1, Ordering::Relaxed),
+                        // So that they do not all come at once.
+                        _ => sleep(Duration::from_millis(number)),
+                    }
+                }
+            });
+        }
+        server.pause().unwrap();
+        sleep(Duration::from_secs(3));
+        server.resume().unwrap();
+        let again = || (answered.load(Ordering::Relaxed) > 1_000).then_some(());
+        answered.store(0, Ordering::Relaxed);
+        let waited = wait_for("counts while a crowd waits", LONG, again);
+        is_over.store(true, Ordering::Relaxed);
+        waited.unwrap();
+    });
 }
 
 fn add_row(cluster: &Cluster, number: u32) {

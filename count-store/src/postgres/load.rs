@@ -222,10 +222,11 @@ fn at_row(rows: &mut dyn Rows, number: u64, why: Option<String>) -> Error {
     }
 }
 
-/// The row that a `COPY` failed at, if it was at one: its context begins with the table, a comma and the line.
+/// The row that a `COPY` failed at, if it was at one: the outermost context, which is told last, begins with the table, a
+/// comma and the line. Those before it are of functions that the row called.
 fn row_of(error: &tokio_postgres::Error) -> Option<Failure> {
     let said = error.as_db_error()?;
-    let (_, line) = said.where_()?.split_once(", ")?;
+    let (_, line) = said.where_()?.lines().last()?.split_once(", ")?;
     let digits: String =
         line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     let number = digits.parse().ok()?;

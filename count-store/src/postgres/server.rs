@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{
-    Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
+    Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -122,8 +122,14 @@ impl Server {
         until: Instant,
     ) -> std::result::Result<i64, Trouble> {
         loop {
-            let Ok(session) = timeout_at(until, self.pool.get()).await else {
-                return Err(self.trouble("all connections to it are at work"));
+            // A turn that comes too late to connect in would waste the connection that it begins: in a crowd every
+            // turn does, and none would ever be made.
+            let left = until.saturating_duration_since(Instant::now());
+            let to_connect = CONNECT.min(left.checked_div(2).unwrap_or_default());
+            let wait = Some(left.saturating_sub(to_connect));
+            let limits = Timeouts { wait, ..Timeouts::default() };
+            let Ok(session) = timeout_at(until, self.pool.timeout_get(&limits)).await else {
+                return Err(self.trouble("no connection in time"));
             };
             let mut session = session.map_err(|error| self.no_session(error))?;
             let is_new = Object::metrics(&session).recycle_count == 0;
@@ -160,6 +166,7 @@ impl Server {
                 self.is_troubled.store(true, Ordering::Relaxed);
                 trouble
             }
+            PoolError::Timeout(_) => self.trouble("all connections to it are at work"),
             error => self.trouble(&error.to_string()),
         }
     }

@@ -53,12 +53,21 @@ impl Session {
         statement: &Statement,
     ) -> Result<i64, tokio_postgres::Error> {
         self.is_left = true;
-        let answer = self.answer(statement).await;
-        self.is_left = false;
-        match answer {
+        let mut answer = self.answer(statement).await;
+        if answer.as_ref().is_err_and(is_unwritable) && !self.holds(&statement.parameters).await? {
             // A text that the database's encoding cannot hold is in no row.
-            Err(error) if is_unwritable(&error) => Ok(0),
-            answer => answer,
+            answer = Ok(0);
+        }
+        self.is_left = false;
+        answer
+    }
+
+    /// Whether the database's encoding can hold all texts. If so, it is a row that could not be read: a view's, or one that
+    /// comes from another server.
+    async fn holds(&self, texts: &[String]) -> Result<bool, tokio_postgres::Error> {
+        match self.client.query_typed("SELECT $1", &[(&texts, Type::TEXT_ARRAY)]).await {
+            Err(error) if is_unwritable(&error) => Ok(false),
+            held => held.map(|_| true),
         }
     }
 

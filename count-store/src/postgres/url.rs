@@ -216,12 +216,12 @@ impl Ssl {
     }
 }
 
-/// The password, of which the file is not trusted to end without a line end.
+/// The password: the first line of the file, or the variable.
 fn password(file: Option<&Path>) -> Result<Option<String>> {
     if let Some(file) = file {
         let text = fs::read_to_string(file)
             .map_err(Error::while_doing(format!("read the password in {}", file.display())))?;
-        let password = text.trim_end_matches(['\r', '\n']);
+        let password = text.lines().next().unwrap_or_default().trim_end_matches('\r');
         return match password {
             "" => Err(Error::new(format!("{} is empty.", file.display()))),
             _ => Ok(Some(password.to_owned())),
