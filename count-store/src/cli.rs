@@ -100,7 +100,7 @@ pub struct OfPostgres {
     /// How far a server may be behind the others and be asked (1s to 1h) [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = time::<1_000, 3_600_000>)]
     max_lag: Option<Duration>,
-    /// The most connections to each server that count (1 to 1000); one more asks how far it is [default: 8]
+    /// The most connections to each server that count (1 to 1000); two more ask how far and how well it is [default: 8]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: Option<u16>,
 }
@@ -183,6 +183,10 @@ fn database() -> impl TypedValueParser<Value = Database> {
     PathBufValueParser::new().try_map(|path| match path.as_os_str().as_encoded_bytes() {
         _ if path.to_str().is_some_and(is_url) => {
             path.to_str().unwrap_or_default().parse().map(Box::new).map(Database::Servers)
+        }
+        // Not repeated: it may have a password in it.
+        bytes if bytes.windows(3).any(|three| three == b"://") || bytes.starts_with(b"host=") => {
+            Err("expected the path of a file, or postgres://USER@HOST/DATABASE".to_owned())
         }
         [b':', ..] | [b'f', b'i', b'l', b'e', b':', ..] => Err(format!(
             "expected the path of a file, and this is no path to SQLite; ./{} is one",

@@ -59,7 +59,8 @@ pub fn main() -> ExitCode {
 
 /// An error repeats the value that is wrong, and a URL may have a password in it.
 fn discreet(mut error: Error) -> Error {
-    let is_secret = |value: &ContextValue| postgres::is_url(&value.to_string());
+    let is_secret =
+        |value: &ContextValue| ["://", "host="].iter().any(|it| value.to_string().contains(it));
     if error.get(ContextKind::InvalidValue).is_some_and(is_secret) {
         let hidden = ContextValue::String("postgres://...".to_owned());
         error.insert(ContextKind::InvalidValue, hidden);

@@ -173,7 +173,9 @@ fn passwords_come_from_the_environment_or_a_file() {
     let missing = refused(loading(&url, &rows));
     assert_eq!(
         missing,
-        format!("No database to load into. {address}: invalid configuration: password missing")
+        format!(
+            "No database to load into. {address}: invalid configuration: password missing: PGPASSWORD or --password-file"
+        )
     );
     let mut wrong = loading(&url, &rows);
     wrong.env("PGPASSWORD", "guess");

@@ -105,6 +105,21 @@ fn a_crowd_does_not_keep_a_server_from_being_asked_again() {
     });
 }
 
+/// Waits until a server has counted once more.
+fn wait_until_asked(server: &postgres::Server, store: &Server) {
+    let mut client = server.client().unwrap();
+    let now: String = client.query_one("SELECT clock_timestamp()::text", &[]).unwrap().get(0);
+    let counted = format!(
+        "SELECT FROM pg_stat_activity WHERE application_name = 'count-store'
+         AND query LIKE 'SELECT count(*) FROM backup%' AND query_start > '{now}'"
+    );
+    wait_for("the server to be asked", LONG, || {
+        counts(store);
+        (!client.query(&counted, &[]).unwrap().is_empty()).then_some(())
+    })
+    .unwrap();
+}
+
 fn add_row(cluster: &Cluster, number: u32) {
     let mut values = line(number).trim().replace(',', "','");
     values = format!("INSERT INTO backup_sharing VALUES ('{values}')");
@@ -122,6 +137,7 @@ fn a_server_that_fails_is_left_within_the_request() {
         server.resume().unwrap();
         server.restart().unwrap();
         assert_eq!(counts(&store), BTreeSet::from([3]), "restarted");
+        wait_until_asked(server, &store);
     }
     let [one, other] = cluster.replicas() else { panic!("two replicas") };
     one.kill();
@@ -167,10 +183,11 @@ fn one_server_alone_may_be_restarted_between_counts_and_is_not_waited_for_long()
     assert_eq!(store.count(), 3);
 }
 
-/// What sleeps for as long as each row's name says, in ms.
-const SLOW: &str = "CREATE VIEW slow AS SELECT id, backup_id, from_project_id, to_project_id,
-    name || pg_sleep(regexp_replace(name, 'backup ', '')::float / 1000)::text AS name, status, volume_id,
-    availability_zone FROM backup_sharing";
+/// What sleeps for as long as each row's name says, in ms, if it is asked for the name.
+const SLOW: &str = "CREATE FUNCTION slow(name text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN
+        PERFORM pg_sleep(regexp_replace(name, 'backup ', '')::float / 1000); RETURN name; END $$;
+    CREATE VIEW slow AS SELECT id, backup_id, from_project_id, to_project_id, slow(name) AS name, status,
+        volume_id, availability_zone FROM backup_sharing";
 
 #[test]
 fn the_last_server_may_use_all_the_time_that_is_left_and_no_statement_goes_on() {
@@ -238,17 +255,7 @@ fn a_standby_that_is_cut_off_is_not_asked_once_it_is_behind() {
     cut.join().unwrap();
     wait_for_counts(&trusting, 4);
     let address = cut.address();
-    let mut client = cut.client().unwrap();
-    let joined: String = client.query_one("SELECT clock_timestamp()::text", &[]).unwrap().get(0);
-    let counted = format!(
-        "SELECT FROM pg_stat_activity WHERE application_name = 'count-store'
-         AND query LIKE 'SELECT count%' AND query_start > '{joined}'"
-    );
-    wait_for("the standby to be asked again", LONG, || {
-        counts(&judging);
-        (!client.query(&counted, &[]).unwrap().is_empty()).then_some(())
-    })
-    .unwrap();
+    wait_until_asked(cut, &judging);
     judging.signal("TERM");
     let (_, said) = judging.end();
     for expected in [
@@ -271,6 +278,45 @@ fn a_promoted_standby_is_a_server_like_any_other() {
     // The URL's first host is gone, so the second takes the rows.
     fill(&cluster.url(), &csv(3, 5));
     assert_eq!(counts(&store), BTreeSet::from([5]));
+}
+
+#[test]
+fn a_primary_over_which_another_was_promoted_is_not_asked_though_its_log_is_longer() {
+    let cluster = cluster(1);
+    let store = store(&cluster.url(), &[]);
+    let [promoted] = cluster.replicas() else { panic!("one replica") };
+    promoted.cut_off().unwrap();
+    (3..100).for_each(|number| add_row(&cluster, number));
+    promoted.promote().unwrap();
+    wait_for_counts(&store, 3);
+    // Whatever was known before.
+    let store = self::store(&cluster.url(), &[]);
+    assert_eq!(counts(&store), BTreeSet::from([3]));
+    store.signal("TERM");
+    let said = store.end().1;
+    let expected = format!(
+        "{} is a primary over which another was promoted: it is not asked.",
+        cluster.primary().address()
+    );
+    assert!(said.contains(&expected), "{said}");
+}
+
+#[test]
+fn a_store_is_well_however_busy_its_connections_are() {
+    let server = postgres::Server::start().unwrap();
+    fill(&server.url(), &csv(5_000, 5_001));
+    server.client().unwrap().batch_execute(SLOW).unwrap();
+    let arguments = ["--table", "slow", "--timeout", "2s", "--connections", "1"];
+    let store = &store(&server.url(), &arguments);
+    scope(|scope| {
+        let slow = || store.get(format!("{PATH}?name=backup"), &[]).status;
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(slow)).collect();
+        sleep(Duration::from_millis(300));
+        assert_eq!(store.get("/healthz", &[]).status, 200);
+        for asked in asking {
+            assert_eq!(asked.join().unwrap(), 503);
+        }
+    });
 }
 
 #[test]

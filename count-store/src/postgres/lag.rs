@@ -31,6 +31,27 @@ struct History {
     measured: Option<Instant>,
     /// Whether it answered when it was last asked.
     answers: bool,
+    /// Of a primary: how many times a standby has been promoted before it wrote its log.
+    timeline: Option<u32>,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Measured {
+    pub(crate) position: Position,
+    /// The timeline of a primary. A standby does not tell its own.
+    pub(crate) timeline: Option<u32>,
+}
+
+/// Whether a server may be asked to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It cannot be reached.
+    Lost,
+    /// It is a primary, and another was promoted over it: what it has besides, nobody else ever gets.
+    Superseded,
+    /// It was so far behind when it was last asked, and has come no further.
+    Behind(Duration),
 }
 
 impl Positions {
@@ -39,8 +60,10 @@ impl Positions {
     }
 
     /// A server's answer.
-    pub(crate) fn measured(&mut self, server: usize, now: Instant, position: Position) {
+    pub(crate) fn measured(&mut self, server: usize, now: Instant, measured: Measured) {
         let Some(history) = self.0.get_mut(server) else { return };
+        let Measured { position, timeline } = measured;
+        history.timeline = timeline;
         // After a time without answers, it may have been there ever since the last one.
         let since = if history.is_reachable(now) { Some(now) } else { history.measured };
         history.measured = Some(now);
@@ -66,12 +89,20 @@ impl Positions {
         }
     }
 
-    /// How far a server is behind, if it has come no further since it was last asked; nothing if it cannot be reached.
-    pub(crate) fn lag(&self, server: usize, now: Instant) -> Option<Duration> {
-        let history = self.0.get(server).filter(|history| history.is_reachable(now))?;
-        let (measured, &(_, position)) = (history.measured?, history.reached.back()?);
-        let reachable = self.0.iter().filter(|other| other.is_reachable(now));
-        let passed = reachable.filter_map(|other| other.passed(position));
+    /// Whether a server may be asked.
+    pub(crate) fn standing(&self, server: usize, now: Instant) -> Standing {
+        let history = self.0.get(server).filter(|history| history.is_reachable(now));
+        let Some((history, measured)) = history.and_then(|one| Some((one, one.measured?))) else {
+            return Standing::Lost;
+        };
+        let timeline = self.timeline(now);
+        if history.is_superseded(timeline) {
+            return Standing::Superseded;
+        }
+        let position = history.reached.back().map_or(0, |&(_, position)| position);
+        let others = self.0.iter().filter(|other| other.is_reachable(now));
+        let others = others.filter(|other| !other.is_superseded(timeline));
+        let passed = others.filter_map(|other| other.passed(position));
         // The longest of all, for that is the time since the first was further.
         let lags = passed.map(|at| match at {
             None => Duration::MAX,
@@ -79,7 +110,13 @@ impl Positions {
             Some(at) if at > measured => Duration::ZERO,
             Some(at) => now.saturating_duration_since(at),
         });
-        Some(lags.max().unwrap_or_default())
+        Standing::Behind(lags.max().unwrap_or_default())
+    }
+
+    /// The last one of the primaries that can be reached.
+    fn timeline(&self, now: Instant) -> Option<u32> {
+        let reachable = self.0.iter().filter(|history| history.is_reachable(now));
+        reachable.filter_map(|history| history.timeline).max()
     }
 }
 
@@ -87,6 +124,10 @@ impl History {
     fn is_reachable(&self, now: Instant) -> bool {
         let is_fresh = |at| now.saturating_duration_since(at) < FRESH;
         self.answers && self.measured.is_some_and(is_fresh)
+    }
+
+    fn is_superseded(&self, timeline: Option<u32>) -> bool {
+        self.timeline.is_some_and(|own| timeline.is_some_and(|last| own < last))
     }
 
     /// Since when it was further than a position, if it is.
@@ -120,7 +161,9 @@ mod tests {
             let now = self.at(second);
             for (server, answer) in answers.into_iter().enumerate() {
                 match answer {
-                    Some(position) => self.0.measured(server, now, position),
+                    Some(position) => {
+                        self.0.measured(server, now, Measured { position, timeline: None });
+                    }
                     None => self.0.lost(server),
                 }
             }
@@ -129,7 +172,10 @@ mod tests {
         /// The lag of each, in s; `None` if it cannot be reached.
         fn lags(&self, second: u64) -> [Option<u64>; 3] {
             let now = self.at(second);
-            [PRIMARY, STANDBY, OTHER].map(|server| self.0.lag(server, now).map(|lag| lag.as_secs()))
+            [PRIMARY, STANDBY, OTHER].map(|server| match self.0.standing(server, now) {
+                Standing::Behind(lag) => Some(lag.as_secs()),
+                Standing::Lost | Standing::Superseded => None,
+            })
         }
     }
 
@@ -166,7 +212,7 @@ mod tests {
         assert_eq!(seconds.lags(2), [Some(0), Some(0), Some(1)]);
         // What the others have come to since a standby was asked, it may have too.
         let now = seconds.at(2);
-        seconds.0.measured(PRIMARY, now, 9);
+        seconds.0.measured(PRIMARY, now, Measured { position: 9, timeline: None });
         assert_eq!(seconds.lags(3), [Some(0), Some(0), Some(2)]);
     }
 
@@ -216,6 +262,24 @@ mod tests {
         seconds.ask(1, [Some(5), Some(5), Some(7)]);
         assert_eq!(seconds.lags(1)[OTHER], Some(0));
         assert!(seconds.lags(1)[PRIMARY] > Some(KEPT.as_secs()), "{:?}", seconds.lags(1));
+    }
+
+    #[test]
+    fn a_primary_over_which_another_was_promoted_is_no_measure_however_long_its_log_is() {
+        let mut positions = Positions::new(3);
+        let now = Instant::now();
+        let mut ask = |answers: [(Position, Option<u32>); 3]| {
+            for (server, (position, timeline)) in answers.into_iter().enumerate() {
+                positions.measured(server, now, Measured { position, timeline });
+            }
+            [PRIMARY, STANDBY, OTHER].map(|server| positions.standing(server, now))
+        };
+        let level = Standing::Behind(Duration::ZERO);
+        assert_eq!(ask([(7, Some(1)), (7, None), (7, None)]), [level; 3]);
+        assert_eq!(
+            ask([(99, Some(1)), (8, Some(2)), (8, None)]),
+            [Standing::Superseded, level, level]
+        );
     }
 
     #[test]

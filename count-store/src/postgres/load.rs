@@ -148,7 +148,11 @@ impl Loader {
         let count = read.map_err(Failure::Said)?;
         send(&mut piece)?;
         match self.runtime.block_on(sink.finish()) {
-            Ok(_) => Ok(count),
+            Ok(stored) if stored == count => Ok(count),
+            // A trigger or a rule may keep rows out.
+            Ok(stored) => Err(Failure::Said(Error::new(format!(
+                "The database took {stored} of {count} rows. Nothing was loaded."
+            )))),
             Err(error) => Err(row_of(&error).unwrap_or(Failure::Database(error))),
         }
     }
@@ -178,6 +182,9 @@ impl engine::Loader for Loader {
         // A transaction that failed ends with its connection.
         let count = loaded.map_err(|failure| match failure {
             Failure::Said(error) => error,
+            Failure::Row(..) | Failure::Database(_) if stop.is_told() => {
+                Error::new("Interrupted. Nothing was loaded.")
+            }
             Failure::Row(number, why) => at_row(rows, number, why),
             Failure::Database(error) => Error::new(format!(
                 "Could not write to the database at {name}: {}. Nothing was loaded.",
@@ -226,6 +233,10 @@ fn at_row(rows: &mut dyn Rows, number: u64, why: Option<String>) -> Error {
 /// comma and the line. Those before it are of functions that the row called.
 fn row_of(error: &tokio_postgres::Error) -> Option<Failure> {
     let said = error.as_db_error()?;
+    // Of a value, of a constraint, or what a trigger raised: nothing else is a row's fault.
+    if !["22", "23", "P0"].iter().any(|class| said.code().code().starts_with(class)) {
+        return None;
+    }
     let (_, line) = said.where_()?.lines().last()?.split_once(", ")?;
     let digits: String =
         line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();

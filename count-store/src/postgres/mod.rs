@@ -39,13 +39,15 @@ pub fn count(request: &CountRequest) -> Statement {
     sql::count(&Relation::as_loaded(), request)
 }
 
-/// What an error of the driver means, for an operator: what the server said, or the causes of a failure.
+/// What an error of the driver means, for an operator: what the server said, or the causes of a failure. One line, and not a
+/// long one, whatever a server sends.
 fn why(error: &tokio_postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        return said.message().to_owned();
-    }
-    let mut why = error.to_string();
-    let mut cause = error.source();
+    const MOST: usize = 300;
+    let mut why = match error.as_db_error() {
+        Some(said) => said.message().to_owned(),
+        None => error.to_string(),
+    };
+    let mut cause = if error.as_db_error().is_some() { None } else { error.source() };
     while let Some(error) = cause {
         let text = error.to_string();
         if !why.ends_with(&text) {
@@ -53,5 +55,8 @@ fn why(error: &tokio_postgres::Error) -> String {
         }
         cause = error.source();
     }
-    why
+    if why.ends_with("password missing") {
+        why.push_str(": PGPASSWORD or --password-file");
+    }
+    why.chars().take(MOST).map(|one| if one.is_control() { '\u{FFFD}' } else { one }).collect()
 }

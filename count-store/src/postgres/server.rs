@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
 
-use super::lag::Position;
+use super::lag::Measured;
 use super::relation::{Relation, Unfit};
 use super::session::{Session, connect};
 use super::tls::Tls;
@@ -33,11 +33,18 @@ const FIRST: Duration = Duration::from_secs(2);
 /// For a server to say how far it is.
 const MEASURE: Duration = Duration::from_secs(1);
 
+/// Whether it is a standby, its position, and the timeline of a primary, which the name of a file of its log begins with.
+const MEASURED: &str = "SELECT pg_is_in_recovery(), \
+    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8, \
+    CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
+
 /// A server, and what is known of it.
 pub(crate) struct Server {
     pool: Pool<Door>,
     /// A connection beside those for counts, to ask how far it is.
     watch: Mutex<Option<Session>>,
+    /// One more, to ask whether it can be counted in.
+    health: Mutex<Option<Session>>,
     /// Whether it let a count down, or ended a connection, since it was last measured.
     is_troubled: AtomicBool,
     is_standby: AtomicBool,
@@ -98,6 +105,7 @@ impl Server {
         Ok(Server {
             pool,
             watch: Mutex::new(None),
+            health: Mutex::new(None),
             is_troubled: AtomicBool::new(false),
             is_standby: AtomicBool::new(false),
         })
@@ -138,17 +146,16 @@ impl Server {
                 Ok(Err(error)) => error,
                 Err(_) => {
                     // Its other connections go too, but for those at work: they may be answered still.
-                    drop(Object::take(session));
+                    let session = Object::take(session);
+                    self.cancel(&session);
+                    drop(session);
                     self.pool.retain(|_, _| false);
                     self.is_troubled.store(true, Ordering::Relaxed);
                     return Err(self.trouble("it is silent"));
                 }
             };
-            if is_of_question(&error) {
-                return Err(Trouble::Question(self.sentence(&why(&error))));
-            }
             if session.is_usable() {
-                return Err(self.trouble(&why(&error)));
+                return Err(self.of_question(&error));
             }
             drop(Object::take(session));
             // The server was restarted, maybe, since the connection was made.
@@ -157,6 +164,42 @@ impl Server {
                 self.is_troubled.store(true, Ordering::Relaxed);
                 return Err(self.trouble(&why(&error)));
             }
+        }
+    }
+
+    /// Tells the server not to go on with what nobody waits for. It would end it by itself, but later.
+    fn cancel(&self, session: &Session) {
+        let (cancel, tls) = (session.client().cancel_token(), self.pool.manager().tls.clone());
+        tokio::spawn(async move {
+            let _ = timeout(CONNECT, cancel.cancel_query(tls)).await;
+        });
+    }
+
+    /// The same on the connection that is kept for it.
+    pub(crate) async fn ask_health(
+        &self,
+        statement: &Statement,
+        until: Instant,
+    ) -> std::result::Result<i64, Trouble> {
+        let asked = timeout_at(until, async {
+            let mut health = self.health.lock().await;
+            let mut session = match health.take().filter(Session::is_usable) {
+                Some(session) => session,
+                None => self.pool.manager().create().await?,
+            };
+            let answer = session.ask(statement).await;
+            let answer = answer.map_err(|error| self.of_question(&error))?;
+            *health = Some(session);
+            Ok(answer)
+        });
+        asked.await.unwrap_or_else(|_| Err(self.trouble("it is silent")))
+    }
+
+    fn of_question(&self, error: &tokio_postgres::Error) -> Trouble {
+        let sentence = self.sentence(&why(error));
+        match is_of_question(error) {
+            true => Trouble::Question(sentence),
+            false => Trouble::Server(sentence),
         }
     }
 
@@ -172,7 +215,7 @@ impl Server {
     }
 
     /// How far it is. An engine without a write-ahead log that it tells of is always at its beginning.
-    pub(crate) async fn measure(&self) -> std::result::Result<Position, Trouble> {
+    pub(crate) async fn measure(&self) -> std::result::Result<Measured, Trouble> {
         let measured = timeout(MEASURE, self.position()).await;
         let measured = measured.unwrap_or_else(|_| Err(self.trouble("it is silent")));
         if measured.is_ok() {
@@ -193,25 +236,30 @@ impl Server {
         self.is_troubled.store(true, Ordering::Relaxed);
     }
 
-    async fn position(&self) -> std::result::Result<Position, Trouble> {
+    async fn position(&self) -> std::result::Result<Measured, Trouble> {
         let mut watch = self.watch.lock().await;
         // Taken, so that a connection on which this is given up is not used again.
         let session = match watch.take().filter(Session::is_usable) {
             Some(session) => session,
             None => self.pool.manager().session(MEASURE).await?,
         };
-        let query = "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery() \
-                     THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::int8";
-        let position = match session.client().query_typed_one(query, &[]).await {
-            Ok(row) => row.try_get(0).and_then(|is_standby| Ok((is_standby, row.try_get(1)?))),
-            Err(error) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => Ok((false, None)),
-            Err(error) => Err(error),
+        let row = match session.client().query_typed_one(MEASURED, &[]).await {
+            Ok(row) => Some(row),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => None,
+            Err(error) => return Err(self.trouble(&why(&error))),
         };
-        let (is_standby, position): (bool, Option<i64>) =
-            position.map_err(|error| self.trouble(&why(&error)))?;
+        let read =
+            |row: tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        let read = row.map(read).transpose();
+        let read = read.map_err(|error: tokio_postgres::Error| self.trouble(&why(&error)))?;
+        let (is_standby, position, timeline): (bool, Option<i64>, Option<String>) =
+            read.unwrap_or_default();
         self.is_standby.store(is_standby, Ordering::Relaxed);
         *watch = Some(session);
-        Ok(position.unwrap_or_default().try_into().unwrap_or_default())
+        Ok(Measured {
+            position: position.unwrap_or_default().try_into().unwrap_or_default(),
+            timeline: timeline.and_then(|digits| u32::from_str_radix(&digits, 16).ok()),
+        })
     }
 
     /// Looks at it for the first time.

@@ -10,7 +10,7 @@ use backup_sharing_count::request::CountRequest;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
-use super::lag::Positions;
+use super::lag::{Positions, Standing};
 use super::relation::Relation;
 use super::server::{Limits, Server};
 use super::url::Settings;
@@ -43,6 +43,14 @@ pub(crate) struct Choices {
 
 /// The engine that asks PostgreSQL.
 pub(crate) struct Servers(Arc<Inner>);
+
+/// What a question is for.
+#[derive(Clone, Copy, Debug)]
+enum Purpose {
+    Count,
+    /// It has a connection of its own: however busy the others are, the store is well.
+    Health,
+}
 
 struct Inner {
     servers: Vec<Server>,
@@ -90,10 +98,10 @@ impl Servers {
     }
 
     /// Asks on a task of its own: a client that goes away must not cost a connection.
-    fn ask(&self, statement: Statement) -> Answer<'_, i64> {
+    fn ask(&self, statement: Statement, purpose: Purpose) -> Answer<'_, i64> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let asked = tokio::spawn(async move { inner.ask(&statement).await }).await;
+            let asked = tokio::spawn(async move { inner.ask(&statement, purpose).await }).await;
             asked
                 .unwrap_or_else(|error| Err(Failure::Broken(format!("The count failed: {error}."))))
         })
@@ -102,7 +110,7 @@ impl Servers {
 
 impl Engine for Servers {
     fn count(&self, request: &CountRequest) -> Answer<'_, u64> {
-        let asked = self.ask(sql::count(&self.0.relation, request));
+        let asked = self.ask(sql::count(&self.0.relation, request), Purpose::Count);
         Box::pin(async {
             let count = asked.await?;
             u64::try_from(count).map_err(|_| Failure::Broken(format!("{count} is not a count")))
@@ -110,7 +118,7 @@ impl Engine for Servers {
     }
 
     fn check(&self) -> Answer<'_, ()> {
-        let asked = self.ask(self.0.relation.check());
+        let asked = self.ask(self.0.relation.check(), Purpose::Health);
         Box::pin(async { asked.await.map(|_| ()) })
     }
 
@@ -129,13 +137,17 @@ impl Engine for Servers {
     }
 
     fn files(&self) -> usize {
-        let each = self.0.choices.connections.saturating_add(1);
+        let each = self.0.choices.connections.saturating_add(2);
         each.saturating_mul(self.0.servers.len())
     }
 }
 
 impl Inner {
-    async fn ask(&self, statement: &Statement) -> std::result::Result<i64, Failure> {
+    async fn ask(
+        &self,
+        statement: &Statement,
+        purpose: Purpose,
+    ) -> std::result::Result<i64, Failure> {
         let start = Instant::now();
         let end = later(start, self.choices.timeout);
         let order = self.order();
@@ -148,7 +160,11 @@ impl Inner {
             let is_last = at.saturating_add(1) == order.len();
             let part = self.choices.timeout.checked_div(PARTS).unwrap_or_default();
             let until = if is_last { end } else { later(now, part).min(end) };
-            match server.ask(statement, until).await {
+            let asked = match purpose {
+                Purpose::Count => server.ask(statement, until).await,
+                Purpose::Health => server.ask_health(statement, until).await,
+            };
+            match asked {
                 Ok(answer) => return Ok(answer),
                 // Even what is wrong with the table may be so on one server alone.
                 Err(trouble) => failure = Some(trouble.into()),
@@ -163,8 +179,7 @@ impl Inner {
             [_] => return self.servers.iter().collect(),
             servers => {
                 let (positions, now) = (self.positions(), std::time::Instant::now());
-                let is_near = |lag: Duration| lag <= self.choices.max_lag;
-                let may_be_asked = |at| positions.lag(at, now).is_some_and(is_near);
+                let may_be_asked = |at| self.why_not(positions.standing(at, now)).is_none();
                 let asked = servers.iter().enumerate().filter(|(at, _)| may_be_asked(*at));
                 asked.map(|(_, server)| server).collect()
             }
@@ -178,14 +193,28 @@ impl Inner {
         order
     }
 
+    /// Why a server is not asked, if so, after its name.
+    fn why_not(&self, standing: Standing) -> Option<String> {
+        match standing {
+            Standing::Lost => Some("cannot be reached".to_owned()),
+            Standing::Superseded => Some("is a primary over which another was promoted".to_owned()),
+            Standing::Behind(Duration::MAX) => {
+                Some("is behind, nobody knows since when".to_owned())
+            }
+            Standing::Behind(lag) => {
+                (lag > self.choices.max_lag).then(|| format!("is {} s behind", lag.as_secs()))
+            }
+        }
+    }
+
     /// Why there is no server to ask.
     fn nobody(&self) -> Failure {
         let positions = self.positions();
         let now = std::time::Instant::now();
         let servers = self.servers.iter().enumerate();
-        let why = servers.map(|(at, server)| match positions.lag(at, now) {
-            None => format!("{} cannot be reached", server.name()),
-            Some(lag) => format!("{} is {}", server.name(), behind(lag)),
+        let why = servers.filter_map(|(at, server)| {
+            let why = self.why_not(positions.standing(at, now))?;
+            Some(format!("{} {why}", server.name()))
         });
         let why = why.collect::<Vec<String>>().join(", ");
         Failure::Unavailable(format!("No count, for there is no server to ask: {why}."))
@@ -220,25 +249,18 @@ impl Inner {
         let now = std::time::Instant::now();
         let mut positions = self.positions();
         match measured {
-            Ok(position) => positions.measured(at, asked, position),
+            Ok(measured) => positions.measured(at, asked, measured),
             Err(trouble) => {
                 positions.lost(at);
                 return Some(trouble.to_string());
             }
         }
-        let lag = positions.lag(at, now).filter(|lag| *lag > self.choices.max_lag)?;
-        Some(format!("{} is {}", server.name(), behind(lag)))
+        let why = self.why_not(positions.standing(at, now))?;
+        Some(format!("{} {why}", server.name()))
     }
 
     fn positions(&self) -> MutexGuard<'_, Positions> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn behind(lag: Duration) -> String {
-    match lag {
-        Duration::MAX => "behind, nobody knows since when".to_owned(),
-        lag => format!("{} s behind", lag.as_secs()),
     }
 }
 

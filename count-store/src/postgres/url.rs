@@ -87,9 +87,13 @@ impl FromStr for Url {
                         }
                     }
                 }
-                // A count has its own time limit, and the servers are asked in turn.
-                "connect_timeout" | "load_balance_hosts" => {
-                    return Err(format!("{name} is not taken: see --timeout"));
+                "connect_timeout" => {
+                    return Err("connect_timeout is not taken: see --timeout".to_owned());
+                }
+                "load_balance_hosts" => {
+                    return Err(
+                        "load_balance_hosts is not taken: servers are asked in turn".to_owned()
+                    );
                 }
                 _ => others.push(parameter),
             }
@@ -112,10 +116,11 @@ impl Url {
                  the file of --password-file"
             ));
         }
-        if config.get_user().is_none() {
+        if config.get_user().is_none_or(str::is_empty) {
             return Err("expected a user: postgres://USER@HOST/DATABASE".to_owned());
         }
-        if hosts == 0 {
+        let is_empty = |host: &Host| matches!(host, Host::Tcp(name) if name.is_empty());
+        if hosts == 0 || config.get_hosts().iter().any(is_empty) {
             return Err("expected a host: postgres://USER@HOST/DATABASE".to_owned());
         }
         if ![0, 1, hosts].contains(&config.get_ports().len()) {
@@ -123,6 +128,12 @@ impl Url {
         }
         if ![0, hosts].contains(&config.get_hostaddrs().len()) {
             return Err("expected a hostaddr for each host, or none".to_owned());
+        }
+        if self.root.is_some() && matches!(self.ssl, Ssl::Disable | Ssl::Prefer) {
+            return Err(
+                "sslrootcert has no meaning with this sslmode: require, verify-ca or verify-full"
+                    .to_owned(),
+            );
         }
         let verifies = matches!(self.ssl, Ssl::VerifyCa | Ssl::VerifyFull);
         if verifies && self.root.is_none() {
@@ -166,7 +177,12 @@ impl Url {
         let name = match all.get_hosts().get(at)? {
             Host::Tcp(host) => {
                 config.host(host);
-                format!("{host}:{port}")
+                // An IPv6 address has colons of its own.
+                if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                }
             }
             Host::Unix(folder) => {
                 config.host_path(folder);
@@ -253,7 +269,7 @@ mod tests {
         assert_eq!(names("postgres://u@a/d"), "a:5432");
         assert_eq!(names("postgresql://u@a,b:1,c/d?sslmode=disable"), "a:5432 b:1 c:5432");
         assert_eq!(names("postgres://u@%2Frun%2Fpostgresql/d"), "/run/postgresql:5432");
-        assert_eq!(names("postgres://u@[::1]:7,b:8"), "::1:7 b:8");
+        assert_eq!(names("postgres://u@[::1]:7,b:8"), "[::1]:7 b:8");
     }
 
     #[test]
@@ -262,6 +278,8 @@ mod tests {
             ("postgres://u:secret@a/d", "a password in the URL can be seen in `ps`"),
             ("postgres://u@a/d?password=secret", "a password in the URL can be seen in `ps`"),
             ("postgres:///d?user=u", "expected a host"),
+            ("postgres://u@a,,b/d", "expected a host"),
+            ("postgres://u@a/d?sslrootcert=f", "sslrootcert has no meaning with this sslmode"),
             ("postgres://a/d", "expected a user"),
             ("postgres://u@a:x/d", "invalid connection string: invalid value for option `port`"),
             ("postgres://u@a/d?sslmode=verify", "sslmode: expected disable, prefer, require, "),
