@@ -67,10 +67,10 @@ pub struct Where {
     /// The SQLite file that `count-store load` makes, or PostgreSQL:
     /// postgres://USER@HOST:PORT,HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE
     ///
-    /// Of several hosts, which are a primary and its standbys, each is asked in turn, and one that fails is left
-    /// within the same request. The password comes from the variable PGPASSWORD or --password-file. sslmode is
-    /// disable, prefer (if nothing is said), require, verify-ca or verify-full; with
-    /// target_session_attrs=prefer-standby, a primary is asked only when there is no standby.
+    /// The hosts are a primary and its standbys: `serve` asks each in turn and leaves one that fails within the same
+    /// request, `load` takes the first that takes writes. The password comes from --password-file, else from the
+    /// variable PGPASSWORD. sslmode is disable, prefer (if nothing is said), require, verify-ca or verify-full; with
+    /// target_session_attrs=prefer-standby, a primary counts only when there is no standby.
     #[arg(long, value_name = "FILE|URL", value_parser = database())]
     pub database: Database,
     /// The first line of this file is PostgreSQL's password

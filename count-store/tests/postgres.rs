@@ -36,7 +36,8 @@ fn a_database_that_cannot_be_used_is_a_sentence() {
     let (url, address) = (server.url(), server.address());
     let serve = |database: &str| refused(serving(database));
 
-    let none = format!("No database to count in. {address} has no table backup_sharing");
+    let none =
+        format!("No database to count in. {address} has no table backup_sharing in its database");
     assert_eq!(serve(&url), none);
     fill(&folder, &url, &csv(0, 3));
     assert_eq!(Server::start(serving(&url)).count(), 3);
@@ -149,8 +150,11 @@ fn another_table_or_view_is_taken_if_it_has_the_columns() {
     assert_eq!(broken.get(format!("{PATH}?name=backup"), &[]).status, 500);
     let refused = |table: &str| refused(serving(table));
     let said = |what: &str| format!("No database to count in. {} {what}", server.address());
-    assert_eq!(refused("sharings"), said("has no table sharings"));
-    assert_eq!(refused("x; DROP TABLE loose"), said("has no table x; DROP TABLE loose"));
+    assert_eq!(refused("sharings"), said("has no table sharings in its database"));
+    assert_eq!(
+        refused("x; DROP TABLE loose"),
+        said("has no table x; DROP TABLE loose in its database")
+    );
     assert_eq!(refused("less"), said("has no backup_id, volume_id, availability_zone in less"));
     let text = "(a view can give that)";
     assert_eq!(
@@ -315,4 +319,31 @@ fn a_load_that_is_told_to_stop_leaves_nothing() {
     wait_for("the copy to end", LONG, || (copies() == 0).then_some(())).unwrap();
     let found = client.query_one("SELECT to_regclass('backup_sharing') IS NULL", &[]).unwrap();
     assert!(found.get::<_, bool>(0));
+}
+
+#[test]
+fn rows_that_no_standby_has_confirmed_are_no_success() {
+    let folder = Folder::new();
+    let server = postgres::Server::start().unwrap();
+    fill(&folder, &server.url(), &csv(0, 3));
+    // There is no such standby, so a commit waits for ever.
+    let wait = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'";
+    let mut client = server.client().unwrap();
+    client.batch_execute(wait).unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    let mut command = loading(server.url(), &folder.write("more.csv", csv(3, 5)));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waiting = "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
+    wait_for("the commit to wait", LONG, || {
+        (client.query(waiting, &[]).unwrap().len() == 1).then_some(())
+    })
+    .unwrap();
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!(
+        "count-store: The rows are loaded at {}, but: canceling wait for synchronous replication due to user request.\n",
+        server.address()
+    );
+    assert_eq!(said(&output), expected);
 }

@@ -93,6 +93,8 @@ impl Loader {
         if !stop.lets_commit() {
             return Err(Failure::Said(Error::new("Interrupted. Nothing was loaded.")));
         }
+        // What came before is no doubt about the commit.
+        drop(self.session.warnings());
         // Who hears nothing of a commit does not know what became of it.
         let committed = self.runtime.block_on(client.batch_execute("COMMIT"));
         committed.map_err(|error| match error.as_db_error() {
@@ -100,7 +102,15 @@ impl Loader {
             None => Failure::Unknown(error),
         })?;
         stop.loaded();
-        Ok(count)
+        match &self.session.warnings()[..] {
+            [] => Ok(count),
+            // The wait for a standby was given up.
+            warnings => Err(Failure::Said(Error::new(format!(
+                "The rows are loaded at {}, but: {}.",
+                self.name,
+                warnings.join(". ")
+            )))),
+        }
     }
 
     /// Begins the transaction and makes the table ready: whether it is new.

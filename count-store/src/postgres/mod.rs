@@ -39,10 +39,14 @@ pub fn count(request: &CountRequest) -> Statement {
     sql::count(&Relation::as_loaded(), request)
 }
 
-/// What an error of the driver means, for an operator: what the server said, or the causes of a failure. One line, and not a
-/// long one, whatever a server sends.
-fn why(error: &tokio_postgres::Error) -> String {
+/// One line, and not a long one, whatever a server sends.
+fn one_line(text: &str) -> String {
     const MOST: usize = 300;
+    text.chars().take(MOST).map(|one| if one.is_control() { '\u{FFFD}' } else { one }).collect()
+}
+
+/// What an error of the driver means, for an operator: what the server said, or the causes of a failure.
+fn why(error: &tokio_postgres::Error) -> String {
     let mut why = match error.as_db_error() {
         Some(said) => said.message().to_owned(),
         None => error.to_string(),
@@ -58,5 +62,5 @@ fn why(error: &tokio_postgres::Error) -> String {
     if why.ends_with("password missing") {
         why.push_str(": PGPASSWORD or --password-file");
     }
-    why.chars().take(MOST).map(|one| if one.is_control() { '\u{FFFD}' } else { one }).collect()
+    one_line(&why)
 }

@@ -61,7 +61,7 @@ impl Relation {
         };
         let name: Option<String> = name.first().map(|row| row.try_get(0)).transpose()?.flatten();
         let Some(name) = name else {
-            return Err(Unfit::Said(format!("has no table {table}")));
+            return Err(Unfit::Said(format!("has no table {table} in its database")));
         };
         let relation = Relation::with_columns_of(client, name).await?;
         relation.is_readable(client).await.map(|()| relation)

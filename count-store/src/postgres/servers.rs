@@ -199,7 +199,7 @@ impl Inner {
             Standing::Lost => Some("cannot be reached".to_owned()),
             Standing::Superseded => Some("is a primary over which another was promoted".to_owned()),
             Standing::Behind(Duration::MAX) => {
-                Some("is behind, nobody knows since when".to_owned())
+                Some("has not been level since this began".to_owned())
             }
             Standing::Behind(lag) => {
                 (lag > self.choices.max_lag).then(|| format!("is {} s behind", lag.as_secs()))

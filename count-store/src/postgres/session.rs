@@ -1,15 +1,22 @@
 //! A connection to a server, and what a count takes of it.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::mem;
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client};
 
+use super::one_line;
 use super::tls::Tls;
 use super::url::Address;
 use crate::sql::Statement;
+
+/// The most warnings that are kept.
+const WARNINGS: usize = 3;
 
 /// An open connection. It is closed when it is dropped, whatever the server is doing.
 pub(crate) struct Session {
@@ -17,6 +24,8 @@ pub(crate) struct Session {
     /// What was asked before needs no second thought by the server.
     statements: HashMap<String, tokio_postgres::Statement>,
     io: JoinHandle<Result<(), tokio_postgres::Error>>,
+    /// What the server warned of, the first few.
+    warnings: Arc<Mutex<Vec<String>>>,
     /// Whether a question was left before its answer.
     is_left: bool,
 }
@@ -26,14 +35,32 @@ pub(crate) async fn connect(
     address: &Address,
     tls: &Tls,
 ) -> Result<Session, tokio_postgres::Error> {
-    let (client, connection) = address.config.connect(tls.clone()).await?;
-    let io = tokio::spawn(connection);
-    Ok(Session { client, statements: HashMap::new(), io, is_left: false })
+    let (client, mut connection) = address.config.connect(tls.clone()).await?;
+    let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&warnings);
+    let io = tokio::spawn(async move {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notice(said) = message?
+                && said.severity() == "WARNING"
+                && let Ok(mut heard) = heard.lock()
+                && heard.len() < WARNINGS
+            {
+                heard.push(one_line(said.message()));
+            }
+        }
+        Ok(())
+    });
+    Ok(Session { client, statements: HashMap::new(), io, warnings, is_left: false })
 }
 
 impl Session {
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What the server has warned of since this was last asked.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().map(|mut warnings| mem::take(&mut *warnings)).unwrap_or_default()
     }
 
     /// Whether another question may be asked.
