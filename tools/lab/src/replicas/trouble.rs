@@ -138,7 +138,7 @@ pub const TROUBLES: [Trouble; 13] = [
     Trouble {
         name: "the old primary back beside the new one, and nobody writes there",
         is_quick: false,
-        leaves_old_rows: true,
+        leaves_old_rows: false,
         inflict: |site| site.cluster.primary().start_again(),
         mend: |site| {
             site.cluster.primary().kill();
