@@ -49,7 +49,7 @@ pub trait Loader {
     /// Adds all rows in one transaction: how many there were.
     ///
     /// # Errors
-    /// The sentence for the operator. Nothing was loaded.
+    /// The sentence for the operator, which says whether something was loaded.
     fn load(&mut self, rows: &mut dyn Rows, stop: &Stop) -> Result<u64>;
 }
 

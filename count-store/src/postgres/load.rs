@@ -34,9 +34,9 @@ pub(crate) struct Loader {
     name: String,
 }
 
-/// Why nothing was loaded.
+/// Why a load is no success.
 enum Failure {
-    /// The rows' own fault, or the operator's wish.
+    /// A whole sentence: the rows' own fault, the operator's wish, or what no standby has confirmed.
     Said(Error),
     /// The database's word on a row, which is counted from 1; none if its id is that of another.
     Row(u64, Option<String>),

@@ -6,12 +6,14 @@
 //! | `tls` | what of a certificate is looked at |
 //! | `session` | a connection, and a question on it |
 //! | `relation` | the table or view, and how it is asked |
+//! | `door` | how connections to a server are made and made ready |
 //! | `server` | one server: its connections, and whether it is in trouble |
 //! | `lag` | how far each server is behind |
 //! | `servers` | which server is asked, and which one after it |
 //! | `schema` | the table and indexes that a load makes |
 //! | `load` | how rows come into the table |
 
+mod door;
 mod lag;
 mod load;
 mod relation;

@@ -1,34 +1,25 @@
 //! One of the servers: its connections, and whether it is to be asked.
 
-use std::fmt;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{
-    Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts,
-};
+use deadpool::managed::{Manager, Object, Pool, PoolError, QueueMode, Timeouts};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
 
+use super::door::{CONNECT, Door, FIRST, Trouble};
 use super::lag::Measured;
-use super::relation::{Relation, Unfit};
-use super::session::{Session, connect};
+use super::relation::Relation;
+use super::session::Session;
 use super::tls::Tls;
 use super::url::Address;
 use super::why;
-use crate::engine::Failure;
 use crate::error::{Error, Result};
 use crate::sql::Statement;
-
-/// For a connection to be made and made ready while a count waits.
-const CONNECT: Duration = Duration::from_millis(200);
-
-/// The same for the first one, on which the table is looked at, and for which no count waits.
-const FIRST: Duration = Duration::from_secs(2);
 
 /// For a server to say how far it is.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -50,31 +41,10 @@ pub(crate) struct Server {
     is_standby: AtomicBool,
 }
 
-/// How connections to a server are made.
-pub(crate) struct Door {
-    address: Address,
-    tls: Tls,
-    /// How long a statement may take, so that none goes on for a client that has left it.
-    limit: Duration,
-    table: String,
-    /// What all servers have to have; the first one that is looked at says it.
-    relation: Arc<OnceLock<Relation>>,
-    is_checked: AtomicBool,
-}
-
 /// What one server's connections take.
 pub(crate) struct Limits {
     pub(crate) count: Duration,
     pub(crate) connections: usize,
-}
-
-/// Why there is no connection, or no answer on it.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// It is the server's or the network's: it may work a little later.
-    Server(String),
-    /// It is the question's or the table's.
-    Question(String),
 }
 
 // === impl Server ===
@@ -87,14 +57,7 @@ impl Server {
         relation: &Arc<OnceLock<Relation>>,
         limits: &Limits,
     ) -> Result<Server> {
-        let door = Door {
-            address,
-            tls,
-            limit: limits.count,
-            table: table.to_owned(),
-            relation: Arc::clone(relation),
-            is_checked: AtomicBool::new(false),
-        };
+        let door = Door::new(address, tls, table, Arc::clone(relation), limits.count);
         let pool = Pool::builder(door)
             .max_size(limits.connections)
             // The one used last has its statements at hand.
@@ -285,78 +248,4 @@ impl Server {
 fn is_of_question(error: &tokio_postgres::Error) -> bool {
     let class = error.code().and_then(|code| code.code().get(..2));
     class.is_some_and(|class| !["08", "40", "53", "55", "57", "58", "XX"].contains(&class))
-}
-
-// === impl Door ===
-
-impl Door {
-    async fn open(&self) -> std::result::Result<Session, Unfit> {
-        let session = connect(&self.address, &self.tls).await?;
-        let client = session.client();
-        // Not before: a pooler between us and the server may take no options of a session at its start.
-        let limit = self.limit.as_millis();
-        client
-            .batch_execute(&format!(
-                "SET default_transaction_read_only = on; SET statement_timeout = {limit}"
-            ))
-            .await?;
-        if !self.is_checked.load(Ordering::Relaxed) {
-            let relation = Relation::of(client, &self.table).await?;
-            if *self.relation.get_or_init(|| relation.clone()) != relation {
-                let why = format!("has another {} than the other servers", self.table);
-                return Err(Unfit::Said(why));
-            }
-            self.is_checked.store(true, Ordering::Relaxed);
-        }
-        if let Some(relation) = self.relation.get() {
-            client.batch_execute(relation.settings()).await?;
-        }
-        Ok(session)
-    }
-
-    async fn session(&self, within: Duration) -> std::result::Result<Session, Trouble> {
-        let name = &self.address.name;
-        match timeout(within, self.open()).await {
-            Ok(Ok(session)) => Ok(session),
-            Ok(Err(Unfit::Said(what))) => Err(Trouble::Server(format!("{name} {what}"))),
-            Ok(Err(Unfit::Unseen(error))) => {
-                Err(Trouble::Server(format!("{name}: {}", why(&error))))
-            }
-            Err(_) => Err(Trouble::Server(format!("{name}: no connection within {within:?}"))),
-        }
-    }
-}
-
-impl Manager for Door {
-    type Type = Session;
-    type Error = Trouble;
-
-    async fn create(&self) -> std::result::Result<Session, Trouble> {
-        self.session(CONNECT).await
-    }
-
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Trouble> {
-        match session.is_usable() {
-            true => Ok(()),
-            false => Err(RecycleError::message("the connection is gone")),
-        }
-    }
-}
-
-// === impl Trouble ===
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (Trouble::Server(sentence) | Trouble::Question(sentence)) = self;
-        f.write_str(sentence)
-    }
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Failure {
-        match trouble {
-            Trouble::Server(sentence) => Failure::Unavailable(format!("No count: {sentence}.")),
-            Trouble::Question(sentence) => Failure::Broken(format!("No count: {sentence}.")),
-        }
-    }
 }
