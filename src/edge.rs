@@ -33,6 +33,7 @@ pub struct Edge {
     cache: Option<Rc<Cache>>,
     /// `None`: nobody at the edge; the store judges.
     auth: Option<Auth>,
+    has_metrics: bool,
 }
 
 impl Edge {
@@ -54,7 +55,12 @@ impl Edge {
         let store = config.store.map(Rc::new);
         let cache = config.cache.zip(store.as_ref());
         let cache = cache.map(|(settings, store)| Rc::new(Cache::new(settings, store)));
-        Ok(Edge { validator, store, cache, auth })
+        Ok(Edge { validator, store, cache, auth, has_metrics: config.metrics })
+    }
+
+    /// Whether it is configured to count for Prometheus.
+    pub fn has_metrics(&self) -> bool {
+        self.has_metrics
     }
 
     /// How many questions are open that several requests may share: to Keystone, and to the store.

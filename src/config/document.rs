@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer};
 
 use super::fields::{
-    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxEntries, Mode,
+    AuthMode, Authority, Challenge, Cluster, Field, HeaderName, Integer, MaxEntries, Metrics, Mode,
     PathPrefix, Protocol, Remember, Retries, Role, StaleIfError, Statuses, Timeout, Ttl, Unknown,
 };
 use super::{AuthConfig, Config, ConfigError, one_line};
@@ -25,6 +25,7 @@ pub struct Document {
     #[serde(deserialize_with = "given")]
     cache: Option<Object<CacheFields>>,
     filters: Object<FilterFields>,
+    metrics: Metrics,
 }
 
 /// How the store is asked.
@@ -131,7 +132,7 @@ impl Default for CacheFields {
 impl Document {
     /// Checks what involves several fields.
     pub fn check(self) -> Result<Config, ConfigError> {
-        let Document { mode, store, auth, cache, filters } = self;
+        let Document { mode, store, auth, cache, filters, metrics: Metrics(metrics) } = self;
         let (Object(store), Object(auth), Object(filters)) = (store, auth, filters);
         let store = match mode {
             Mode::Count => Some(store.check()?),
@@ -145,7 +146,7 @@ impl Document {
         };
         let reject_unknown = filters.unknown == Unknown::Reject;
         let rules = FilterRules { reject_unknown, statuses: filters.statuses.0 };
-        Ok(Config { store, auth, cache, rules })
+        Ok(Config { store, auth, cache, rules, metrics })
     }
 }
 

@@ -138,6 +138,44 @@ words! {
     }
 }
 
+/// `metrics`: whether the filter counts for Prometheus.
+pub struct Metrics(pub bool);
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics(true)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metrics {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Metrics, D::Error> {
+        from.deserialize_any(Switch).map(Metrics)
+    }
+}
+
+/// `on` or `off`, which Envoy's YAML reads as truth values.
+struct Switch;
+
+impl Visitor<'_> for Switch {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("on or off")
+    }
+
+    fn visit_bool<E: Error>(self, is_on: bool) -> Result<bool, E> {
+        Ok(is_on)
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<bool, E> {
+        match word {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+        }
+    }
+}
+
 fields! {
     /// `store.cluster` and `auth.keystone.cluster`.
     Cluster(String) = "the name of an Envoy cluster", |text| {

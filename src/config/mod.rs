@@ -35,6 +35,8 @@ pub struct Config {
     pub cache: Option<CacheSettings>,
     /// How strictly queries are read.
     pub rules: FilterRules,
+    /// Whether the filter counts for Prometheus.
+    pub metrics: bool,
 }
 
 /// Who vouches for the caller (`auth.mode`).

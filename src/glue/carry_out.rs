@@ -7,6 +7,7 @@ use proxy_wasm::traits::Context;
 use proxy_wasm::types::{LogLevel, MapType, Status};
 
 use super::imports;
+use super::metrics::Metrics;
 use super::ticks::Ticks;
 use crate::alarm;
 use crate::callout::{MAX_BODY, NotSent, Outcome};
@@ -29,7 +30,7 @@ pub enum Turn {
 
 /// Carries out a request's next step, and those that follow from it at once. The request is the effective
 /// context.
-pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks) -> Turn {
+pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks, metrics: Option<&Metrics>) -> Turn {
     loop {
         if ticks.logs_debug() {
             log(LogLevel::Debug, &format!("request {request} {step}"));
@@ -37,11 +38,22 @@ pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks) -> Turn {
         step = match step {
             Step::Continue => return Turn::Continues,
             Step::Reply(reply) => {
+                if let Some(metrics) = metrics {
+                    metrics.answered(&reply.details);
+                }
                 answer(&reply);
                 return Turn::Answered;
             }
-            Step::Hold(held) => return Turn::Held(held),
+            Step::Hold(held) => {
+                if let Some(metrics) = metrics.filter(|_| held.shares()) {
+                    metrics.shared();
+                }
+                return Turn::Held(held);
+            }
             Step::Callout(waiting) => {
+                if let Some(metrics) = metrics.filter(|_| waiting.is_retry()) {
+                    metrics.retried(waiting.target());
+                }
                 let (callout, timeout) = (waiting.callout(), waiting.timeout());
                 let (cluster, headers) = (&callout.service().cluster, callout.headers());
                 match hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout) {
@@ -59,7 +71,19 @@ fn not_sent(waiting: Box<Waiting>, reason: NotSent) -> Step {
 }
 
 /// The step that follows from a callout's outcome, which is read from the host.
-pub fn resume(context: &dyn Context, fields: usize, waiting: Box<Waiting>) -> Step {
+pub fn resume(
+    context: &dyn Context,
+    fields: usize,
+    waiting: Box<Waiting>,
+    metrics: Option<&Metrics>,
+) -> Step {
+    // One look at the clock will do.
+    let measured = metrics.map(|metrics| {
+        let now = now();
+        metrics.called(waiting.target(), waiting.age(now));
+        now
+    });
+    let now = || measured.unwrap_or_else(now);
     if fields == 0 {
         // The answer broke off. To ask for its headers would make the SDK panic.
         return waiting.resume(Outcome::Broken, now);

@@ -11,31 +11,39 @@ use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 
 use super::carry_out::{Turn, carry_out, log, now, resume};
 use super::imports;
+use super::metrics::Metrics;
 use super::ticks::{Alive, Carried, Ticks};
 use crate::edge::{self, Edge, Step};
 use crate::waiting::Waiting;
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
-        Box::new(Root { edge: None, ticks: Rc::default(), callouts: VecDeque::new() })
+        Box::new(Root { plugin: None, ticks: Rc::default(), callouts: VecDeque::new() })
     });
 }}
 
 /// One plugin in one VM.
 struct Root {
     /// `None` until a plugin configuration was taken.
-    edge: Option<Rc<Edge>>,
+    plugin: Option<Rc<Plugin>>,
     ticks: Rc<Ticks>,
     /// The callouts that were sent on a tick, by token. The SDK delivers their outcome to the root context,
     /// which sent them.
     callouts: VecDeque<(u32, Alive, Box<Waiting>)>,
 }
 
+/// What a plugin configuration makes.
+struct Plugin {
+    edge: Edge,
+    /// `None` if none are wanted, or the host refuses them.
+    metrics: Option<Metrics>,
+}
+
 /// One request.
 struct Request {
     id: u32,
     /// The plugin as it was when the request came: a later configuration is for later requests.
-    edge: Option<Rc<Edge>>,
+    plugin: Option<Rc<Plugin>>,
     ticks: Rc<Ticks>,
     state: State,
 }
@@ -55,7 +63,8 @@ impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
         match Edge::new(&self.get_plugin_configuration().unwrap_or_default()) {
             Ok(edge) => {
-                self.edge = Some(Rc::new(edge));
+                let metrics = edge.has_metrics().then(Metrics::define).flatten();
+                self.plugin = Some(Rc::new(Plugin { edge, metrics }));
                 true
             }
             Err(error) => {
@@ -70,8 +79,8 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let (edge, ticks) = (self.edge.clone(), Rc::clone(&self.ticks));
-        Some(Box::new(Request { id, edge, ticks, state: State::Held }))
+        let (plugin, ticks) = (self.plugin.clone(), Rc::clone(&self.ticks));
+        Some(Box::new(Request { id, plugin, ticks, state: State::Held }))
     }
 
     fn on_tick(&mut self) {
@@ -85,7 +94,7 @@ impl Context for Root {
         let place = self.callouts.iter().position(|(sent, ..)| *sent == token);
         if let Some((_, request, waiting)) = place.and_then(|at| self.callouts.remove(at)) {
             // If the request has gone, others may wait for the answer.
-            let step = resume(self, fields, waiting);
+            let step = resume(self, fields, waiting, metrics(&self.plugin));
             self.carry_on(&request, step);
         }
     }
@@ -99,7 +108,7 @@ impl Root {
         if hostcalls::set_effective_context(carried.id).is_err() {
             return;
         }
-        match carry_out(carried.id, step, &self.ticks) {
+        match carry_out(carried.id, step, &self.ticks, metrics(&self.plugin)) {
             Turn::Sent(token, waiting) => {
                 self.callouts.push_back((token, Alive::clone(request), waiting));
             }
@@ -135,13 +144,17 @@ impl HttpContext for Request {
 impl Context for Request {
     fn on_http_call_response(&mut self, _: u32, fields: usize, _body: usize, _trailers: usize) {
         if let State::Waiting(waiting) = mem::replace(&mut self.state, State::Held) {
-            let step = resume(self, fields, waiting);
+            let step = resume(self, fields, waiting, metrics(&self.plugin));
             self.carry_out(step);
             if let State::Passed = self.state {
                 continue_request();
             }
         }
     }
+}
+
+fn metrics(plugin: &Option<Rc<Plugin>>) -> Option<&Metrics> {
+    plugin.as_ref().and_then(|plugin| plugin.metrics.as_ref())
 }
 
 /// Lets a request continue that was held. It is the effective context.
@@ -153,7 +166,8 @@ fn continue_request() {
 impl Request {
     /// `None`: the request is for another path.
     fn begin(&self, fields: usize) -> Option<Step> {
-        let Some(edge) = &self.edge else { return Some(Step::Reply(edge::unjudged())) };
+        let Some(plugin) = &self.plugin else { return Some(Step::Reply(edge::unjudged())) };
+        let edge = &plugin.edge;
         if fields > edge::READ_AT_ONCE {
             let path = self.get_http_request_header_bytes(":path").unwrap_or_default();
             edge.locate(&path)?;
@@ -166,7 +180,7 @@ impl Request {
     }
 
     fn carry_out(&mut self, step: Step) {
-        self.state = match carry_out(self.id, step, &self.ticks) {
+        self.state = match carry_out(self.id, step, &self.ticks, metrics(&self.plugin)) {
             Turn::Continues => State::Passed,
             Turn::Sent(_, waiting) => State::Waiting(waiting),
             Turn::Held(held) => {

@@ -11,6 +11,9 @@ use crate::reply::Reply;
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_log_level(level: *mut u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, metric: *mut u32) -> u32;
+    fn proxy_increment_metric(metric: u32, by: i64) -> u32;
+    fn proxy_record_metric(metric: u32, value: u64) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -29,6 +32,14 @@ const OK: u32 = 0;
 const DEBUG: u32 = 1;
 /// Of a local reply that is not gRPC.
 const NO_GRPC_STATUS: i32 = -1;
+
+/// `proxy_metric_type_t`
+const COUNTER: u32 = 0;
+const HISTOGRAM: u32 = 2;
+
+/// The host's number of a metric.
+#[derive(Clone, Copy)]
+pub struct Metric(u32);
 
 /// All headers of a map; an empty one if there is no such map now. `None` if the host refuses, as it does when
 /// `allowed_capabilities` lacks this call.
@@ -79,4 +90,34 @@ pub fn send_local_response(reply: &Reply) -> bool {
         )
     };
     status == OK
+}
+
+/// Defines a counter. `None` if the host refuses, as it does when `allowed_capabilities` lacks this call: then the SDK
+/// panics, here and below.
+pub fn counter(name: &str) -> Option<Metric> {
+    define(COUNTER, name)
+}
+
+/// Defines a histogram, of integers.
+pub fn histogram(name: &str) -> Option<Metric> {
+    define(HISTOGRAM, name)
+}
+
+fn define(kind: u32, name: &str) -> Option<Metric> {
+    let mut metric = 0;
+    // SAFETY: both pointers are valid for the call.
+    let status = unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut metric) };
+    (status == OK).then_some(Metric(metric))
+}
+
+/// Counts one more. What the host refuses is not counted.
+pub fn increment(Metric(metric): Metric) {
+    // SAFETY: it takes numbers alone.
+    unsafe { proxy_increment_metric(metric, 1) };
+}
+
+/// Adds a value to a histogram.
+pub fn record(Metric(metric): Metric, value: u64) {
+    // SAFETY: as above.
+    unsafe { proxy_record_metric(metric, value) };
 }

@@ -5,7 +5,8 @@
 //! | `contexts` | the SDK's contexts: what Envoy calls |
 //! | `carry_out` | carries out a step: callouts, local replies, log lines |
 //! | `ticks` | ends pauses, and asks Envoy for its log level |
-//! | `imports` | three host calls that the SDK lacks or makes in another way |
+//! | `metrics` | what is counted for Prometheus |
+//! | `imports` | host calls that the SDK lacks or makes in another way |
 //! | `exports.txt` | the exports that `cargo xtask dist` keeps |
 //!
 //! The SDK panics on what it does not expect, and a panic here hangs the client and the worker's other requests.
@@ -15,4 +16,5 @@
 mod carry_out;
 mod contexts;
 mod imports;
+mod metrics;
 mod ticks;

@@ -37,6 +37,15 @@ pub enum Step {
     Hold(Box<Held>),
 }
 
+/// Who is asked by a callout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The count store.
+    Store,
+    /// Keystone.
+    Keystone,
+}
+
 /// A request that waits for the outcome of its callout.
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -44,6 +53,8 @@ pub struct Waiting {
     asks: Asks,
     /// When the first callout was sent.
     since: SystemTime,
+    /// When this one was.
+    sent: SystemTime,
     /// How long the answer to this callout may take.
     timeout: Duration,
     /// How many times the callout was sent again.
@@ -83,7 +94,8 @@ impl Waiting {
     fn new(callout: Callout, asks: Asks, now: SystemTime) -> Box<Waiting> {
         let timeout = callout.service().timeout;
         let (retries, has_been_unavailable) = (0, false);
-        Box::new(Waiting { callout, asks, since: now, timeout, retries, has_been_unavailable })
+        let (since, sent) = (now, now);
+        Box::new(Waiting { callout, asks, since, sent, timeout, retries, has_been_unavailable })
     }
 
     /// The callout to send.
@@ -94,6 +106,24 @@ impl Waiting {
     /// How long the answer to this callout may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Who is asked.
+    pub fn target(&self) -> Target {
+        match &self.asks {
+            Asks::Count(_) => Target::Store,
+            Asks::Caller(_) => Target::Keystone,
+        }
+    }
+
+    /// Whether the callout is sent again.
+    pub fn is_retry(&self) -> bool {
+        self.retries > 0
+    }
+
+    /// How long ago this callout was sent.
+    pub fn age(&self, now: SystemTime) -> Duration {
+        elapsed(self.sent, now)
     }
 
     fn service(&self) -> &Service {
@@ -158,6 +188,7 @@ impl Waiting {
             return self.answered(otherwise, || now);
         };
         self.timeout = left;
+        self.sent = now;
         self.retries = self.retries.saturating_add(1);
         Step::Callout(self)
     }
@@ -201,6 +232,11 @@ fn elapsed(since: SystemTime, now: SystemTime) -> Duration {
 }
 
 impl Held {
+    /// Whether it waits for what another request has asked.
+    pub fn shares(&self) -> bool {
+        !matches!(self, Held::Paused(_))
+    }
+
     /// Whether there is nothing to do yet. Most who wait are asked this on each tick, so it is cheap.
     pub fn waits(&self, now: SystemTime) -> bool {
         match self {
