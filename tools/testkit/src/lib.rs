@@ -11,6 +11,7 @@
 //! | [`count_store`] | the reference count store, running |
 //! | [`keystone`] | a real Keystone: installed, running, and spoken to |
 //! | [`postgres`] | real PostgreSQL servers: one, or a primary with replicas |
+//! | [`debian`] | programs of Debian's packages, unpacked into the target folder |
 //! | [`python`] | the Python on `PATH`, and pinned packages for it |
 //! | [`cases`] | the contract's cases as data |
 //! | [`store_faults`] | what a store does wrong, and what the client gets |
@@ -33,6 +34,7 @@ mod wait;
 pub mod bypass_route;
 pub mod cases;
 pub mod count_store;
+pub mod debian;
 pub mod edge;
 pub mod envoy;
 pub mod envoy_yaml;
