@@ -193,14 +193,15 @@ fn a_request_that_waits_waits_whole() {
     fixture.stop().unwrap();
 }
 
-/// The host calls that the filter makes, through the SDK or beside it. Of the 37 functions that the module
+/// The host calls that the filter makes, through the SDK or beside it. Of the 40 functions that the module
 /// imports, no others are called, unless it panics.
-const CALLED: [&str; 15] = [
-    "proxy_close_stream", "proxy_continue_stream", "proxy_get_buffer_bytes",
+const CALLED: [&str; 18] = [
+    "proxy_close_stream", "proxy_continue_stream", "proxy_define_metric", "proxy_get_buffer_bytes",
     "proxy_get_current_time_nanoseconds", "proxy_get_header_map_pairs",
     "proxy_get_header_map_value", "proxy_get_log_level", "proxy_get_shared_data",
-    "proxy_http_call", "proxy_log", "proxy_send_local_response", "proxy_set_effective_context",
-    "proxy_set_property", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
+    "proxy_http_call", "proxy_increment_metric", "proxy_log", "proxy_record_metric",
+    "proxy_send_local_response", "proxy_set_effective_context", "proxy_set_property",
+    "proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
 ];
 
 /// A listener whose module may make no other host calls than these.
