@@ -226,6 +226,17 @@ fn a_host_that_does_not_show_the_headers_lets_nothing_past() {
     fixture.stop().unwrap();
 }
 
+#[test]
+fn a_host_that_refuses_metrics_is_served_without() {
+    let calls: Vec<&str> = CALLED.into_iter().filter(|call| !call.ends_with("_metric")).collect();
+    let listener =
+        restricted("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#, &calls);
+    let fixture = Fixture::with_listeners([listener]).unwrap();
+    assert_eq!(fixture.get("count", PATH).unwrap(), (200, r#"{"count":2}"#.to_owned()));
+    assert_eq!(fixture.get("count", format!("{PATH}?x=1")).unwrap().0, 400);
+    fixture.stop().unwrap();
+}
+
 /// An Envoy that allows the module nothing else than it needs.
 #[test]
 fn what_the_filter_calls_and_is_called_by_is_all_it_needs() {
