@@ -15,7 +15,7 @@ use testkit::{PATIENCE, wait_for, workspace};
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 const COUNT: &str = r#"{"store": {"cluster": "store", "timeout": "2s"}, "cache": {"ttl": "60s"}}"#;
 
-fn get<'a>(path: &'a str) -> [(&'a [u8], &'a [u8]); 2] {
+fn get(path: &str) -> [(&[u8], &[u8]); 2] {
     [(b":method", b"GET"), (b":path", path.as_bytes())]
 }
 
