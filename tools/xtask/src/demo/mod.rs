@@ -159,7 +159,10 @@ fn serve(options: &Options, built: &Built, folder: &TempDir, signals: &Signals) 
     if failed > 0 {
         bail!("{failed} samples did not answer as expected.");
     }
-    if let (Some(cluster), Some(store)) = (&built.cluster, stores.pop()) {
+    // Only a cluster has a store to spare.
+    if let Some(cluster) = &built.cluster
+        && let Some(store) = stores.pop()
+    {
         let address = store.address();
         cluster::kill(cluster, store, listener, signals)?;
         if !options.once {
