@@ -1,5 +1,7 @@
 //! `cargo demo` as a person meets it: asked samples, a clean end, and sentences when it cannot run.
 
+mod explorer;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
