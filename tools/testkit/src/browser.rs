@@ -1,5 +1,5 @@
 //! Chromium without a window, for tests of what a page shows. It is spoken to through a pipe, in the DevTools protocol: the
-//! crates for that bring a WebSocket client and some ten thousand generated lines, for the six calls made here.
+//! crates for that bring a WebSocket client and some ten thousand generated lines, for the five methods called here.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::debian::CHROMIUM;
-use crate::{PATIENCE, Result};
+use crate::{PATIENCE, Result, workspace};
+
+/// The variable that names another Chromium, or Chrome.
+pub const CHROMIUM_BIN: &str = "CHROMIUM_BIN";
 
 /// Chromium reads file descriptor 3 and writes 4.
 const SHELL: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
@@ -37,12 +40,17 @@ impl Browser {
     /// If there is no Chromium, or no such page.
     pub fn open(url: &str) -> Result<Browser> {
         let folder = tempfile::tempdir().context("making a folder for Chromium")?;
-        let chromium = CHROMIUM.command()?;
+        let chromium = match workspace::from_root(CHROMIUM_BIN) {
+            Some(named) => Command::new(named),
+            None => {
+                CHROMIUM.command().context("There is no Chromium. Name one with CHROMIUM_BIN.")?
+            }
+        };
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(SHELL).arg(chromium.get_program());
         shell.envs(chromium.get_envs().filter_map(|(name, value)| Some((name, value?))));
         // Root has no sandbox; the only pages are our own.
-        shell.args(["--no-sandbox", "--remote-debugging-pipe", "--no-proxy-server"]);
+        shell.args(["--headless", "--no-sandbox", "--remote-debugging-pipe", "--no-proxy-server"]);
         shell.args(["--disable-background-networking", "--window-size=1000,1000"]);
         shell.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
         shell.stdin(Stdio::piped()).stdout(Stdio::piped());
