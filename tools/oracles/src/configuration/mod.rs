@@ -76,6 +76,7 @@ struct Facts {
     auth: Option<AuthConfig>,
     reject_unknown: bool,
     statuses: Vec<String>,
+    metrics: bool,
 }
 
 fn facts(config: &Config) -> Facts {
@@ -85,6 +86,7 @@ fn facts(config: &Config) -> Facts {
         auth: Some(config.auth.clone()),
         reject_unknown: *reject_unknown,
         statuses: statuses.iter().map(|word| word.as_str().to_owned()).collect(),
+        metrics: config.metrics,
     }
 }
 
@@ -99,7 +101,7 @@ struct Reader {
 
 impl Reader {
     fn configuration(&mut self, value: &Json) -> Facts {
-        self.section("", Some(value), &["mode", "store", "auth", "filters"]);
+        self.section("", Some(value), &["mode", "store", "auth", "filters", "metrics"]);
         let mode = self.field(value, "", "mode", |text| {
             ["count", "validate"].into_iter().find(|mode| *mode == text)
         });
@@ -108,7 +110,12 @@ impl Reader {
         let forwarded = store.as_ref().filter(|_| counts).map(|store| &store.forward_headers[..]);
         let auth = self.auth(value.all("auth").next(), forwarded);
         let (reject_unknown, statuses) = self.filters(value.all("filters").next());
-        Facts { store, auth, reject_unknown, statuses }
+        let metrics = self.value(value, "", "metrics", |value| match value {
+            Json::Bool(is_on) => Some(*is_on),
+            _ => ["off", "on"].iter().position(|word| Some(*word) == value.text()).map(|at| at == 1),
+        });
+        let metrics = metrics.unwrap_or(true);
+        Facts { store, auth, reject_unknown, statuses, metrics }
     }
 
     fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<Service> {

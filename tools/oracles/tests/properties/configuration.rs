@@ -71,6 +71,7 @@ const FIELDS: &[(&str, &[&str])] = &[
         &["[\"ok\"]", "[]", "[\"Ok\"]", "[\"a-1_b\",\"c\"]", "[\"1a\"]", "null", "[[\"a\"]]"],
     ),
     ("mode", &["\"count\"", "\"validate\"", "\"Count\"", "null"]),
+    ("metrics", &["\"on\"", "\"off\"", "true", "false", "\"Off\"", "0", "null"]),
     ("cluster", &["\"c\"", "\"c_d\"", "\"a:80\"", "\"outbound|80||a\"", "\"\"", "1", "null"]),
 ];
 
@@ -79,7 +80,8 @@ const KEYSTONE: Range<usize> = 2..9;
 const AUTH: Range<usize> = 9..11;
 const FILTERS: Range<usize> = 11..13;
 const MODE: usize = 13;
-const CLUSTER: usize = 14;
+const METRICS: usize = 14;
+const CLUSTER: usize = 15;
 
 fn member(fields: Range<usize>) -> impl Strategy<Value = String> {
     let field = select(&FIELDS[fields]);
@@ -136,8 +138,12 @@ fn configurations() -> impl Strategy<Value = Vec<u8>> {
     let filters =
         vec(member(FILTERS), 0..4).prop_map(|members| format!("\"filters\":{}", object(&members)));
     let mode = maybe(member(MODE..MODE + 1));
-    (mode, service("store", STORE), maybe(auth()), maybe(filters))
-        .prop_map(|(mode, store, auth, filters)| object(&[mode, store, auth, filters]).into_bytes())
+    let metrics = maybe(member(METRICS..METRICS + 1));
+    (mode, service("store", STORE), maybe(auth()), maybe(filters), metrics).prop_map(
+        |(mode, store, auth, filters, metrics)| {
+            object(&[mode, store, auth, filters, metrics]).into_bytes()
+        },
+    )
 }
 
 proptest! {
