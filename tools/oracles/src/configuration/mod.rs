@@ -112,7 +112,9 @@ impl Reader {
         let (reject_unknown, statuses) = self.filters(value.all("filters").next());
         let metrics = self.value(value, "", "metrics", |value| match value {
             Json::Bool(is_on) => Some(*is_on),
-            _ => ["off", "on"].iter().position(|word| Some(*word) == value.text()).map(|at| at == 1),
+            _ => {
+                ["off", "on"].iter().position(|word| Some(*word) == value.text()).map(|at| at == 1)
+            }
         });
         let metrics = metrics.unwrap_or(true);
         Facts { store, auth, reject_unknown, statuses, metrics }

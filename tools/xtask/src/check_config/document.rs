@@ -132,7 +132,9 @@ fn of_json(value: serde_json::Value) -> Node {
         Null => Content::Scalar(Kind::NullValue(0)),
         Bool(truth) => Content::Scalar(Kind::BoolValue(truth)),
         // `None` is for numbers of any precision, which are not compiled in.
-        Number(number) => Content::Scalar(number.as_f64().map_or(Kind::NullValue(0), Kind::NumberValue)),
+        Number(number) => {
+            Content::Scalar(number.as_f64().map_or(Kind::NullValue(0), Kind::NumberValue))
+        }
         String(text) => Content::Scalar(Kind::StringValue(text)),
         Array(values) => Content::List(values.into_iter().map(of_json).collect()),
         Object(members) => {

@@ -62,10 +62,11 @@ fn check(file: &Path, name: &str) -> Result<u8> {
         if !matches!(judgement, Judgement::Taken | Judgement::Another) {
             code = 1;
         }
-        let line = plugin.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let at = plugin.line.map(|line| format!(":{line}")).unwrap_or_default();
         let Plugin { path, name, .. } = plugin;
-        // Nobody reads it any more: the exit code still says it.
-        let _ = writeln!(io::stdout(), "{}{line}: {path} ({name}): {judgement}", shown(file));
+        let line = format!("{}{at}: {path} ({name}): {judgement}", shown(file));
+        // If nobody reads it any more, the exit code still says it.
+        let _ = writeln!(io::stdout(), "{}", line.replace(char::is_control, "\u{fffd}"));
     }
     if !found.iter().any(|plugin| plugin.is_ours) {
         bail!(
@@ -88,8 +89,8 @@ enum Judgement {
     Taken,
     /// In the filter's words.
     Refused(String),
-    /// Envoy hands nothing to the filter.
-    NotHandedOver(String),
+    /// Envoy refuses it by itself, or hands over what is no configuration.
+    Unreadable(String),
     /// It is another filter.
     Another,
 }
@@ -97,7 +98,7 @@ enum Judgement {
 fn judge(plugin: &Plugin) -> Judgement {
     match &plugin.handed_over {
         _ if !plugin.is_ours => Judgement::Another,
-        Err(why) => Judgement::NotHandedOver(why.clone()),
+        Err(why) => Judgement::Unreadable(why.clone()),
         Ok(bytes) => match Edge::new(bytes) {
             Ok(_) => Judgement::Taken,
             Err(error) => Judgement::Refused(error.to_string()),
@@ -110,7 +111,7 @@ impl fmt::Display for Judgement {
         match self {
             Judgement::Taken => f.write_str("taken"),
             Judgement::Refused(why) => write!(f, "configuration refused: {why}"),
-            Judgement::NotHandedOver(why) => write!(f, "configuration refused by Envoy: {why}"),
+            Judgement::Unreadable(why) => write!(f, "configuration unreadable: {why}"),
             Judgement::Another => f.write_str("another plugin, not judged"),
         }
     }

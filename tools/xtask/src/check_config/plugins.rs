@@ -22,7 +22,7 @@ pub struct Plugin {
     pub name: String,
     /// Whether it is this filter.
     pub is_ours: bool,
-    /// What the filter gets; else why Envoy refuses the configuration itself.
+    /// What the filter gets; else why that is no configuration.
     pub handed_over: Result<Vec<u8>, String>,
 }
 
@@ -116,7 +116,8 @@ impl Search {
 
     /// `envoy.extensions.wasm.v3.PluginConfig`.
     fn envoys(&mut self, node: &Node, path: &str) {
-        let code = |path: &[&[&str]]| node.get(&["vm_config", "vmConfig"])?.get(&["code"])?.at(path);
+        let code =
+            |path: &[&[&str]]| node.get(&["vm_config", "vmConfig"])?.get(&["code"])?.at(path);
         let names = [
             node.get(&["name"]),
             node.get(&["root_id", "rootId"]),
@@ -141,8 +142,7 @@ impl Search {
         let Some(Node { content: Content::List(plugins), .. }) = wasm else { return };
         for (at, plugin) in plugins.iter().enumerate() {
             let url = |kind: &str| plugin.at(&[&["code"], &[kind], &["url"]]);
-            let names =
-                [plugin.get(&["name"]), plugin.get(&["rootID"]), url("image"), url("http")];
+            let names = [plugin.get(&["name"]), plugin.get(&["rootID"]), url("image"), url("http")];
             let configuration = plugin.get(&["config"]);
             let handed_over = as_json(configuration);
             self.add(plugin, configuration, &format!("{path}[{at}].config"), names, handed_over);
@@ -181,9 +181,13 @@ fn unpacked(any: Option<&Node>, dialect: Dialect) -> Result<Vec<u8>, String> {
             base64_of(&text).ok_or_else(|| "the value is no base64".to_owned())
         }
         ("google.protobuf.Struct", _) => Err("the value of a Struct is an object".to_owned()),
-        ("google.protobuf.StringValue", _) => Err("the value of a StringValue is a text".to_owned()),
+        ("google.protobuf.StringValue", _) => {
+            Err("the value of a StringValue is a text".to_owned())
+        }
         ("google.protobuf.BytesValue", _) => Err("the value of a BytesValue is a text".to_owned()),
-        _ => Err(format!("{kind} is neither google.protobuf.Struct nor StringValue nor BytesValue")),
+        _ => {
+            Err(format!("{kind} is neither google.protobuf.Struct nor StringValue nor BytesValue"))
+        }
     }
 }
 
