@@ -28,21 +28,21 @@
 //! let path = b"/v2/p1/os-vendor-backup-sharing/count?share_to_me=Yes";
 //! let target = edge.locate(path).ok_or("not this call")?;
 //! let headers = [(&b":method"[..], &b"GET"[..])];
-//! let Step::Callout(waiting) = edge.begin(target, headers.into_iter(), SystemTime::now) else {
+//! let Step::Callout(waiting) = edge.begin(target, headers.into_iter(), &SystemTime::now) else {
 //!     return Err("not a valid call".into());
 //! };
 //! let sent = "/v2/p1/os-vendor-backup-sharing/count?share_to_me=true";
 //! assert!(waiting.callout().headers().contains(&(":path", sent)));
 //!
 //! // … which is sent again if the store's answer breaks off …
-//! let Step::Callout(waiting) = waiting.resume(Outcome::Broken, SystemTime::now) else {
+//! let Step::Callout(waiting) = waiting.resume(Outcome::Broken, &SystemTime::now) else {
 //!     return Err("not sent again".into());
 //! };
 //!
 //! // … and the store's answer becomes the client's.
 //! let body = br#"{"count": 2, "took": "1 ms"}"#;
 //! let outcome = Outcome::Answered { status: b"200", headers: &[], body };
-//! let Step::Reply(reply) = waiting.resume(outcome, SystemTime::now) else {
+//! let Step::Reply(reply) = waiting.resume(outcome, &SystemTime::now) else {
 //!     return Err("not answered".into());
 //! };
 //! assert_eq!(reply.body, r#"{"count":2}"#);

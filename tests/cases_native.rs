@@ -125,10 +125,10 @@ fn resume(says: Option<&ServiceAnswer>, unsent: Option<Unsent>, waiting: Box<Wai
             let headers: Vec<Header> =
                 headers.chain([envoys]).filter(|_| waiting.reads_headers(status)).collect();
             return waiting
-                .resume(Outcome::Answered { status, headers: &headers, body: &body }, now);
+                .resume(Outcome::Answered { status, headers: &headers, body: &body }, &now);
         }
     };
-    waiting.resume(Outcome::NotSent(reason), now)
+    waiting.resume(Outcome::NotSent(reason), &now)
 }
 
 fn check(reply: &Reply, expected: &Expected) -> Result<(), String> {

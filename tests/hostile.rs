@@ -193,14 +193,15 @@ fn a_request_that_waits_waits_whole() {
     fixture.stop().unwrap();
 }
 
-/// The host calls that the filter makes, through the SDK or beside it. Of the 37 functions that the module
+/// The host calls that the filter makes, through the SDK or beside it. Of the 40 functions that the module
 /// imports, no others are called, unless it panics.
-const CALLED: [&str; 15] = [
-    "proxy_close_stream", "proxy_continue_stream", "proxy_get_buffer_bytes",
+const CALLED: [&str; 18] = [
+    "proxy_close_stream", "proxy_continue_stream", "proxy_define_metric", "proxy_get_buffer_bytes",
     "proxy_get_current_time_nanoseconds", "proxy_get_header_map_pairs",
     "proxy_get_header_map_value", "proxy_get_log_level", "proxy_get_shared_data",
-    "proxy_http_call", "proxy_log", "proxy_send_local_response", "proxy_set_effective_context",
-    "proxy_set_property", "proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
+    "proxy_http_call", "proxy_increment_metric", "proxy_log", "proxy_record_metric",
+    "proxy_send_local_response", "proxy_set_effective_context", "proxy_set_property",
+    "proxy_set_shared_data", "proxy_set_tick_period_milliseconds",
 ];
 
 /// A listener whose module may make no other host calls than these.
@@ -222,6 +223,17 @@ fn a_host_that_does_not_show_the_headers_lets_nothing_past() {
         assert_eq!(fixture.get("validate", path).unwrap().0, 500, "{path}");
     }
     assert_eq!(fixture.upstream.take_requests().len(), 0);
+    fixture.stop().unwrap();
+}
+
+#[test]
+fn a_host_that_refuses_metrics_is_served_without() {
+    let calls: Vec<&str> = CALLED.into_iter().filter(|call| !call.ends_with("_metric")).collect();
+    let listener =
+        restricted("count", r#"{"store": {"cluster": "store", "timeout": "20s"}}"#, &calls);
+    let fixture = Fixture::with_listeners([listener]).unwrap();
+    assert_eq!(fixture.get("count", PATH).unwrap(), (200, r#"{"count":2}"#.to_owned()));
+    assert_eq!(fixture.get("count", format!("{PATH}?x=1")).unwrap().0, 400);
     fixture.stop().unwrap();
 }
 

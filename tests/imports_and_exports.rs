@@ -7,11 +7,12 @@ use testkit::workspace;
 
 /// The SDK imports the whole ABI, and the standard library what it would print a panic with. What of it the
 /// filter calls is in `tests/hostile.rs`.
-const IMPORTS: [&str; 37] = [
+const IMPORTS: [&str; 40] = [
     "env.proxy_add_header_map_value",
     "env.proxy_call_foreign_function",
     "env.proxy_close_stream",
     "env.proxy_continue_stream",
+    "env.proxy_define_metric",
     "env.proxy_dequeue_shared_queue",
     "env.proxy_done",
     "env.proxy_enqueue_shared_queue",
@@ -29,7 +30,9 @@ const IMPORTS: [&str; 37] = [
     "env.proxy_grpc_send",
     "env.proxy_grpc_stream",
     "env.proxy_http_call",
+    "env.proxy_increment_metric",
     "env.proxy_log",
+    "env.proxy_record_metric",
     "env.proxy_register_shared_queue",
     "env.proxy_remove_header_map_value",
     "env.proxy_replace_header_map_value",

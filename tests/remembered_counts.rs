@@ -64,7 +64,7 @@ impl Worker {
                     "2" => answered(b"200", r#"{"count":2}"#),
                     status => answered(status.as_bytes(), "{}"),
                 };
-                match waiting.clone().resume(outcome, || self.now) {
+                match waiting.clone().resume(outcome, &|| self.now) {
                     Step::Reply(reply) => ["asked ", &shown(&reply)].concat(),
                     step => panic!("{step}"),
                 }

@@ -67,7 +67,7 @@ pub fn carry_out(request: u32, mut step: Step, ticks: &Ticks, metrics: Option<&M
 }
 
 fn not_sent(waiting: Box<Waiting>, reason: NotSent) -> Step {
-    waiting.resume(Outcome::NotSent(reason), now)
+    waiting.resume(Outcome::NotSent(reason), &now)
 }
 
 /// The step that follows from a callout's outcome, which is read from the host.
@@ -86,7 +86,7 @@ pub fn resume(
     let now = || measured.unwrap_or_else(now);
     if fields == 0 {
         // The answer broke off. To ask for its headers would make the SDK panic.
-        return waiting.resume(Outcome::Broken, now);
+        return waiting.resume(Outcome::Broken, &now);
     }
     let status = context.get_http_call_response_header_bytes(":status").unwrap_or_default();
     let map = match waiting.reads_headers(&status) {
@@ -96,7 +96,7 @@ pub fn resume(
     let headers: Vec<_> = map.fields().collect();
     // One byte more than the limit tells `Outcome` that the body is longer.
     let body = context.get_http_call_response_body(0, MAX_BODY + 1).unwrap_or_default();
-    waiting.resume(Outcome::Answered { status: &status, headers: &headers, body: &body }, now)
+    waiting.resume(Outcome::Answered { status: &status, headers: &headers, body: &body }, &now)
 }
 
 fn answer(reply: &Reply) {

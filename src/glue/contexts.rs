@@ -36,7 +36,7 @@ struct Root {
 struct Plugin {
     edge: Edge,
     /// `None` if none are wanted, or the host refuses them.
-    metrics: Option<Metrics>,
+    metrics: Option<Rc<Metrics>>,
 }
 
 /// One request.
@@ -63,7 +63,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
         match Edge::new(&self.get_plugin_configuration().unwrap_or_default()) {
             Ok(edge) => {
-                let metrics = edge.has_metrics().then(Metrics::define).flatten();
+                let metrics = edge.has_metrics().then(Metrics::of_vm).flatten();
                 self.plugin = Some(Rc::new(Plugin { edge, metrics }));
                 true
             }
@@ -154,7 +154,7 @@ impl Context for Request {
 }
 
 fn metrics(plugin: &Option<Rc<Plugin>>) -> Option<&Metrics> {
-    plugin.as_ref().and_then(|plugin| plugin.metrics.as_ref())
+    plugin.as_ref().and_then(|plugin| plugin.metrics.as_deref())
 }
 
 /// Lets a request continue that was held. It is the effective context.

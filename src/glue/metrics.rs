@@ -1,12 +1,19 @@
 //! What the filter counts for Prometheus (docs/watching-it.md#metrics).
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::imports::{self, Metric};
 use crate::details;
 use crate::waiting::Target;
 
-/// The host's numbers of the metrics. Each is defined once: to define one again makes another number.
+thread_local! {
+    /// Of the VM. A plugin configuration that follows another would else get new numbers, and the host keeps the old.
+    static DEFINED: OnceCell<Option<Rc<Metrics>>> = const { OnceCell::new() };
+}
+
+/// The host's numbers of the metrics.
 pub struct Metrics {
     /// One for each of [`details::ALL`].
     requests: Vec<Metric>,
@@ -22,8 +29,14 @@ struct OfTarget {
 }
 
 impl Metrics {
-    /// Defines all. `None` if the host refuses, as it does when `allowed_capabilities` lacks this call.
-    pub fn define() -> Option<Metrics> {
+    /// Those of this VM. `None` if the host refuses them, as it does when `allowed_capabilities` lacks this call.
+    pub fn of_vm() -> Option<Rc<Metrics>> {
+        let defined = DEFINED
+            .try_with(|defined| defined.get_or_init(|| Metrics::define().map(Rc::new)).clone());
+        defined.ok().flatten()
+    }
+
+    fn define() -> Option<Metrics> {
         let request = |details: &details::Details| {
             imports::counter(&["backup_sharing_count_requests.answered_by.", details.name].concat())
         };
@@ -37,9 +50,9 @@ impl Metrics {
 
     /// A request is answered with these response code details.
     pub fn answered(&self, details: &str) {
-        let name = details.split(':').next().unwrap_or_default();
-        let rows = details::ALL.iter().zip(&self.requests);
-        if let Some((_, metric)) = rows.into_iter().find(|(row, _)| row.name == name) {
+        let name = details.as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
+        let mut rows = details::ALL.iter().zip(&self.requests);
+        if let Some((_, metric)) = rows.find(|(row, _)| row.name.as_bytes() == name) {
             imports::increment(*metric);
         }
     }

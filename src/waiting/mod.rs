@@ -137,7 +137,7 @@ impl Waiting {
     }
 
     /// What to do after the callout has ended in `outcome`. `now` is asked for the time if it matters.
-    pub fn resume(mut self: Box<Waiting>, outcome: Outcome, now: impl Fn() -> SystemTime) -> Step {
+    pub fn resume(mut self: Box<Waiting>, outcome: Outcome, now: &dyn Fn() -> SystemTime) -> Step {
         let ended = self.service().ended(outcome, || self.elapsed(now()));
         let reply = match self.asks {
             Asks::Count(None) => store::judge(self.service(), &ended),
@@ -178,14 +178,14 @@ impl Waiting {
                 let paused = Paused { waiting: self, until, otherwise: reply };
                 Step::Hold(Box::new(Held::Paused(paused)))
             }
-            None => self.answered(reply, || now),
+            None => self.answered(reply, &|| now),
         }
     }
 
     /// The same request with one more retry, or `otherwise` if there is no time for it.
     fn again(mut self: Box<Waiting>, now: SystemTime, otherwise: Reply) -> Step {
         let Some(left) = self.time_left(now) else {
-            return self.answered(otherwise, || now);
+            return self.answered(otherwise, &|| now);
         };
         self.timeout = left;
         self.sent = now;
@@ -193,7 +193,7 @@ impl Waiting {
         Step::Callout(self)
     }
 
-    fn answered(&self, reply: Reply, now: impl FnOnce() -> SystemTime) -> Step {
+    fn answered(&self, reply: Reply, now: &dyn Fn() -> SystemTime) -> Step {
         Step::Reply(match &self.asks {
             Asks::Count(None) => reply,
             Asks::Count(Some(asking)) => {

@@ -159,6 +159,7 @@ fn take<S: Subject>(
         Part::Lead(lead) => {
             let asking = Asking { subject, lead: Rc::new(lead) };
             let mut waiting = Waiting::new(callout, S::asks(asking), since);
+            waiting.sent = now;
             waiting.timeout = whole_milliseconds(left);
             Step::Callout(waiting)
         }

@@ -22,7 +22,7 @@ fn waiting() -> Box<Waiting> {
 }
 
 fn broken(waiting: Box<Waiting>, millis: u64) -> Step {
-    waiting.resume(Outcome::Broken, || at(millis))
+    waiting.resume(Outcome::Broken, &|| at(millis))
 }
 
 fn sent(step: Step) -> Box<Waiting> {
@@ -82,7 +82,7 @@ fn the_log_does_not_repeat_what_a_client_sent() {
     assert_eq!(step.to_string(), r#"asks "c", retry 1, timeout 999 ms"#);
     let step = broken(sent(step), 2);
     assert_eq!(step.to_string(), "waits 10 ms to ask again, for it met store_broken");
-    let step = sent(held(step).poll(at(12))).resume(Outcome::NotSent(NotSent::NoHost), || at(12));
+    let step = sent(held(step).poll(at(12))).resume(Outcome::NotSent(NotSent::NoHost), &|| at(12));
     assert_eq!(step.to_string(), "is answered 503 store_unavailable:no_host");
     let path = b"/v2/p1/os-vendor-backup-sharing/count?secret=secret";
     let step = edge.begin(edge.locate(path).unwrap(), headers.into_iter(), || at(0));

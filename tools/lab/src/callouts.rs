@@ -138,7 +138,7 @@ impl Traffic {
                 let body = format!("{{\"count\":{count}}}");
                 let answer =
                     Outcome::Answered { status: b"200", headers: &[], body: body.as_bytes() };
-                step = waiting.resume(answer, now);
+                step = waiting.resume(answer, &now);
             }
             let Step::Reply(reply) = step else { bail!("{path} {step}") };
             let count: Value = serde_json::from_str(&reply.body)?;

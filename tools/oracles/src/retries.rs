@@ -178,7 +178,7 @@ fn cause(event: &Event, timeout: Duration, since: Duration) -> (u16, &'static st
 }
 
 fn resume(waiting: Box<Waiting>, end: &End, clock: &Clock) -> Step {
-    let now = || clock.now();
+    let now: &dyn Fn() -> SystemTime = &|| clock.now();
     match end {
         End::Answered(answer) => {
             let (headers, body) = (answer.read_headers(&waiting), &answer.body);
@@ -211,7 +211,7 @@ impl Concluded {
             return store_answer::check_reply(answer, found, &|body| {
                 let headers = answer.read_headers(&self.before);
                 let outcome = Outcome::Answered { status: &answer.status, headers: &headers, body };
-                match self.before.clone().resume(outcome, || clock.now()) {
+                match self.before.clone().resume(outcome, &|| clock.now()) {
                     Step::Reply(reply) => reply,
                     step => panic!("the body makes a difference: {step:?}"),
                 }

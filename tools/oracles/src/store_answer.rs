@@ -32,7 +32,7 @@ fn conclude(edge: &Edge, answer: &Answer, body: &[u8]) -> Reply {
         step = match step {
             Step::Callout(waiting) => {
                 let (status, headers) = (answer.status.as_slice(), answer.read_headers(&waiting));
-                waiting.resume(Outcome::Answered { status, headers: &headers, body }, now)
+                waiting.resume(Outcome::Answered { status, headers: &headers, body }, &now)
             }
             Step::Reply(reply) => return reply,
             step => panic!("{answer:?}: {step:?}"),

@@ -45,7 +45,7 @@ pub fn resume(
     kind: u8,
     token: usize,
     counts: bool,
-    now: impl Fn() -> SystemTime,
+    now: &dyn Fn() -> SystemTime,
 ) -> Step {
     let envoy = |name: &str| {
         let word = ENVOY_RESPONSES.iter().find(|word| word.name == name).expect("it is listed");

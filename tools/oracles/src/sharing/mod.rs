@@ -211,7 +211,7 @@ impl World {
         let Flight { client, of_root, waiting, .. } = flight;
         let token = self.clients[client].token;
         let now = self.clock();
-        let step = resume(waiting, kind, token, self.counts, || now);
+        let step = resume(waiting, kind, token, self.counts, &|| now);
         let verdict = match (kind, &step) {
             (b'g', _) if self.counts => counted("store_count"),
             (b'x' | b'n', _) if self.counts => {

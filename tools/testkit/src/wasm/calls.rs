@@ -2,7 +2,7 @@
 
 use super::guest::{Guest, Out, Refusal, Span, Status};
 use super::header_map::{self, Headers};
-use super::state::Serving;
+use super::state::{Metric, Serving};
 use super::step::{Callout, DispatchResult, LocalReply, Stream};
 
 /// `proxy_log_level_t`
@@ -228,6 +228,34 @@ pub(super) fn set_shared_data(guest: &mut Guest, key: Span, value: Span, version
         return Err(Status::CasMismatch.into());
     }
     shared.insert(key, (value, present.wrapping_add(1)));
+    Ok(())
+}
+
+/// `proxy_metric_type_t`
+pub(super) mod metric {
+    pub const COUNTER: u32 = 0;
+    pub const HISTOGRAM: u32 = 2;
+}
+
+/// Envoy gives a name that it knows another number, and keeps the old one for ever.
+pub(super) fn define_metric(guest: &mut Guest, kind: u32, name: Span, at: u32) -> Answer {
+    let name = guest.read_text(name)?;
+    let metrics = &mut guest.state().metrics;
+    if metrics.iter().any(|known| known.name == name) {
+        return Err(Refusal::trap(format!("the filter defines {name} again")));
+    }
+    let number = metrics.len() as u32;
+    metrics.push(Metric { kind, name, values: Vec::new() });
+    guest.write(at, &number.to_le_bytes())
+}
+
+/// Of a counter the value is what is added.
+pub(super) fn metric(guest: &mut Guest, kind: u32, number: u32, value: u64) -> Answer {
+    let metric = guest.state().metrics.get_mut(number as usize).ok_or(Status::NotFound)?;
+    if metric.kind != kind {
+        return Err(Status::BadArgument.into());
+    }
+    metric.values.push(value);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! One VM, its root contexts, and how a callback is run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -130,6 +131,12 @@ impl Host {
     pub fn tick_period(&self) -> Duration {
         let millis = self.store.data().ticks.values().min().copied().unwrap_or_default();
         Duration::from_millis(millis.into())
+    }
+
+    /// The metrics that the module has defined, by name, each with what it has added or recorded so far.
+    pub fn metrics(&self) -> BTreeMap<&str, &[u64]> {
+        let metrics = self.store.data().metrics.iter();
+        metrics.map(|metric| (metric.name.as_str(), metric.values.as_slice())).collect()
     }
 
     pub(super) fn next_context(&mut self) -> Result<u32> {

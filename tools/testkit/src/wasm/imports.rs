@@ -57,6 +57,17 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
             })
         };
     }
+    macro_rules! row64 {
+        ($name:literal, $kind:expr) => {
+            linker.func_wrap(
+                import.module(),
+                $name,
+                |caller: Caller<'_, State>, metric: u32, value: u64| {
+                    Guest::serve(caller, $name, |guest| calls::metric(guest, $kind, metric, value))
+                },
+            )
+        };
+    }
     let linked = match (import.module(), import.name()) {
         (ENV, "proxy_log") => {
             row!("proxy_log", |guest, _level, at, size| calls::log(guest, Span(at, size)))
@@ -121,6 +132,15 @@ fn served(linker: &mut Linker<State>, import: &ImportType) -> Option<Defined> {
         (ENV, "proxy_set_effective_context") => {
             row!("proxy_set_effective_context", |guest, id| calls::set_effective_context(guest, id))
         }
+        (ENV, "proxy_define_metric") => {
+            row!("proxy_define_metric", |guest, kind, name, size, at| {
+                calls::define_metric(guest, kind, Span(name, size), at)
+            })
+        }
+        (ENV, "proxy_increment_metric") => {
+            row64!("proxy_increment_metric", calls::metric::COUNTER)
+        }
+        (ENV, "proxy_record_metric") => row64!("proxy_record_metric", calls::metric::HISTOGRAM),
         (WASI, "environ_sizes_get") => {
             row!("environ_sizes_get", |guest, count, size| {
                 calls::environ_sizes_get(guest, count, size)

@@ -24,6 +24,8 @@ pub(super) struct State {
     pub ticks: BTreeMap<u32, u32>,
     /// What the VMs of a host share: values, each with its version.
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    /// The metrics, by the number given out.
+    pub metrics: Vec<Metric>,
     /// What becomes of replies: whether the host takes none.
     pub replies_refused: bool,
     /// The root contexts.
@@ -79,6 +81,13 @@ pub(super) struct Request {
     pub headers: Option<Headers>,
     /// Whether the filter has answered it or let it pass, so that it may do neither again.
     pub ended: bool,
+}
+
+/// What the module has defined.
+pub(super) struct Metric {
+    pub kind: u32,
+    pub name: String,
+    pub values: Vec<u64>,
 }
 
 /// A [`Step`] in the making.
