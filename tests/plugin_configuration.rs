@@ -155,7 +155,7 @@ fn refused(field: &Field) -> (String, String) {
     };
     let place = found.iter().rposition(says_more);
     assert!(!found.is_empty(), "configurations.toml refuses no value of {}", field.path);
-    found.swap_remove(place.unwrap_or(0))
+    found.into_iter().nth(place.unwrap_or(0)).unwrap()
 }
 
 const HEAD: &str = "# The fields of the plugin configuration

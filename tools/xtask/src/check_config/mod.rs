@@ -116,3 +116,81 @@ impl fmt::Display for Judgement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ": ",
+        ":\n",
+        "\n",
+        "  ",
+        "- ",
+        "? ",
+        "---\n",
+        "&a ",
+        "*a",
+        "!",
+        "!ignore ",
+        "|\n",
+        "\"",
+        "'",
+        "#",
+        "a",
+        "é",
+        "0x",
+        "-",
+        "1e9",
+        "9223372036854775808",
+        "on",
+        "~",
+        "null",
+        "\u{feff}",
+        "\t",
+        "\\",
+        "\0",
+        "%",
+        "store: ",
+        "{\"mode\":\"validate\"}",
+        "vm_config: {}\n",
+        "configuration: ",
+        "name: backup_sharing_count\n",
+        "kind: WasmPlugin\n",
+        "spec: ",
+        "pluginConfig: ",
+        "apiVersion: a\n",
+        "kind: EnvoyExtensionPolicy\n",
+        "wasm: ",
+        "config: ",
+        "\"@type\": google.protobuf.Struct\n",
+        "\"@type\": google.protobuf.BytesValue\n",
+        "value: ",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 5_000, ..Default::default() })]
+
+        #[test]
+        fn nothing_in_a_file_makes_it_panic(
+            text in prop_oneof![
+                vec(select(PIECES), 0..24).prop_map(|pieces| pieces.concat()),
+                ".*",
+            ],
+            is_yaml: bool,
+        ) {
+            for plugin in plugins::find(&text, is_yaml, "backup-sharing-count").into_iter().flatten() {
+                prop_assert!(!judge(&plugin).to_string().is_empty());
+            }
+        }
+    }
+}
