@@ -110,7 +110,7 @@ impl Search {
                     }
                 }
             },
-            Content::Plain(_) | Content::Scalar(_) => {}
+            Content::Plain(..) | Content::Scalar(_) => {}
         }
     }
 
