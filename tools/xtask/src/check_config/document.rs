@@ -1,7 +1,6 @@
 //! YAML and JSON as trees whose values are those that Envoy, or Kubernetes, reads in them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::slice;
+use std::collections::HashMap;
 
 use anyhow::{Context, bail};
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
@@ -12,9 +11,9 @@ use testkit::Result;
 /// How a word of YAML that stands in no quotes becomes a number. They agree about truth values, `on` and `n` among them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// Integers of 32 bits are numbers; all others, and fractions, are texts. `<<` is a name like any other.
+    /// Integers of 32 bits are numbers; all others, and fractions, are texts.
     Envoy,
-    /// All numbers are numbers, also `0b11` and `1_000`; `<<` merges another object, and `!!str` makes a text.
+    /// All numbers are numbers.
     Kubernetes,
 }
 
@@ -27,8 +26,8 @@ pub struct Node {
 
 #[derive(Clone)]
 pub enum Content {
-    /// A word of YAML that stands in no quotes, and whether it has the tag `!!str`.
-    Plain(String, bool),
+    /// A word of YAML that stands in no quotes.
+    Plain(String),
     Scalar(Kind),
     List(Vec<Node>),
     /// In the order of the file.
@@ -59,33 +58,14 @@ impl Node {
     pub fn kind(&self, dialect: Dialect) -> Kind {
         let value = |node: &Node| Value { kind: Some(node.kind(dialect)) };
         match &self.content {
-            Content::Plain(word, true) if dialect == Dialect::Kubernetes => {
-                Kind::StringValue(word.clone())
-            }
-            Content::Plain(word, _) => plain(word, dialect),
+            Content::Plain(word) => plain(word, dialect),
             Content::Scalar(kind) => kind.clone(),
             Content::List(nodes) => {
                 Kind::ListValue(ListValue { values: nodes.iter().map(value).collect() })
             }
             Content::Map(members) => {
-                let mut fields = BTreeMap::new();
-                let (merged, own): (Vec<_>, Vec<_>) = members
-                    .iter()
-                    .partition(|(name, _)| name == "<<" && dialect == Dialect::Kubernetes);
-                for (_, node) in merged {
-                    let nodes = match &node.content {
-                        Content::List(nodes) => nodes,
-                        _ => slice::from_ref(node),
-                    };
-                    // Of several that are merged the first counts.
-                    for node in nodes.iter().rev() {
-                        if let Kind::StructValue(merged) = node.kind(dialect) {
-                            fields.extend(merged.fields);
-                        }
-                    }
-                }
-                fields.extend(own.into_iter().map(|(name, node)| (name.clone(), value(node))));
-                Kind::StructValue(Struct { fields })
+                let fields = members.iter().map(|(name, node)| (name.clone(), value(node)));
+                Kind::StructValue(Struct { fields: fields.collect() })
             }
         }
     }
@@ -100,22 +80,18 @@ fn plain(word: &str, dialect: Dialect) -> Kind {
     if let Some(truth) = truth(word) {
         return Kind::BoolValue(truth);
     }
-    match dialect {
-        Dialect::Envoy => match integer(word, &[("0x", 16), ("0X", 16)]) {
-            Some(number) => match i32::try_from(number) {
-                Ok(number) => Kind::NumberValue(number.into()),
-                Err(_) => Kind::StringValue(number.to_string()),
-            },
-            None => text(),
+    match (integer(word), dialect) {
+        (Some(number), Dialect::Envoy) => match i32::try_from(number) {
+            Ok(number) => Kind::NumberValue(number.into()),
+            Err(_) => Kind::StringValue(number.to_string()),
         },
-        Dialect::Kubernetes => {
-            let digits = word.replace('_', "");
-            let is_number = digits.bytes().all(|byte| b"0123456789+-.eE".contains(&byte));
-            integer(&digits, &[("0x", 16), ("0X", 16), ("0o", 8), ("0b", 2)])
-                .map(|number| number as f64)
-                .or_else(|| digits.parse().ok().filter(|_| is_number))
-                .map_or_else(text, Kind::NumberValue)
+        (Some(number), Dialect::Kubernetes) => Kind::NumberValue(number as f64),
+        (None, Dialect::Kubernetes)
+            if word.bytes().all(|byte| b"0123456789+-.eE".contains(&byte)) =>
+        {
+            word.parse().map_or_else(|_| text(), Kind::NumberValue)
         }
+        (None, _) => text(),
     }
 }
 
@@ -132,13 +108,13 @@ fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// Decimal, `0` and octal, or one of these prefixes and its radix.
-fn integer(word: &str, prefixes: &[(&str, u32)]) -> Option<i64> {
+/// Decimal, `0` and octal, or `0x` and hexadecimal.
+fn integer(word: &str) -> Option<i64> {
     let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
-    let mut prefixed =
-        prefixes.iter().filter_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, *radix)));
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
     let is_octal = digits.len() > 1 && digits.starts_with('0');
-    let (digits, radix) = prefixed.next().unwrap_or((digits, if is_octal { 8 } else { 10 }));
+    let (digits, radix) =
+        hexadecimal.map_or((digits, if is_octal { 8 } else { 10 }), |digits| (digits, 16));
     let sign = if word.starts_with('-') { "-" } else { "" };
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     i64::from_str_radix(&format!("{sign}{digits}"), radix).ok().filter(|_| are_digits)
@@ -214,10 +190,9 @@ impl<'t> Reader<'t> {
         let (content, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 // `!` makes a text of a word.
-                let is_text = tag.as_ref().is_some_and(|tag| is_tag(tag, ""));
-                let is_str = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                let is_text = tag.is_some_and(|tag| is_tag(&tag, ""));
                 let content = match style {
-                    ScalarStyle::Plain if !is_text => Content::Plain(text.into_owned(), is_str),
+                    ScalarStyle::Plain if !is_text => Content::Plain(text.into_owned()),
                     _ => Content::Scalar(Kind::StringValue(text.into_owned())),
                 };
                 (content, anchor)
@@ -256,7 +231,7 @@ impl<'t> Reader<'t> {
             // Envoy ignores such a member.
             let is_ignored = event.tag().is_some_and(|tag| is_tag(tag, "ignore"));
             let name = match self.node(event, span)?.content {
-                Content::Plain(name, _) | Content::Scalar(Kind::StringValue(name)) => name,
+                Content::Plain(name) | Content::Scalar(Kind::StringValue(name)) => name,
                 _ => bail!("line {}: a name that is no text", span.start.line()),
             };
             let (event, span) = self.next()?.context("it ends too soon")?;
@@ -277,6 +252,6 @@ fn size(node: &Node) -> usize {
     1 + match &node.content {
         Content::List(nodes) => nodes.iter().map(size).sum::<usize>(),
         Content::Map(members) => members.iter().map(|(_, node)| size(node)).sum(),
-        Content::Plain(..) | Content::Scalar(_) => 0,
+        Content::Plain(_) | Content::Scalar(_) => 0,
     }
 }

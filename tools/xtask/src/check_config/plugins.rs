@@ -110,7 +110,7 @@ impl Search {
                     }
                 }
             },
-            Content::Plain(..) | Content::Scalar(_) => {}
+            Content::Plain(_) | Content::Scalar(_) => {}
         }
     }
 
