@@ -42,6 +42,12 @@ pub struct Serve {
     /// address, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
+    /// Where Prometheus asks GET /metrics; without it, nothing is measured
+    ///
+    /// ADDR as for --listen, with a line `metrics on ADDR` after the other. Whoever reaches it
+    /// may read it, for it asks for no token.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
     /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # do not count
     ///
     /// A TOKEN in x-auth-token may ask about PROJECT. With tokens, a request
