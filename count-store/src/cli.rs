@@ -42,10 +42,10 @@ pub struct Serve {
     /// address, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
-    /// Where Prometheus asks GET /metrics; without it, nothing is measured
+    /// Where Prometheus may ask GET /metrics, such as 127.0.0.1:9102 [default: nowhere]
     ///
-    /// ADDR as for --listen, with a line `metrics on ADDR` after the other. Whoever reaches it
-    /// may read it, for it asks for no token.
+    /// A second line, `metrics on ADDR`, says where that is. No token is asked for: let nobody
+    /// else reach it.
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
     /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # do not count

@@ -1,4 +1,4 @@
-//! What Prometheus is told, at an address of its own: so that it is answered whoever else is not.
+//! What Prometheus is told, at an address of its own: it is answered when nobody else is.
 
 use std::fmt;
 use std::sync::Arc;
@@ -105,13 +105,13 @@ impl Page {
     fn text(&self) -> Result<String, fmt::Error> {
         let mut page = Registry::with_prefix("count_store");
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        page.register("build", "The program that says this", version);
+        page.register("build", "The running program", version);
         let requests = self.metrics.requests.clone();
-        page.register("requests", "Answers to requests, but for those for /healthz", requests);
+        page.register("requests", "Answers, but for those to /healthz", requests);
         let engine = ("engine".into(), self.engine.kind().into());
         page.sub_registry_with_label(engine).register(
             "count_seconds",
-            "How long requests waited for the database",
+            "How long requests waited for their count",
             self.metrics.seconds.clone(),
         );
 
@@ -133,8 +133,8 @@ impl Page {
         }
         let help = "Connections to the database that are counting";
         page.register("database_connections_in_use", help, in_use);
-        page.register("server_reachable", "1 if it said how far it is, within 2.5 s", reachable);
-        let help = "How long ago another server had more than this one has";
+        page.register("server_reachable", "1 if the server answers, else 0", reachable);
+        let help = "How long ago another server first had more than this one has";
         page.register("server_lag_seconds", help, lag);
 
         let mut text = String::new();
