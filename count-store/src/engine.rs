@@ -22,8 +22,8 @@ pub trait Engine: Send + Sync {
     /// Whether a count would have rows to look at.
     fn check(&self) -> Answer<'_, ()>;
 
-    /// What is to be done beside the counts, for as long as there are some: it never ends. Who reads
-    /// [`servers`](Engine::servers) says so.
+    /// What is to be done beside the counts, for as long as there are some: it never ends. `is_watched`
+    /// if somebody reads [`servers`](Engine::servers).
     fn keep(&self, is_watched: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// Which kind of database it is, in a word.

@@ -89,6 +89,7 @@ fn each_request_and_each_count_is_noted_once() {
         sleep(Duration::from_millis(300));
         lock.execute_batch("ROLLBACK").unwrap();
     });
+    assert_eq!(values(&samples(store), IN_USE), [0.0], "it rests");
     lock.execute_batch("DROP TABLE backup_sharing").unwrap();
     ask("GET", PATH, b"one", 8);
     drop(lock);

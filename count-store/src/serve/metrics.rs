@@ -30,7 +30,7 @@ const BUCKETS: [f64; 19] = [
     1.0, 2.0, 5.0, 10.0, 30.0,
 ];
 
-/// Those that an alarm looks for: it would not see the first of a series that begins with it.
+/// What alarms look for is there from the beginning: no rate sees the first one of a new series.
 const STATUSES: [u16; 3] = [200, 500, 503];
 
 /// What is noted of requests while they are answered.
@@ -62,10 +62,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Notes a request that is answered with this status.
     pub fn answered(&self, status: u16) {
         self.requests.get_or_create(&[("status", status)]).inc();
     }
 
+    /// A count begins.
     pub fn counting(&self) -> Counting<'_> {
         Counting(&self.seconds, Instant::now())
     }
