@@ -133,6 +133,7 @@ fn every_expression_has_a_value_and_each_alert_fires_for_its_fault_alone() {
         // Prometheus puts an error of a template in the text's place.
         assert!(fired.values().all(|summary| !summary.contains("<error")), "{fired:#?}");
     });
+    assert_eq!(prometheus.errors(), Vec::<Value>::new());
     let empty: Vec<String> = all_expressions()
         .into_iter()
         .filter(|expression| {

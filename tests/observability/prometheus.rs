@@ -98,6 +98,14 @@ impl Prometheus {
         !self.query(&all).is_empty()
     }
 
+    /// The rules that could not be evaluated, and why.
+    pub fn errors(&self) -> Vec<Value> {
+        let groups = self.get("rules")["groups"].clone();
+        let rules =
+            groups.as_array().unwrap().iter().flat_map(|one| one["rules"].as_array().unwrap());
+        rules.filter(|rule| rule["health"] != "ok").cloned().collect()
+    }
+
     /// Waits until these alerts have fired, if not at the same time. What they and all others that fire meanwhile say, by
     /// their names.
     pub fn wait_for(&self, expected: &BTreeSet<String>) -> BTreeMap<String, String> {
