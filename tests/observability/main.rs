@@ -1,17 +1,20 @@
 //! `deploy/observability/` as it ships: checked by promtool, held against the pages, and run by a real Prometheus that
 //! scrapes a real Envoy and a real count store, in peace and with faults.
+//!
+//! `DASHBOARD_PICTURE=docs/dashboard.svg cargo test --test observability` draws what the dashboard shows then.
 
 #![cfg(test)]
 #![allow(clippy::arithmetic_side_effects)] // an overflow fails the test, as it should
 
+mod picture;
 mod prometheus;
 mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::sync::atomic::AtomicBool;
 use std::thread::{scope, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use prometheus::{Prometheus, hurried, read, shipped};
 use scene::{Scene, Sets};
@@ -111,7 +114,7 @@ fn every_expression_has_a_value_and_each_alert_fires_for_its_fault_alone() {
     let (scene, store) = Scene::start();
     let envoys = [&scene.envoy, &scene.wrong].map(|envoy| envoy.admin_address());
     let prometheus = Prometheus::start(&envoys, scene.store_metrics);
-    let is_over = AtomicBool::new(false);
+    let (begun, is_over) = (Instant::now(), AtomicBool::new(false));
     scope(|scope| {
         let _ends = Sets(&is_over);
         for client in 0..3 {
@@ -141,4 +144,9 @@ fn every_expression_has_a_value_and_each_alert_fires_for_its_fault_alone() {
         })
         .collect();
     assert!(empty.is_empty(), "These have no value:\n{}", empty.join("\n"));
+    if let Some(file) = env::var_os("DASHBOARD_PICTURE") {
+        let dashboard = serde_json::from_str(&read("dashboard.json")).unwrap();
+        let picture = picture::svg(&dashboard, &prometheus, begun.elapsed().as_secs_f64());
+        fs::write(workspace::root().join(file), picture).unwrap();
+    }
 }

@@ -91,6 +91,20 @@ impl Prometheus {
         result.as_array().unwrap().clone()
     }
 
+    /// The same over a time, in seconds of Prometheus's clock, in 200 steps.
+    pub fn query_range(&self, expression: &str, start: f64, end: f64) -> Vec<Value> {
+        let expression = hurried(expression).replace("$__rate_interval", "5s");
+        let encoded = utf8_percent_encode(&expression, NON_ALPHANUMERIC);
+        let step = (end - start) / 200.0;
+        let what = format!("query_range?query={encoded}&start={start}&end={end}&step={step}");
+        self.get(&what)["result"].as_array().unwrap().clone()
+    }
+
+    /// Its clock.
+    pub fn now(&self) -> f64 {
+        self.get("query?query=time()")["result"][0].as_f64().unwrap()
+    }
+
     /// Whether an expression had a number at any time of the last minutes.
     pub fn had(&self, expression: &str) -> bool {
         // A subquery takes what is one series at a time: a number from the others is worth as much.
