@@ -143,6 +143,9 @@ fn both_control_planes_name_the_service_of_the_count_store() {
             && rule["backendRefs"][0]["kind"] == "Backend"
     };
     let number = rules.iter().position(is_count).unwrap();
+    let path = &rules[number]["matches"][0]["path"];
+    assert_eq!(path["type"], "Exact");
+    assert!(!path["value"].as_str().unwrap().starts_with("/v2"), "clients would reach the store");
     let policy = only(&gateway, "EnvoyExtensionPolicy");
     let route_name = &route["metadata"]["name"];
     assert_eq!(
