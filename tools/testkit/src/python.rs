@@ -45,7 +45,8 @@ pub fn install(whose: &str, requirements: &Path, packages: &Path) -> Result<()> 
 pub(crate) fn pip(task: &str, requirements: &Path, into: &str, folder: &Path) -> Command {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", task, "--disable-pip-version-check"])
-        .args(["--require-hashes", "--only-binary=:all:", "-r"])
+        // No dependencies but those that are pinned.
+        .args(["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"])
         .arg(requirements)
         .arg(into)
         .arg(folder)

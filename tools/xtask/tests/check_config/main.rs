@@ -213,8 +213,14 @@ fn the_words_of_yaml_mean_to_kubernetes_what_kubectl_makes_of_them() {
 #[test]
 fn what_is_shipped_is_taken() {
     let root = workspace::root();
-    let files = ["envoy.yaml", "README.md", "docs/remembered-counts.md"];
-    let [envoy, readme, remembered] =
+    let files = [
+        "envoy.yaml",
+        "deploy/istio/wasmplugin.yaml",
+        "deploy/envoy-gateway/envoyextensionpolicy.yaml",
+        "README.md",
+        "docs/remembered-counts.md",
+    ];
+    let [envoy, istio, gateway, readme, remembered] =
         files.map(|file| fs::read_to_string(root.join(file)).unwrap());
     let block = |page: &str| {
         let mut blocks =
@@ -226,7 +232,7 @@ fn what_is_shipped_is_taken() {
     let demo = Places { listener: any, admin: any, stores: &[any], backend: any, module: &module };
     let demo = envoy_yaml::with_places(demo).unwrap();
     let keystone = envoy_yaml::with_keystone(&demo, any, Duration::from_secs(60)).unwrap();
-    for text in [&envoy, &demo, &keystone, &block(&readme), &block(&remembered)] {
+    for text in [&envoy, &istio, &gateway, &demo, &keystone, &block(&readme), &block(&remembered)] {
         let Said { lines, error, code } = check(&["-"], text.as_bytes());
         assert_eq!((lines.len(), code, error.as_str()), (1, 0, ""), "{text}");
         assert!(lines[0].ends_with(" (backup-sharing-count): taken"), "{}", lines[0]);
