@@ -10,56 +10,17 @@ use jsonschema::Validator;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde::Deserialize;
 use serde_json::{Value, json};
+use testkit::configurations;
 use testkit::edge::{self, clusters, filter, listener_with, listening_to};
 use testkit::envoy::config::{Bootstrap, typed};
 use testkit::envoy::{Envoy, Verdict, validate};
 use testkit::ports::dead_address;
 use testkit::workspace;
 
-#[derive(Deserialize)]
-struct File {
-    configuration: Vec<Configuration>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Configuration {
-    name: String,
-    json: Option<String>,
-    store: Option<String>,
-    cache: Option<String>,
-    refused: Option<String>,
-    #[serde(default = "yes")]
-    schema: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Configuration {
-    fn json(&self) -> String {
-        match (&self.json, &self.store, &self.cache) {
-            (Some(json), None, None) => json.clone(),
-            (None, Some(members), None) => format!(r#"{{"store":{{"cluster":"c",{members}}}}}"#),
-            (None, None, Some(members)) => {
-                format!(r#"{{"store":{{"cluster":"c"}},"cache":{{{members}}}}}"#)
-            }
-            _ => panic!("{}: either json, store or cache", self.name),
-        }
-    }
-}
-
-fn configurations() -> Vec<Configuration> {
-    let text = fs::read_to_string(workspace::root().join("tests/configurations.toml")).unwrap();
-    toml::from_str::<File>(&text).unwrap().configuration
-}
-
 #[test]
 fn the_code_takes_and_refuses_them() {
-    for case in configurations() {
+    for case in configurations::all() {
         let result = Config::parse(case.json().as_bytes());
         match (result, &case.refused) {
             (Ok(_), None) => {}
@@ -82,7 +43,7 @@ fn schema() -> Validator {
 #[test]
 fn the_schema_takes_and_refuses_them() {
     let validator = schema();
-    for case in configurations().iter().filter(|case| case.schema) {
+    for case in configurations::all().iter().filter(|case| case.schema) {
         let json = serde_json::from_str(&case.json()).unwrap();
         assert_eq!(validator.is_valid(&json), case.refused.is_none(), "{}", case.name);
     }
@@ -181,7 +142,7 @@ fn refusal(config: Bootstrap) -> Option<String> {
 /// refuses the others.
 #[test]
 fn envoy_takes_and_refuses_them() {
-    let cases = configurations();
+    let cases = configurations::all();
     let listeners: Vec<_> =
         cases.iter().enumerate().map(|(n, case)| (format!("edge{n}"), case.json())).collect();
     let published: Vec<_> =

@@ -42,6 +42,12 @@ pub struct Serve {
     /// address, and port 0 any free port
     #[arg(long, value_name = "ADDR")]
     pub listen: String,
+    /// Where Prometheus may ask GET /metrics, such as 127.0.0.1:9102 [default: nowhere]
+    ///
+    /// A second line, `metrics on ADDR`, says where that is. No token is asked for: let nobody
+    /// else reach it.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
     /// Tokens, one TOKEN=PROJECT a line; empty lines and those that begin with # do not count
     ///
     /// A TOKEN in x-auth-token may ask about PROJECT. With tokens, a request

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use backup_sharing_count::request::CountRequest;
 
@@ -21,11 +22,31 @@ pub trait Engine: Send + Sync {
     /// Whether a count would have rows to look at.
     fn check(&self) -> Answer<'_, ()>;
 
-    /// What is to be done beside the counts, for as long as there are some: it never ends.
-    fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// What is to be done beside the counts, for as long as there are some: it never ends. `is_watched`
+    /// if somebody reads [`servers`](Engine::servers).
+    fn keep(&self, is_watched: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Which kind of database it is, in a word.
+    fn kind(&self) -> &'static str;
+
+    /// What is known of its servers: none is asked for it.
+    fn servers(&self) -> Vec<Condition>;
 
     /// How many files and sockets it has open at most.
     fn files(&self) -> usize;
+}
+
+/// How a server is.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// Its host and port; of a file, which has none, the kind of database.
+    pub name: String,
+    /// How many connections to it are counting.
+    pub in_use: usize,
+    /// Whether it answers; nothing of a file.
+    pub is_reachable: Option<bool>,
+    /// How far it is behind others; nothing if nobody can say.
+    pub lag: Option<Duration>,
 }
 
 /// Why there is no count: a sentence for the operator.

@@ -12,6 +12,9 @@ pub const WRITE: Duration = Duration::from_secs(10);
 /// Connections at once, if the process may open as many files. Each takes 64 KiB at most.
 pub const MOST: usize = 4_000;
 
+/// The same of those for metrics: Prometheus needs one.
+pub const MOST_FOR_METRICS: usize = 16;
+
 /// The most bytes of headers that are kept; Envoy sends 60 KiB at most, if not told otherwise.
 pub const HEADER_BYTES: usize = 65_536;
 
@@ -30,7 +33,7 @@ pub const PRESS: Duration = Duration::from_millis(100);
 /// How long a new connection waits for the room they make.
 pub const ROOM: Duration = Duration::from_millis(5);
 
-/// Standard streams, the listener, the runtime's own, and some to be safe.
+/// Standard streams, the listeners, the runtime's own, and some to be safe.
 pub const OTHER_FILES: usize = 24;
 
 /// For headers that were on their way when the signal came.

@@ -13,18 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{scope, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use common::{Folder, LONG, PATH, Server, csv, line, loading, said, serving};
+use common::{LONG, PATH, SLOW, Server, csv, fill, line, serving};
 use testkit::postgres::{self, Cluster};
 use testkit::wait_for;
 
 /// More counts than it takes to ask every server several times.
 const COUNTS: usize = 30;
-
-fn fill(url: &str, rows: &str) {
-    let folder = Folder::new();
-    let output = loading(url, &folder.write("rows.csv", rows)).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-}
 
 /// A cluster that has three rows of `p1`.
 fn cluster(replicas: usize) -> Cluster {
@@ -182,12 +176,6 @@ fn one_server_alone_may_be_restarted_between_counts_and_is_not_waited_for_long()
     server.resume().unwrap();
     assert_eq!(store.count(), 3);
 }
-
-/// What sleeps for as long as each row's name says, in ms, if it is asked for the name.
-const SLOW: &str = "CREATE FUNCTION slow(name text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN
-        PERFORM pg_sleep(regexp_replace(name, 'backup ', '')::float / 1000); RETURN name; END $$;
-    CREATE VIEW slow AS SELECT id, backup_id, from_project_id, to_project_id, slow(name) AS name, status,
-        volume_id, availability_zone FROM backup_sharing";
 
 #[test]
 fn the_last_server_may_use_all_the_time_that_is_left_and_no_statement_goes_on() {

@@ -86,6 +86,12 @@ impl Server {
         self.is_standby.load(Ordering::Relaxed)
     }
 
+    /// How many of its connections are counting.
+    pub(crate) fn in_use(&self) -> usize {
+        let status = self.pool.status();
+        status.size.saturating_sub(status.available)
+    }
+
     /// What a statement comes to, by `until`.
     pub(crate) async fn ask(
         &self,

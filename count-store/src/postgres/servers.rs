@@ -14,7 +14,7 @@ use super::lag::{Positions, Standing};
 use super::relation::Relation;
 use super::server::{Limits, Server};
 use super::url::Settings;
-use crate::engine::{Answer, Engine, Failure};
+use crate::engine::{Answer, Condition, Engine, Failure};
 use crate::error::{Error, Result};
 use crate::say::say;
 use crate::sql::{self, Statement};
@@ -122,10 +122,10 @@ impl Engine for Servers {
         Box::pin(async { asked.await.map(|_| ()) })
     }
 
-    fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn keep(&self, is_watched: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let servers = match &self.0.servers[..] {
             // There is nobody that it could be behind.
-            [_] => &[],
+            [_] if !is_watched => &[],
             servers => servers,
         };
         let each = servers.iter().enumerate().map(|(at, server)| self.0.keep(at, server));
@@ -134,6 +134,24 @@ impl Engine for Servers {
             keeping.await;
             pending().await
         })
+    }
+
+    fn kind(&self) -> &'static str {
+        "postgresql"
+    }
+
+    fn servers(&self) -> Vec<Condition> {
+        let (positions, now) = (self.0.positions(), std::time::Instant::now());
+        let each = self.0.servers.iter().enumerate().map(|(at, server)| {
+            let standing = positions.standing(at, now);
+            let lag = match standing {
+                Standing::Behind(lag) if lag < Duration::MAX => Some(lag),
+                _ => None,
+            };
+            let is_reachable = Some(standing != Standing::Lost);
+            Condition { name: server.name().to_owned(), in_use: server.in_use(), is_reachable, lag }
+        });
+        each.collect()
     }
 
     fn files(&self) -> usize {
@@ -220,13 +238,15 @@ impl Inner {
         Failure::Unavailable(format!("No count, for there is no server to ask: {why}."))
     }
 
-    /// Measures a server every second, and says when it is no longer asked, and when it is again.
+    /// Measures a server every second, and says when it is no longer asked, and when it is again. One that is alone is
+    /// asked whatever is measured.
     async fn keep(&self, at: usize, server: &Server) {
         let mut was_asked = true;
         loop {
             let start = Instant::now();
             let why_not = self.measure(at, server).await;
             match &why_not {
+                _ if self.servers.len() == 1 => {}
                 Some(why) if was_asked => say(format_args!("{why}: it is not asked.")),
                 None if !was_asked => say(format_args!("{} is asked again.", server.name())),
                 _ => {}

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
-use super::http::Service;
+use super::http::Respond;
 use crate::limits::{
     AGAIN, GRACE, HEADER_BYTES, HEADERS, IDLE, LAST_HEADERS, MOST, OTHER_FILES, PRESS, ROOM, SPARE,
     SPARE_HEADERS, WRITE,
@@ -22,8 +22,11 @@ use crate::limits::{
 use crate::say::say;
 
 /// The connections there may be, and when it was last said that all are taken.
-pub struct Connections {
-    service: Arc<Service>,
+pub struct Connections<R> {
+    listener: TcpListener,
+    responder: Arc<R>,
+    /// What they are called.
+    name: &'static str,
     most: usize,
     usual: Arc<Semaphore>,
     spare: Arc<Semaphore>,
@@ -40,11 +43,17 @@ struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connections {
-    pub fn new(service: Service) -> Connections {
-        let most = most(service.engine.files());
+impl<R: Respond> Connections<R> {
+    pub fn new(
+        listener: TcpListener,
+        responder: R,
+        name: &'static str,
+        most: usize,
+    ) -> Connections<R> {
         Connections {
-            service: Arc::new(service),
+            listener,
+            responder: Arc::new(responder),
+            name,
             most,
             usual: Arc::new(Semaphore::new(most)),
             spare: Arc::new(Semaphore::new(SPARE)),
@@ -55,15 +64,10 @@ impl Connections {
         }
     }
 
-    /// What answers.
-    pub fn service(&self) -> Arc<Service> {
-        Arc::clone(&self.service)
-    }
-
-    /// Takes and serves connections; to be dropped when there shall be no more.
-    pub async fn accept(&mut self, listener: TcpListener) {
+    /// Takes and serves connections.
+    pub async fn accept(&mut self) {
         loop {
-            let stream = match listener.accept().await {
+            let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 // It was gone before it was taken.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
@@ -74,8 +78,8 @@ impl Connections {
                 }
             };
             let Some(place) = self.place().await else { return };
-            let (service, press) = (self.service(), Arc::clone(&self.press));
-            tokio::spawn(serve(stream, service, place, press, self.ending.subscribe()));
+            let (responder, press) = (Arc::clone(&self.responder), Arc::clone(&self.press));
+            tokio::spawn(serve(stream, responder, place, press, self.ending.subscribe()));
         }
     }
 
@@ -84,9 +88,9 @@ impl Connections {
             return Some(Place { is_spare: false, _permit });
         }
         self.tell(&format!(
-            "All {} connections are taken. Idle ones are closed, and if that is not enough, \
+            "All {} {} are taken. Idle ones are closed, and if that is not enough, \
              each new one gets one answer.",
-            self.most
+            self.most, self.name
         ));
         if self.pressed.is_none_or(|pressed| pressed.elapsed() >= PRESS) {
             self.pressed = Some(Instant::now());
@@ -110,33 +114,35 @@ impl Connections {
 
     /// Lets the answers in flight finish and ends all connections.
     pub async fn end(self) {
-        self.ending.send_replace(true);
+        let Connections { listener, ending, .. } = self;
+        drop(listener);
+        ending.send_replace(true);
         // Each connection holds a receiver.
-        if timeout(GRACE, self.ending.closed()).await.is_err() {
+        if timeout(GRACE, ending.closed()).await.is_err() {
             say(format_args!(
                 "Answers that were not ready {} s after the signal: {}.",
                 GRACE.as_secs(),
-                self.ending.receiver_count()
+                ending.receiver_count()
             ));
         }
     }
 }
 
-/// As many as the limit of open files leaves, which is raised as far as this process may.
-fn most(files_of_engine: usize) -> usize {
+/// As many as the limit of open files leaves beside some, which is raised as far as this process may.
+pub fn most(beside: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
     let files =
         limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    let others = files_of_engine.saturating_add(SPARE).saturating_add(OTHER_FILES);
+    let others = beside.saturating_add(SPARE).saturating_add(OTHER_FILES);
     files.saturating_sub(others).clamp(1, MOST)
 }
 
 /// Answers the requests on a connection, one after the other.
 async fn serve(
     stream: TcpStream,
-    service: Arc<Service>,
+    responder: Arc<impl Respond>,
     place: Place,
     press: Arc<Notify>,
     mut ending: watch::Receiver<bool>,
@@ -150,7 +156,7 @@ async fn serve(
     let idle = || idle_since.lock().unwrap_or_else(PoisonError::into_inner);
     let respond = service_fn(async |request: hyper::Request<_>| {
         *idle() = None;
-        let response = service.respond(&request.into_parts().0).await;
+        let response = responder.respond(&request.into_parts().0).await;
         *idle() = Some(Instant::now());
         Ok::<_, std::convert::Infallible>(response)
     });

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use backup_sharing_count::reply::Reply;
@@ -15,16 +15,25 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
+use super::metrics::Metrics;
 use super::tokens::Tokens;
 use crate::engine::{Engine, Failure};
 use crate::limits::FAILURES;
 use crate::say::say;
 
+/// What answers requests.
+pub trait Respond: Send + Sync + 'static {
+    /// The response to a request, of which only the request line and headers are read.
+    fn respond(&self, parts: &Parts) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+}
+
 /// All that a request is judged by and answered from.
 pub struct Service {
     pub validator: Validator,
     pub tokens: Tokens,
-    pub engine: Box<dyn Engine>,
+    pub engine: Arc<dyn Engine>,
+    /// If somebody wants to know.
+    pub metrics: Option<Arc<Metrics>>,
     pub failures: Failures,
 }
 
@@ -32,16 +41,21 @@ pub struct Service {
 #[derive(Default)]
 pub struct Failures(Mutex<(Vec<(Failure, Instant)>, u64)>);
 
-impl Service {
-    /// The response to a request, of which only the request line and headers are read.
-    pub async fn respond(&self, parts: &Parts) -> Response<Full<Bytes>> {
+impl Respond for Service {
+    async fn respond(&self, parts: &Parts) -> Response<Full<Bytes>> {
         // Every path but one goes to the library, which tells the call from the rest.
-        response(match parts.uri.path() {
-            "/healthz" => self.health(&parts.method).await,
-            _ => self.answer(parts).await.unwrap_or_else(|fault| fault),
-        })
+        if parts.uri.path() == "/healthz" {
+            return response(self.health(&parts.method).await);
+        }
+        let reply = self.answer(parts).await.unwrap_or_else(|fault| fault);
+        if let Some(metrics) = &self.metrics {
+            metrics.answered(reply.status);
+        }
+        response(reply)
     }
+}
 
+impl Service {
     async fn health(&self, method: &Method) -> Reply {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let message = ["Only GET asks for health."];
@@ -66,7 +80,10 @@ impl Service {
             self.tokens.admit(project_id, &headers)?;
         }
         let request = self.validator.check(target, headers.iter().copied())?;
-        let count = self.engine.count(&request).await.map_err(|failure| {
+        let counting = self.metrics.as_ref().map(|metrics| metrics.counting());
+        let counted = self.engine.count(&request).await;
+        drop(counting);
+        let count = counted.map_err(|failure| {
             let reply = match failure {
                 Failure::Unavailable(_) => {
                     Reply::fault(status::SERVICE_UNAVAILABLE, "store_unavailable")
@@ -108,7 +125,8 @@ impl Failures {
     }
 }
 
-fn response(reply: Reply) -> Response<Full<Bytes>> {
+/// A reply as HTTP.
+pub fn response(reply: Reply) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(match reply.body {
         Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
         Cow::Owned(body) => Bytes::from(body),

@@ -21,7 +21,7 @@ use tokio::task;
 use tokio::time::sleep;
 
 use super::sql;
-use crate::engine::{Answer, Engine, Failure};
+use crate::engine::{Answer, Condition, Engine, Failure};
 use crate::error::{Error, Result};
 use crate::sql::Statement;
 use crate::sqlite;
@@ -105,13 +105,23 @@ impl Engine for Counts {
         }))
     }
 
-    fn keep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn keep(&self, _: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
             loop {
                 sleep(LOOK).await;
                 self.forget_replaced();
             }
         })
+    }
+
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn servers(&self) -> Vec<Condition> {
+        let status = self.pool.status();
+        let in_use = status.size.saturating_sub(status.available);
+        vec![Condition { name: self.kind().to_owned(), in_use, is_reachable: None, lag: None }]
     }
 
     fn files(&self) -> usize {

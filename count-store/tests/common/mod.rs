@@ -28,6 +28,19 @@ pub const LONG: Duration = Duration::from_secs(100);
 /// The path that counts what `p1` shares.
 pub const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
+/// A view of PostgreSQL that sleeps for as long as each row's name says, in ms, if it is asked for the name.
+pub const SLOW: &str = "CREATE FUNCTION slow(name text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN
+        PERFORM pg_sleep(regexp_replace(name, 'backup ', '')::float / 1000); RETURN name; END $$;
+    CREATE VIEW slow AS SELECT id, backup_id, from_project_id, to_project_id, slow(name) AS name, status,
+        volume_id, availability_zone FROM backup_sharing";
+
+/// Loads good rows into PostgreSQL.
+pub fn fill(url: &str, rows: &str) {
+    let folder = Folder::new();
+    let output = loading(url, &folder.write("rows.csv", rows)).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
 /// All rows of a database, as CSV.
 pub fn rows(folder: &Folder) -> Vec<String> {
     let database = Connection::open(folder.database()).unwrap();
@@ -192,6 +205,8 @@ pub fn signal(child: &Child, name: &str) {
 /// A running server; killed when dropped.
 pub struct Server {
     pub address: SocketAddr,
+    /// Where its metrics are, with `--metrics`.
+    pub metrics: Option<SocketAddr>,
     child: Child,
 }
 
@@ -199,10 +214,15 @@ impl Server {
     /// Starts a command that serves, and waits until it listens.
     pub fn start(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("listening on ").expect("the server says where it is");
-        Server { address: address.trim().parse().unwrap(), child }
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut says = |what| -> SocketAddr {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(what).expect("the server says where it is").parse().unwrap()
+        };
+        let address = says("listening on ");
+        let has_metrics = command.get_args().any(|argument| argument == "--metrics");
+        let metrics = has_metrics.then(|| says("metrics on "));
+        Server { address, metrics, child }
     }
 
     pub fn get(&self, target: impl AsRef<[u8]>, headers: &[(&str, &[u8])]) -> Response {

@@ -163,8 +163,13 @@ pub fn start_before(
         }
         yaml = yaml.replace(from, to);
     }
+    start(&yaml)
+}
+
+/// An Envoy with this configuration, and where its clients connect, once it has found the store.
+pub fn start(yaml: &str) -> Result<(Envoy, SocketAddr)> {
     // The access log is written when a buffer is full, or after this time.
-    let envoy = Envoy::options().arg("--file-flush-interval-msec").arg("50").start(&yaml)?;
+    let envoy = Envoy::options().arg("--file-flush-interval-msec").arg("50").start(yaml)?;
     wait_for_store(&envoy)?;
     let listener = envoy.listener_address("edge")?;
     Ok((envoy, listener))

@@ -15,6 +15,7 @@
 //! | [`browser`] | Chromium without a window |
 //! | [`python`] | the Python on `PATH`, and pinned packages for it |
 //! | [`cases`] | the contract's cases as data |
+//! | [`configurations`] | plugin configurations, each taken or refused |
 //! | [`store_faults`] | what a store does wrong, and what the client gets |
 //! | [`http`] | an HTTP/1.1 client over a plain socket: any byte may be sent |
 //! | [`http2`] | an HTTP/2 client: single streams; a server that resets them |
@@ -35,6 +36,7 @@ mod wait;
 pub mod browser;
 pub mod bypass_route;
 pub mod cases;
+pub mod configurations;
 pub mod count_store;
 pub mod debian;
 pub mod edge;

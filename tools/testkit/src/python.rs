@@ -41,11 +41,12 @@ pub fn install(whose: &str, requirements: &Path, packages: &Path) -> Result<()> 
     }
 }
 
-/// A pip that puts what `requirements` pins, every file by its hash, and nothing else into a folder, which the option `into` names.
+/// A pip that puts what `requirements` pins, every file by its hash, into a folder, which the option `into` names.
 pub(crate) fn pip(task: &str, requirements: &Path, into: &str, folder: &Path) -> Command {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", task, "--disable-pip-version-check"])
-        .args(["--require-hashes", "--no-deps", "--only-binary=:all:", "-r"])
+        // No dependencies but those that are pinned.
+        .args(["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"])
         .arg(requirements)
         .arg(into)
         .arg(folder)

@@ -1,5 +1,6 @@
 //! The tasks of a developer: `cargo demo`, and `cargo xtask` for all others.
 
+mod check_config;
 mod demo;
 mod dist;
 mod fuzz;
@@ -15,6 +16,7 @@ use testkit::Result;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
+    CheckConfig(check_config::Options),
     Demo(demo::Options),
     Dist(dist::Options),
     Fuzz(fuzz::Options),
@@ -23,6 +25,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::CheckConfig(options) => return check_config::run(&options),
         Task::Demo(options) => return code(demo::run(&options)),
         Task::Dist(options) => dist::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),

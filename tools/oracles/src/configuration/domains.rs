@@ -63,6 +63,17 @@ pub fn remember(text: &str) -> Option<Duration> {
     nanos(text).filter(|nanos| *nanos <= 300_000_000_000).map(Duration::from_nanos)
 }
 
+/// 0s, or from 0.001s to 3600s.
+pub fn ttl(text: &str) -> Option<Duration> {
+    let fits = |nanos: &u64| *nanos == 0 || (1_000_000..=3_600_000_000_000).contains(nanos);
+    nanos(text).filter(fits).map(Duration::from_nanos)
+}
+
+/// From 0s to 86400s.
+pub fn stale_if_error(text: &str) -> Option<Duration> {
+    nanos(text).filter(|nanos| *nanos <= 86_400_000_000_000).map(Duration::from_nanos)
+}
+
 /// A duration of protobuf's JSON mapping, from 0s on.
 fn nanos(text: &str) -> Option<u64> {
     // The library cuts a tenth decimal off, and takes `1.s`; protobuf's JSON mapping refuses both.

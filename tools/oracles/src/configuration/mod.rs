@@ -11,6 +11,7 @@ pub use domains::FORWARDED;
 use std::time::Duration;
 
 use backup_sharing_count::auth::{KeystoneSettings, VouchedHeader};
+use backup_sharing_count::cache::CacheSettings;
 use backup_sharing_count::callout::Service;
 use backup_sharing_count::config::{AuthConfig, Config, ConfigError};
 use backup_sharing_count::filters::FilterRules;
@@ -76,6 +77,9 @@ struct Facts {
     auth: Option<AuthConfig>,
     reject_unknown: bool,
     statuses: Vec<String>,
+    /// `None` if counts are not remembered, or there is something wrong with it.
+    cache: Option<CacheSettings>,
+    metrics: bool,
 }
 
 fn facts(config: &Config) -> Facts {
@@ -85,6 +89,8 @@ fn facts(config: &Config) -> Facts {
         auth: Some(config.auth.clone()),
         reject_unknown: *reject_unknown,
         statuses: statuses.iter().map(|word| word.as_str().to_owned()).collect(),
+        cache: config.cache.clone(),
+        metrics: config.metrics,
     }
 }
 
@@ -99,7 +105,7 @@ struct Reader {
 
 impl Reader {
     fn configuration(&mut self, value: &Json) -> Facts {
-        self.section("", Some(value), &["mode", "store", "auth", "filters"]);
+        self.section("", Some(value), &["mode", "store", "auth", "cache", "filters", "metrics"]);
         let mode = self.field(value, "", "mode", |text| {
             ["count", "validate"].into_iter().find(|mode| *mode == text)
         });
@@ -108,7 +114,15 @@ impl Reader {
         let forwarded = store.as_ref().filter(|_| counts).map(|store| &store.forward_headers[..]);
         let auth = self.auth(value.all("auth").next(), forwarded);
         let (reject_unknown, statuses) = self.filters(value.all("filters").next());
-        Facts { store, auth, reject_unknown, statuses }
+        let cache = self.cache(value.all("cache").next(), counts);
+        let metrics = self.value(value, "", "metrics", |value| match value {
+            Json::Bool(is_on) => Some(*is_on),
+            _ => {
+                ["off", "on"].iter().position(|word| Some(*word) == value.text()).map(|at| at == 1)
+            }
+        });
+        let metrics = metrics.unwrap_or(true);
+        Facts { store, auth, reject_unknown, statuses, cache, metrics }
     }
 
     fn store(&mut self, section: Option<&Json>, needed: bool) -> Option<Service> {
@@ -220,6 +234,30 @@ impl Reader {
             roles: roles.unwrap_or_default(),
             remember: remember.unwrap_or(Duration::from_secs(60)),
             max_tokens: usize::try_from(max_tokens.unwrap_or(10_000)).expect("it is small"),
+        })
+    }
+
+    fn cache(&mut self, section: Option<&Json>, counts: bool) -> Option<CacheSettings> {
+        self.section("cache", section, &["ttl", "stale_if_error", "max_entries"]);
+        let cache = section?;
+        if !counts {
+            self.wrong.push("cache".to_owned());
+        }
+        let ttl = self.field(cache, "cache.", "ttl", domains::ttl).unwrap_or_default();
+        let stale_if_error = self.field(cache, "cache.", "stale_if_error", domains::stale_if_error);
+        let max_entries = self.value(cache, "cache.", "max_entries", |value| {
+            value.number().and_then(|number| domains::integer(number, 1..=100_000))
+        });
+        if ttl.is_zero() {
+            let needless = ["stale_if_error", "max_entries"].into_iter();
+            let needless = needless.filter(|name| cache.all(name).next().is_some());
+            self.wrong.extend(needless.map(|name| format!("cache.{name}")));
+            return None;
+        }
+        Some(CacheSettings {
+            ttl,
+            stale_if_error: stale_if_error.unwrap_or_default(),
+            max_entries: usize::try_from(max_entries.unwrap_or(1024)).expect("it is small"),
         })
     }
 

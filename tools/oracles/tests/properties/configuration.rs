@@ -71,6 +71,16 @@ const FIELDS: &[(&str, &[&str])] = &[
         &["[\"ok\"]", "[]", "[\"Ok\"]", "[\"a-1_b\",\"c\"]", "[\"1a\"]", "null", "[[\"a\"]]"],
     ),
     ("mode", &["\"count\"", "\"validate\"", "\"Count\"", "null"]),
+    ("metrics", &["\"on\"", "\"off\"", "true", "false", "\"Off\"", "0", "null"]),
+    (
+        "ttl",
+        &[
+            "\"5s\"", "\"0s\"", "\"0.001s\"", "\"0.0009s\"", "\"3600s\"", "\"3600.1s\"", "\"-1s\"",
+            "5",
+        ],
+    ),
+    ("stale_if_error", &["\"0s\"", "\"60.5s\"", "\"86400s\"", "\"86400.1s\"", "null"]),
+    ("max_entries", &["1", "100000", "100001", "0", "2.0", "1.5", "\"1\""]),
     ("cluster", &["\"c\"", "\"c_d\"", "\"a:80\"", "\"outbound|80||a\"", "\"\"", "1", "null"]),
 ];
 
@@ -79,7 +89,9 @@ const KEYSTONE: Range<usize> = 2..9;
 const AUTH: Range<usize> = 9..11;
 const FILTERS: Range<usize> = 11..13;
 const MODE: usize = 13;
-const CLUSTER: usize = 14;
+const METRICS: usize = 14;
+const CACHE: Range<usize> = 15..18;
+const CLUSTER: usize = 18;
 
 fn member(fields: Range<usize>) -> impl Strategy<Value = String> {
     let field = select(&FIELDS[fields]);
@@ -131,13 +143,24 @@ fn auth() -> impl Strategy<Value = String> {
     auth.prop_map(|auth| format!("\"auth\":{auth}"))
 }
 
+/// Mostly with a ttl above 0, for without one the others are wrong.
+fn cache() -> impl Strategy<Value = String> {
+    let ttl = prop_oneof![2 => Just("\"ttl\":\"5s\"".to_owned()), 1 => member(CACHE)];
+    (ttl, vec(member(CACHE.start + 1..CACHE.end), 0..3)).prop_map(|(ttl, mut members)| {
+        members.push(ttl);
+        format!("\"cache\":{}", object(&members))
+    })
+}
+
 /// A configuration as JSON.
 fn configurations() -> impl Strategy<Value = Vec<u8>> {
     let filters =
         vec(member(FILTERS), 0..4).prop_map(|members| format!("\"filters\":{}", object(&members)));
-    let mode = maybe(member(MODE..MODE + 1));
-    (mode, service("store", STORE), maybe(auth()), maybe(filters))
-        .prop_map(|(mode, store, auth, filters)| object(&[mode, store, auth, filters]).into_bytes())
+    let [mode, metrics] = [MODE, METRICS].map(|at| maybe(member(at..at + 1)));
+    let sections = (service("store", STORE), maybe(auth()), maybe(cache()), maybe(filters));
+    (mode, sections, metrics).prop_map(|(mode, (store, auth, cache, filters), metrics)| {
+        object(&[mode, store, auth, cache, filters, metrics]).into_bytes()
+    })
 }
 
 proptest! {
