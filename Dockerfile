@@ -27,7 +27,9 @@ WORKDIR /src
 COPY rust-toolchain.toml ./
 RUN rustup toolchain install
 COPY --from=sources /src .
-RUN cargo run --locked --package xtask -- dist
+# No git here: --build-arg REVISION="$(git rev-parse HEAD)" makes it known to the module, which is then the one of RELEASING.md.
+ARG REVISION
+RUN cargo run --locked --package xtask -- dist ${REVISION:+--revision "$REVISION"}
 RUN cargo build --locked --release --package count-store
 
 FROM scratch AS filter

@@ -13,6 +13,18 @@ use testkit::{PATIENCE, wait_for};
 const PATH: &str = "/v2/p1/os-vendor-backup-sharing/count";
 
 #[test]
+fn each_vm_says_which_module_it_runs() {
+    let listener = listener("store", r#"{"store": {"cluster": "store"}}"#).unwrap();
+    let fixture = Fixture::start_with(Envoy::options(), [listener], []).unwrap();
+    let log = fixture.edge.envoy.log();
+    let version = concat!("version ", env!("CARGO_PKG_VERSION"), ", revision ");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(version)).collect();
+    // The main thread's and the worker's, at least.
+    assert!(lines.len() >= 2 && lines.iter().all(|line| line.contains("[info]")), "{lines:?}");
+    fixture.stop().unwrap();
+}
+
+#[test]
 fn an_unknown_cluster_is_logged_once_a_minute_by_all_workers() {
     let listener = listener("nowhere", r#"{"store": {"cluster": "nowhere"}}"#).unwrap();
     let options = Envoy::options().concurrency(4);

@@ -22,6 +22,12 @@ proxy_wasm::main! {{
     });
 }}
 
+/// The revision of the sources in git. `cargo xtask dist` knows it; a plain build needs no git.
+const REVISION: &str = match option_env!("BACKUP_SHARING_COUNT_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 /// One plugin in one VM.
 struct Root {
     /// `None` until a plugin configuration was taken.
@@ -61,6 +67,8 @@ enum State {
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
+        let version = concat!("version ", env!("CARGO_PKG_VERSION"));
+        log(LogLevel::Info, &format!("{version}, revision {REVISION}"));
         match Edge::new(&self.get_plugin_configuration().unwrap_or_default()) {
             Ok(edge) => {
                 let metrics = edge.has_metrics().then(Metrics::of_vm).flatten();

@@ -15,7 +15,7 @@ use crate::command::{self, Progress};
 pub const FILTER_MODULE: &str = "FILTER_MODULE";
 
 /// What Envoy's V8 runs.
-pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
+pub const WASM_TARGET: &str = "wasm32-wasip1";
 
 /// The workspace's root folder, known when this crate is compiled.
 pub fn root() -> PathBuf {
@@ -80,31 +80,19 @@ pub(crate) fn once(file: &Once, make: impl FnOnce() -> Result<PathBuf>) -> Resul
 
 /// The filter as `cargo build` makes it, whatever `FILTER_MODULE` says.
 pub fn plain_filter_module(progress: Progress) -> Result<PathBuf> {
-    build_filter_in(&target_dir(), &[], progress)
-}
-
-/// The filter with the names of its functions, from which a trap's backtrace can be read. Built in
-/// a target folder of its own, so that it does not take the place of the module that Envoy loads.
-pub fn filter_module_with_names(progress: Progress) -> Result<PathBuf> {
-    let keep_names = ["--config", "profile.release.strip=\"debuginfo\""];
-    build_filter_in(&target_dir().join("named"), &keep_names, progress)
-}
-
-fn build_filter_in(target: &Path, options: &[&str], progress: Progress) -> Result<PathBuf> {
     ensure_wasm_target(progress)?;
-    let mut build = cargo_build(target);
-    build.args(options);
+    let mut build = cargo_build(&target_dir());
     build.args(["--release", "--target", WASM_TARGET]);
     build.args(["-p", "backup-sharing-count", "--lib"]);
     command::run(&mut build, progress)?;
-    let folder = target.join(WASM_TARGET).join("release");
+    let folder = target_dir().join(WASM_TARGET).join("release");
     built(folder.join("backup_sharing_count.wasm"))
 }
 
 /// Adds the wasm target if this toolchain lacks it.
 ///
 /// rustc is asked, not rustup: a toolchain from elsewhere may have the target and no rustup.
-pub(crate) fn ensure_wasm_target(progress: Progress) -> Result<()> {
+pub fn ensure_wasm_target(progress: Progress) -> Result<()> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--print", "target-libdir", "--target", WASM_TARGET]);
     if let Some(output) = command::output(rustc.current_dir(root()))? {
@@ -131,7 +119,7 @@ pub(crate) fn ensure_wasm_target(progress: Progress) -> Result<()> {
 /// Cargo tells the programs it runs about *their* package. Passed on, those variables would reach
 /// the nested build's scripts and cause needless rebuilds. Flags a person sets (`RUSTFLAGS`,
 /// `CARGO_PROFILE_*`) stay.
-pub(crate) fn cargo_build(target: &Path) -> Command {
+pub fn cargo_build(target: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").current_dir(root());
     // Named, so that what we compute and where cargo writes cannot differ.

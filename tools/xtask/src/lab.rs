@@ -21,7 +21,7 @@ pub fn run() -> Result<()> {
         Some(module) => module,
         None => {
             eprintln!("Building the filter …");
-            dist::build(&dist::folder())?.module.into()
+            dist::build(&dist::Options::default())?.join(dist::MODULE).into()
         }
     };
     eprintln!("Building `lab`, optimised; the first time takes minutes …");
