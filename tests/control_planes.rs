@@ -340,5 +340,15 @@ fn as_its_pod_runs_plain_envoy() {
         request(stats, "POST", "/quitquitquit", &[("host", b"edge"), ("content-length", b"0")]);
     assert_eq!(quit.unwrap().status, 404);
     assert_eq!(get(stats, "/config_dump").0, 404);
+
+    // What the kubelet runs before SIGTERM tells clients to leave.
+    let before = container["lifecycle"]["preStop"]["exec"]["command"].as_array().unwrap();
+    let [shell, flag, script] = [0, 1, 2].map(|at| before[at].as_str().unwrap());
+    assert_eq!(script.lines().last(), Some("sleep 15"));
+    let script = script.replace("sleep 15", "").replace("/9901 ", &format!("/{admin} "));
+    assert!(Command::new(shell).args([flag, &script]).status().unwrap().success());
+    let last = request(address, "GET", CALL, &[("host", b"edge")]).unwrap();
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert_eq!(get(stats, ready).0, 503);
     envoy.stop().unwrap();
 }
