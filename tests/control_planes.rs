@@ -24,11 +24,15 @@ const OTHER: &str = "/v2/p1/volumes";
 const COUNTED: (u16, &str) = (200, r#"{"count":2}"#);
 const PASSED: (u16, &str) = (200, r#""passed""#);
 
-/// The object of a kind in a file of `deploy/`.
-fn object(file: &str, kind: &str) -> Value {
+/// All objects of a file in `deploy/`.
+fn objects(file: &str) -> Vec<Value> {
     let text = fs::read_to_string(workspace::root().join("deploy").join(file)).unwrap();
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-    objects.into_iter().find(|object| object["kind"] == kind).unwrap()
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+/// The first object of a kind in a file of `deploy/`.
+fn object(file: &str, kind: &str) -> Value {
+    objects(file).into_iter().find(|object| object["kind"] == kind).unwrap()
 }
 
 /// Its namespace and name.
@@ -238,21 +242,34 @@ fn as_envoy_gateway_hands_it_over() {
     wasm["disabled"] = true.into();
     let on = json!({&filter: typed("envoy.config.route.v3.FilterConfig", json!({"config": {}}))});
     let cluster = plugin["config"]["store"]["cluster"].as_str().unwrap();
-    let route = object(file, "HTTPRoute");
-    let rules = &route["spec"]["rules"];
-    let [only_for_its_cluster, prefix] = [0, 1].map(|at| &rules[at]["matches"][0]["path"]["value"]);
+    // Routes that the policies are on: the API's has the filter, the store's has rbac, which refuses all.
+    let path = |of: &str| {
+        let all = objects(file);
+        let mut routes = all.iter().filter(|one| one["kind"] == "HTTPRoute");
+        let route = routes.find(|one| one["metadata"]["name"] == of).unwrap();
+        route["spec"]["rules"][0]["matches"][0]["path"]["value"].clone()
+    };
+    let target = |kind: &str| {
+        let target = object(file, kind)["spec"]["targetRefs"][0]["name"].take();
+        path(target.as_str().unwrap())
+    };
+    const RBAC: &str = "envoy.filters.http.rbac";
+    const RBAC_ROUTE: &str = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
+    let only_for_its_cluster = target("SecurityPolicy");
+    let deny = typed(RBAC_ROUTE, json!({"rbac": {"rules": {}}}));
     let store_route = json!({
         "match": {"path": only_for_its_cluster},
         "route": {"cluster": cluster},
-        "typed_per_filter_config": on,
+        "typed_per_filter_config": {RBAC: deny},
     });
     let rest = json!({
-        "match": {"path_separated_prefix": prefix},
+        "match": {"path_separated_prefix": target("EnvoyExtensionPolicy")},
         "route": {"cluster": "backend"},
         "typed_per_filter_config": on,
     });
     let anothers = to_cluster("/", "backend");
     let listener = Listener::new("gateway")
+        .filter(extension(RBAC, "extensions.filters.http.rbac.v3.RBAC", json!({})))
         .filter(wasm)
         .route(store_route)
         .route(rest)
@@ -281,6 +298,7 @@ fn as_envoy_gateway_hands_it_over() {
     is(get(address, CALL), COUNTED);
     is(get(address, OTHER), PASSED);
     is(get(address, "/elsewhere"), PASSED);
+    assert_eq!(get(address, only_for_its_cluster.as_str().unwrap()).0, 403);
     // Another spelling goes no further.
     assert_eq!(get(address, &format!("{CALL}/")).0, 404);
     let asked = store.take_requests();

@@ -128,30 +128,35 @@ fn both_control_planes_name_the_service_of_the_count_store() {
     );
 
     let gateway = objects(ENVOY_GATEWAY);
-    let route = only(&gateway, "HTTPRoute");
-    let rules = route["spec"]["rules"].as_array().unwrap();
     let backend = only(&gateway, "Backend");
     let store = &backend["spec"]["endpoints"][0]["fqdn"];
     let host = format!("count-store-pods.{namespace}.svc.cluster.local");
     assert_eq!(store, &json!({"hostname": host, "port": port}));
-    let is_count = |rule: &Value| {
-        rule["backendRefs"][0]["name"] == backend["metadata"]["name"]
-            && rule["backendRefs"][0]["kind"] == "Backend"
+    let routes = of_kind(&gateway, "HTTPRoute");
+    let is_count = |route: &&&Value| {
+        let to = &route["spec"]["rules"][0]["backendRefs"][0];
+        (&to["kind"], &to["name"]) == (&json!("Backend"), &backend["metadata"]["name"])
     };
-    let number = rules.iter().position(is_count).unwrap();
-    let path = &rules[number]["matches"][0]["path"];
+    let (of_store, of_api): (Vec<&Value>, Vec<&Value>) =
+        routes.iter().partition(|route| is_count(route));
+    assert_eq!((of_store.len(), of_api.len()), (1, 1));
+    let (store, api) = (&of_store[0]["metadata"]["name"], &of_api[0]["metadata"]["name"]);
+    let rules = of_store[0]["spec"]["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), 1);
+    let path = &rules[0]["matches"][0]["path"];
     assert_eq!(path["type"], "Exact");
     assert!(!path["value"].as_str().unwrap().starts_with("/v2"), "clients would reach the store");
     let policy = only(&gateway, "EnvoyExtensionPolicy");
-    let route_name = &route["metadata"]["name"];
     assert_eq!(
         policy["spec"]["wasm"][0]["config"]["store"]["cluster"],
-        format!("httproute/{namespace}/{}/rule/{number}", route_name.as_str().unwrap())
+        format!("httproute/{namespace}/{}/rule/0", store.as_str().unwrap())
     );
-    let target = &policy["spec"]["targetRefs"][0];
-    assert_eq!((&target["name"], &target["sectionName"]), (route_name, &Value::Null), "all rules");
-    let target = &only(&gateway, "BackendTrafficPolicy")["spec"]["targetRefs"][0];
-    assert_eq!((&target["name"], &target["sectionName"]), (route_name, &rules[number]["name"]));
+    for (kind, route) in
+        [("EnvoyExtensionPolicy", api), ("BackendTrafficPolicy", store), ("SecurityPolicy", store)]
+    {
+        let target = &only(&gateway, kind)["spec"]["targetRefs"][0];
+        assert_eq!((&target["name"], &target["sectionName"]), (route, &Value::Null), "{kind}");
+    }
     for object in &gateway {
         assert_eq!(object["metadata"]["namespace"], namespace);
     }
