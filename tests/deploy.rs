@@ -1,5 +1,5 @@
 //! `deploy/`: what Kubernetes says of the manifests, and whether they agree about names. How they run:
-//! `tests/control_planes.rs`.
+//! `tests/control_planes/main.rs`.
 
 #![cfg(test)]
 

@@ -3,13 +3,15 @@
 
 #![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod page;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use regex::Regex;
+use page::{on_the_page, relabelled};
 use serde_json::{Value, json};
 use testkit::envoy::Envoy;
 use testkit::envoy::config::{Bootstrap, Cluster, Listener, extension, to_cluster, typed};
@@ -105,9 +107,8 @@ fn as_istio_hands_it_over() {
     }});
     let listener = Listener::new("gateway").filter(filter).route(to_cluster("/", "backend"));
     let cluster = spec["pluginConfig"]["store"]["cluster"].as_str().unwrap();
-    let statistics_name = json!(format!("{cluster};"));
     let clusters = [
-        Cluster::new(cluster, store.address()).with("alt_stat_name", statistics_name),
+        Cluster::new(cluster, store.address()).with("alt_stat_name", format!("{cluster};").into()),
         Cluster::new("backend", backend.address()),
     ];
     // Of its bootstrap, what decides which statistics there are, and with which labels.
@@ -169,14 +170,12 @@ fn as_istio_hands_it_over() {
     let broken = "backup_sharing_count_requests_answered_by_store_broken{} 1";
     assert!(envoy.admin_get("/stats/prometheus").unwrap().contains(broken));
 
-    // The names hold what should be labels. What the page has Prometheus do makes labels of it. Envoy puts histograms together
-    // every five seconds.
+    // The names hold what should be labels. What the page has Prometheus do makes labels of it. Histograms come every five seconds.
     let names = || -> BTreeSet<String> {
         let text = envoy.admin_get("/stats/prometheus").unwrap();
         text.lines().filter_map(|line| Some(line.split_once('{')?.0.to_owned())).collect()
     };
     let rules = on_the_page("metric_relabel_configs:\n");
-    let renamed = |name: &str, labels: &[_]| relabelled(&rules, name, labels);
     let examples = [
         ("requests_answered_by_store_count", "requests answered_by=store_count"),
         ("retries_target_keystone", "retries target=keystone"),
@@ -187,17 +186,20 @@ fn as_istio_hands_it_over() {
     for (name, expected) in examples {
         let name = format!("backup_sharing_count_{name}");
         wait_for(&name, PATIENCE, || names().contains(&name).then_some(())).unwrap();
-        assert_eq!(renamed(&name, &[]), format!("backup_sharing_count_{expected}"));
+        assert_eq!(relabelled(&rules, &name, &[]), format!("backup_sharing_count_{expected}"));
     }
-    assert_eq!(renamed("istio_requests_total", &[]), "istio_requests_total");
+    assert_eq!(relabelled(&rules, "istio_requests_total", &[]), "istio_requests_total");
     let down = "envoy_cluster_membership_healthy";
     let shown = format!("{down}{{cluster_name=\"{cluster}\"}} 1");
     assert!(envoy.admin_get("/stats/prometheus").unwrap().contains(&shown), "{shown}");
     let expected = format!("{down} cluster_name={cluster} envoy_cluster_name=count_store");
-    assert_eq!(renamed(down, &[("cluster_name", cluster)]), expected);
+    assert_eq!(relabelled(&rules, down, &[("cluster_name", cluster)]), expected);
     let failed = "envoy_wasm_istio_ingress_backup_sharing_count_istio_translated_wasmplugin_vm_reload_success";
     assert!(names().contains(failed));
-    assert_eq!(renamed(failed, &[]), "envoy_wasm_backup_sharing_count_vm_reload_success");
+    assert_eq!(
+        relabelled(&rules, failed, &[]),
+        "envoy_wasm_backup_sharing_count_vm_reload_success"
+    );
 
     // A refused configuration changes nothing in an Envoy that has a good one. One that starts with it lets nothing pass.
     config["configuration"]["value"] = "{}".into();
@@ -210,33 +212,6 @@ fn as_istio_hands_it_over() {
     assert_eq!((get(address, CALL).0, get(address, OTHER).0), (500, 500));
     late.stop().unwrap();
     envoy.stop().unwrap();
-}
-
-/// The YAML behind this line of `docs/control-planes.md`.
-fn on_the_page(line: &str) -> Value {
-    let page = fs::read_to_string(workspace::root().join("docs/control-planes.md")).unwrap();
-    let block = page.split(&format!("```yaml\n{line}")).nth(1).unwrap();
-    serde_saphyr::from_str(block.split("```").next().unwrap()).unwrap()
-}
-
-/// The name that Prometheus makes of one by such rules, whose `action` is `replace`, the default, and labels behind it.
-fn relabelled(rules: &Value, name: &str, labels: &[(&'static str, &str)]) -> String {
-    let mut labels: BTreeMap<_, _> =
-        labels.iter().map(|&(label, is)| (label, is.to_owned())).collect();
-    labels.insert("__name__", name.to_owned());
-    for rule in rules.as_array().unwrap() {
-        assert_eq!(rule["action"], Value::Null);
-        let [source] = &rule["source_labels"].as_array().unwrap()[..] else { panic!("{rule}") };
-        let source = labels.get(source.as_str().unwrap()).cloned().unwrap_or_default();
-        let pattern = format!("^(?s:{})$", rule["regex"].as_str().unwrap());
-        if let Some(found) = Regex::new(&pattern).unwrap().captures(&source) {
-            let mut value = String::new();
-            found.expand(rule["replacement"].as_str().unwrap_or("$1"), &mut value);
-            labels.insert(rule["target_label"].as_str().unwrap(), value);
-        }
-    }
-    let name = labels.remove("__name__").unwrap();
-    labels.iter().fold(name, |all, (label, value)| format!("{all} {label}={value}"))
 }
 
 #[test]
