@@ -186,20 +186,17 @@ fn as_istio_hands_it_over() {
     for (name, expected) in examples {
         let name = format!("backup_sharing_count_{name}");
         wait_for(&name, PATIENCE, || names().contains(&name).then_some(())).unwrap();
-        assert_eq!(relabelled(&rules, &name, &[]), format!("backup_sharing_count_{expected}"));
+        assert_eq!(relabelled(&rules, &name), format!("backup_sharing_count_{expected}"));
     }
-    assert_eq!(relabelled(&rules, "istio_requests_total", &[]), "istio_requests_total");
+    assert_eq!(relabelled(&rules, "istio_requests_total"), "istio_requests_total");
     let down = "envoy_cluster_membership_healthy";
     let shown = format!("{down}{{cluster_name=\"{cluster}\"}} 1");
     assert!(envoy.admin_get("/stats/prometheus").unwrap().contains(&shown), "{shown}");
     let expected = format!("{down} cluster_name={cluster} envoy_cluster_name=count_store");
-    assert_eq!(relabelled(&rules, down, &[("cluster_name", cluster)]), expected);
+    assert_eq!(relabelled(&rules, &format!("{down} cluster_name={cluster}")), expected);
     let failed = "envoy_wasm_istio_ingress_backup_sharing_count_istio_translated_wasmplugin_vm_reload_success";
     assert!(names().contains(failed));
-    assert_eq!(
-        relabelled(&rules, failed, &[]),
-        "envoy_wasm_backup_sharing_count_vm_reload_success"
-    );
+    assert_eq!(relabelled(&rules, failed), "envoy_wasm_backup_sharing_count_vm_reload_success");
 
     // A refused configuration changes nothing in an Envoy that has a good one. One that starts with it lets nothing pass.
     config["configuration"]["value"] = "{}".into();

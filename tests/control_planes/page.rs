@@ -14,10 +14,11 @@ pub fn on_the_page(line: &str) -> Value {
     serde_saphyr::from_str(block.split("```").next().unwrap()).unwrap()
 }
 
-/// The name that Prometheus makes of one by such rules, whose `action` is `replace`, the default, and labels behind it.
-pub fn relabelled(rules: &Value, name: &str, labels: &[(&'static str, &str)]) -> String {
-    let mut labels: BTreeMap<_, _> =
-        labels.iter().map(|&(label, is)| (label, is.to_owned())).collect();
+/// What Prometheus makes of a series by such rules, whose `action` is `replace`, the default: its name, and behind it its labels.
+pub fn relabelled(rules: &Value, series: &str) -> String {
+    let (name, labels) = series.split_once(' ').unwrap_or((series, ""));
+    let labels = labels.split_whitespace().map(|label| label.split_once('=').unwrap());
+    let mut labels: BTreeMap<&str, String> = labels.map(|(label, is)| (label, is.into())).collect();
     labels.insert("__name__", name.to_owned());
     for rule in rules.as_array().unwrap() {
         assert_eq!(rule["action"], Value::Null);
