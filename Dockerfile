@@ -24,10 +24,11 @@ WORKDIR /src
 COPY rust-toolchain.toml ./
 RUN rustup toolchain install
 COPY --from=sources /src .
-# No git here: --build-arg REVISION="$(git rev-parse HEAD)" makes it known to the module, which is then the one of RELEASING.md.
+RUN cargo build --locked --release --package count-store
+# No git here: --build-arg REVISION="$(git rev-parse HEAD)", or a variable of that name with docker compose, makes it known to the
+# module, which is then the one of RELEASING.md.
 ARG REVISION
 RUN cargo run --locked --package xtask -- dist ${REVISION:+--revision "$REVISION"}
-RUN cargo build --locked --release --package count-store
 
 FROM scratch AS filter
 COPY --from=build /src/target/dist/backup_sharing_count.wasm /plugin.wasm
