@@ -1,7 +1,8 @@
-# Three images, each a target:
-#   filter  the module alone, as /plugin.wasm
-#   edge    Envoy with the module and envoy.yaml
-#   store   the reference count store with the demo's rows
+# Four images, each a target:
+#   filter    the module alone, as /plugin.wasm
+#   edge      Envoy with the module and envoy.yaml
+#   store     the reference count store with the demo's rows
+#   explorer  edge with an API explorer at /explorer/, not for production
 # `docker compose up` builds edge and store; `docker build --target filter -t backup-sharing-count .` builds the first.
 # Only what every builder knows, with or without BuildKit: hence no cache mounts. To edit and retry, use `cargo demo`.
 
@@ -12,6 +13,8 @@ ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
 ARG ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
 # Has the glibc of RUST_IMAGE, or a newer one (and bash, as above):
 ARG STORE_BASE_IMAGE=debian:bookworm-slim
+# Has Python with pip; of it nothing is in an image:
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 # All members, since Cargo reads every manifest of a workspace; without what no compiler reads, so that a change to it compiles nothing.
 FROM ${RUST_IMAGE} AS sources
@@ -50,3 +53,14 @@ USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/envoy"]
 # A container holds one Envoy, so no other takes over from it; at info it begins with a page of extension names.
 CMD ["--config-path", "/etc/envoy/envoy.yaml", "--disable-hot-restart", "--log-level", "warning"]
+
+FROM ${PYTHON_IMAGE} AS swagger-ui
+COPY demo/explorer openapi.yaml envoy.yaml /explorer/
+WORKDIR /explorer
+RUN python3 -m pip install --require-hashes --no-deps --only-binary=:all: --target /packages -r requirements.txt && \
+    mv /packages/flask_swagger_ui/dist/swagger-ui.css /packages/flask_swagger_ui/dist/swagger-ui-bundle.js . && \
+    sed -f envoy.sed envoy.yaml > with-explorer.yaml && chmod -R a+rX .
+
+FROM edge AS explorer
+COPY --from=swagger-ui /explorer /etc/envoy/explorer
+CMD ["--config-path", "/etc/envoy/explorer/with-explorer.yaml", "--disable-hot-restart", "--log-level", "warning"]

@@ -137,7 +137,10 @@ impl Model {
                     && !std::mem::replace(&mut request.gone, true)
                 {
                     let step = self.host.finish(request.stream).unwrap();
-                    assert!(step.calls.is_empty(), "{step:?}");
+                    // Its callout has ended for it.
+                    const NOTED: [&str; 2] =
+                        ["proxy_get_current_time_nanoseconds", "proxy_record_metric"];
+                    assert!(step.calls.is_empty() || step.calls == NOTED, "{step:?}");
                 }
                 self.drop_retired();
             }

@@ -76,7 +76,7 @@ fn what_happens_is_counted_and_nothing_else() {
     assert_eq!(seen(&host), expected(&all));
 }
 
-/// One whose first has gone asks itself: its callout's time begins then.
+/// One whose first has gone asks itself: its callout's time begins then. The first one's has ended when it left.
 #[test]
 fn the_time_of_a_callout_is_its_own() {
     let mut host = Host::load(&workspace::filter_module().unwrap(), COUNT).unwrap();
@@ -84,13 +84,36 @@ fn the_time_of_a_callout_is_its_own() {
     host.set_clock(at(0));
     let first = host.request(&get(PATH)).unwrap().stream;
     let second = host.request(&get(PATH)).unwrap().stream;
+    host.set_clock(at(400));
     host.finish(first).unwrap();
     host.set_clock(at(500));
     let (stream, end) = host.tick().unwrap().pop().unwrap();
     assert!(stream == second && matches!(end, End::Callout(_)), "{end:?}");
     host.set_clock(at(503));
     host.callout_response(second, &[(b":status", b"200")], br#"{"count":2}"#).unwrap();
-    assert_eq!(host.metrics()["backup_sharing_count_callout_milliseconds.target.store"], [3]);
+    assert_eq!(host.metrics()["backup_sharing_count_callout_milliseconds.target.store"], [400, 3]);
+    // It comes for nobody.
+    host.callout_response(first, &[(b":status", b"200")], br#"{"count":2}"#).unwrap();
+    assert_eq!(host.metrics()["backup_sharing_count_callout_milliseconds.target.store"], [400, 3]);
+}
+
+#[test]
+fn one_that_waits_for_keystone_and_then_for_the_store_shares_twice() {
+    let auth = r#", "auth": {"mode": "keystone", "keystone": {"cluster": "keystone"}}}"#;
+    let configuration = COUNT.strip_suffix('}').unwrap().to_owned() + auth;
+    let mut host = Host::load(&workspace::filter_module().unwrap(), &configuration).unwrap();
+    let mut headers = get(PATH).to_vec();
+    headers.push((b"x-auth-token", b"t"));
+    let first = host.request(&headers).unwrap().stream;
+    assert_eq!(host.request(&headers).unwrap().end, End::Pause);
+    let token = br#"{"token": {"project": {"id": "p1"}, "expires_at": "2100-01-01T00:00:00Z"}}"#;
+    let step = host.callout_response(first, &[(b":status", b"200")], token).unwrap();
+    assert!(matches!(step.end, End::Callout(_)), "{step:?}");
+    host.tick().unwrap();
+    assert_eq!(host.metrics()["backup_sharing_count_shared"], [1, 1]);
+    host.callout_response(first, &[(b":status", b"200")], br#"{"count":2}"#).unwrap();
+    assert_eq!(host.tick().unwrap().len(), 1);
+    assert_eq!(host.metrics()["backup_sharing_count_shared"], [1, 1]);
 }
 
 /// The value of each line of Prometheus's that this filter has to do with, but for buckets.

@@ -93,6 +93,33 @@ fn the_domains_are_those_of_the_code() {
 }
 
 #[test]
+fn each_example_of_a_parameter_counts_something_in_the_demo() {
+    let document = document();
+    let own = "17fbda95add24720a4038ba4b1c705ed";
+    let mut rows = include_str!("../demo/sharings.csv").lines().map(|row| row.split(','));
+    let columns: Vec<&str> = rows.next().unwrap().collect();
+    let rows: Vec<Vec<&str>> = rows.map(Iterator::collect).collect();
+    for parameter in operation(&document)["parameters"].as_array().unwrap() {
+        let name = parameter["name"].as_str().unwrap();
+        let column = match name {
+            "project_id" => "from_project_id",
+            "avalilability_zone" => "availability_zone",
+            "share_to_me" => continue,
+            name => name,
+        };
+        let Some(example) = parameter["example"].as_str() else { continue };
+        let schema = resolve(&document, &parameter["schema"]);
+        assert!(jsonschema::is_valid(schema, &parameter["example"]), "{name}={example}");
+        let value = |row: &[&str], column| {
+            row[columns.iter().position(|c| *c == column).unwrap()].to_owned()
+        };
+        let counted = rows.iter().filter(|row| value(row, "from_project_id") == own);
+        let found = counted.map(|row| value(row, column)).any(|value| value.contains(example));
+        assert!(found, "{name}={example}");
+    }
+}
+
+#[test]
 fn the_statuses_and_their_faults_are_those_of_the_code() {
     let document = document();
     let responses = operation(&document)["responses"].as_object().unwrap();

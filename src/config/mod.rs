@@ -6,6 +6,7 @@
 
 mod document;
 mod fields;
+mod grammar;
 mod wire;
 
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::json::{Object, from_body};
 
 use document::Document;
 
-pub use fields::whole_milliseconds;
+pub use grammar::whole_milliseconds;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

@@ -171,6 +171,15 @@ fn continue_request() {
     let _ = hostcalls::resume_http_request();
 }
 
+/// Its client may have left while a callout was on its way.
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let (State::Waiting(waiting), Some(metrics)) = (&self.state, metrics(&self.plugin)) {
+            metrics.called(waiting.target(), waiting.age(now()));
+        }
+    }
+}
+
 impl Request {
     /// `None`: the request is for another path.
     fn begin(&self, fields: usize) -> Option<Step> {

@@ -84,8 +84,11 @@ impl Ticks {
                 waiting.push_back((request, held));
                 continue;
             }
+            let for_caller = held.is_for_caller();
             match held.poll(now) {
-                Step::Hold(held) => waiting.push_back((request, held)),
+                Step::Hold(held) if held.is_for_caller() == for_caller => {
+                    waiting.push_back((request, held));
+                }
                 step => {
                     left = left.saturating_sub(1);
                     carry_on(&request, step);

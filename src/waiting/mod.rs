@@ -237,6 +237,11 @@ impl Held {
         !matches!(self, Held::Paused(_))
     }
 
+    /// Whether that is who the caller is. After it, the request may come to wait for a count.
+    pub fn is_for_caller(&self) -> bool {
+        matches!(self, Held::ForCaller(_))
+    }
+
     /// Whether there is nothing to do yet. Most who wait are asked this on each tick, so it is cheap.
     pub fn waits(&self, now: SystemTime) -> bool {
         match self {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
-use super::http::Respond;
+use super::respond::Respond;
 use crate::limits::{
     AGAIN, GRACE, HEADER_BYTES, HEADERS, IDLE, LAST_HEADERS, MOST, OTHER_FILES, PRESS, ROOM, SPARE,
     SPARE_HEADERS, WRITE,

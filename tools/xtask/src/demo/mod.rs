@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`cluster`] | `--cluster`: PostgreSQL with replicas, two count stores, and what clients see when servers die |
+//! | [`explorer`] | a page to try it in a browser |
 //! | [`keystone`] | `--keystone`: a real Keystone, and who may count what |
 //! | [`ports`] | given ports, or usual ones, or free ones |
 //! | [`samples`] | the requests it shows, and what each must answer |
@@ -15,6 +16,7 @@ macro_rules! out {
 }
 
 mod cluster;
+mod explorer;
 mod keystone;
 mod ports;
 mod samples;
@@ -38,6 +40,7 @@ use testkit::postgres::Cluster;
 use testkit::{Progress, Result, lock, workspace};
 
 use crate::say;
+use explorer::Explorer;
 use keystone::Identity;
 use ports::{LISTENER, Ports};
 use samples::{SAMPLES, Source};
@@ -75,6 +78,7 @@ const LOG: &str = "envoy.log";
 /// What was built, and what must run before the rest.
 struct Built {
     module: PathBuf,
+    explorer: Option<Explorer>,
     identity: Option<Identity>,
     cluster: Option<Cluster>,
 }
@@ -137,13 +141,14 @@ fn build(options: &Options) -> Result<Built> {
     }
     let envoy = envoy::envoy_binary_with(Progress::Shown)?;
     out!("Envoy: {}", envoy.display());
+    let explorer = if options.once { None } else { Explorer::fetch()? };
     let identity = options.keystone.then(Identity::start).transpose()?;
     let cluster = options.cluster.then(cluster::start).transpose()?;
     out!("Building the filter …");
     let module = workspace::filter_module_with(Progress::Shown)?;
     out!("Building the count store …");
     workspace::count_store_binary_with(Progress::Shown)?;
-    Ok(Built { module, identity, cluster })
+    Ok(Built { module, explorer, identity, cluster })
 }
 
 fn serve(options: &Options, built: &Built, folder: &TempDir, signals: &Signals) -> Result<()> {
@@ -159,7 +164,10 @@ fn serve(options: &Options, built: &Built, folder: &TempDir, signals: &Signals) 
     if failed > 0 {
         bail!("{failed} samples did not answer as expected.");
     }
-    if let (Some(cluster), Some(store)) = (&built.cluster, stores.pop()) {
+    // Only a cluster has a store to spare.
+    if let Some(cluster) = &built.cluster
+        && let Some(store) = stores.pop()
+    {
         let address = store.address();
         cluster::kill(cluster, store, listener, signals)?;
         if !options.once {
@@ -168,6 +176,9 @@ fn serve(options: &Options, built: &Built, folder: &TempDir, signals: &Signals) 
     }
     if !options.once {
         out!("Serving on http://{} until Ctrl-C.", listener);
+        if built.explorer.is_some() {
+            out!("  To try it in a browser: http://{listener}/explorer/");
+        }
         out!(
             "  Envoy's log, one line for each request, while it serves: {}",
             envoy.log_path().display()
@@ -183,7 +194,7 @@ fn serve(options: &Options, built: &Built, folder: &TempDir, signals: &Signals) 
 }
 
 fn start(options: &Options, built: &Built, folder: &Path) -> Result<Running> {
-    let Built { module, identity, cluster } = built;
+    let Built { module, explorer, identity, cluster } = built;
     let database = match cluster {
         Some(cluster) => cluster.url().into(),
         None => folder.join("sharings.sqlite").into_os_string(),
@@ -221,6 +232,9 @@ fn start(options: &Options, built: &Built, folder: &Path) -> Result<Running> {
             yaml.replacen("store: {", "cache: {ttl: 60s}\n                    store: {", 1)
         }
     };
+    if let Some(explorer) = explorer {
+        yaml = explorer.configure(&yaml, &folder.join("without-explorer.yaml"))?;
+    }
     let envoy = Envoy::options()
         .log_dir(folder)
         // The access log is buffered; the samples read it to say where an answer came from.

@@ -128,6 +128,14 @@ fn what_envoy_cannot_hand_over_is_refused() {
         ),
         ("{'@type': a/google.protobuf.BytesValue, value: '{}'}", "the value is no base64"),
         (
+            "{'@type': google.protobuf.Struct, value: {mode: validate}}",
+            "google.protobuf.Struct is no type URL: type.googleapis.com/google.protobuf.Struct",
+        ),
+        (
+            "{'@type': a/google.protobuf.Struct, value: {mode: validate}, store: {cluster: c}}",
+            "store stands beside the value",
+        ),
+        (
             "{'@type': a/google.protobuf.ListValue, value: [mode]}",
             "google.protobuf.ListValue is neither google.protobuf.Struct nor StringValue nor BytesValue",
         ),

@@ -299,6 +299,7 @@ fn what_cannot_be_read_is_said_in_a_sentence() {
         "*a,".repeat(99),
         "*b,".repeat(99)
     );
+    let long = format!("a: &a {}\nb: [{}]", "a".repeat(1_000_000), "*a,".repeat(10_000));
     for (input, why) in [
         (&b""[..], "no plugin in it is this filter"),
         (b"\xff", "it is no text"),
@@ -306,7 +307,8 @@ fn what_cannot_be_read_is_said_in_a_sentence() {
         (b"a: [", "it is no YAML: "),
         (b"&a [*a]", "it is no YAML: "),
         (b"[a]: b", "it is no YAML: line 1: a name that is no text"),
-        (many.as_bytes(), "it is no YAML: its aliases stand for more than 100000 values"),
+        (many.as_bytes(), "it is no YAML: its aliases stand for more than 10000000 bytes"),
+        (long.as_bytes(), "it is no YAML: its aliases stand for more than 10000000 bytes"),
         ("[".repeat(100_000).as_bytes(), "it is no YAML: "),
         ("- ".repeat(100_000).as_bytes(), "it is no YAML: "),
         ("{\"a\":".repeat(100_000).as_bytes(), "it is no JSON: "),
