@@ -25,7 +25,7 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 # The version and the wasm target, from the file that every other build reads; apart from the sources, so that it is kept.
 COPY rust-toolchain.toml ./
-RUN rustup toolchain install
+RUN rustup toolchain install --no-self-update
 COPY --from=sources /src .
 RUN cargo build --locked --release --package count-store
 # No git here: --build-arg REVISION="$(git rev-parse HEAD)", or a variable of that name with docker compose, makes it known to the

@@ -78,9 +78,9 @@ RUN echo 'APT::Install-Recommends "false";' >/etc/apt/apt.conf.d/no-recommends &
 COPY ca-certificates.crt /etc/ssl/certs/
 FROM packages AS rust
 RUN apt-get install -y gcc libc6-dev
-ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo
-COPY rustup /usr/local/bin/
-RUN ln -s rustup /usr/local/bin/cargo && ln -s rustup /usr/local/bin/rustc
+ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:\$PATH
+COPY rustup /usr/local/cargo/bin/
+RUN cd /usr/local/cargo/bin && ln -s rustup cargo && ln -s rustup rustc
 FROM packages AS python
 RUN apt-get install -y python3-pip
 FROM packages AS prometheus
