@@ -26,24 +26,20 @@ GET /healthz 200 via_upstream {\"status\":\"ok\"}
 GET / 404 route_not_found {\"itemNotFound\":{\"code\":404,"
 
 say() { printf '\n== %s\n' "$*"; }
-
 # must WHAT COMMAND …: says whether the command succeeds.
 must() { if "${@:2}" >/dev/null; then echo "ok      $1"; else echo "FAILED  $1"; failed=1; fi; }
-
 # logged NAME COMMAND …: to a file of that name; if it fails, shows the end of it and ends the script.
 logged() { "${@:2}" >"$home/$1.log" 2>&1 || { tail -50 "$home/$1.log"; exit 1; }; }
-
 compose() { if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi; }
-
 # ours KIND …: what compose made of a kind: container, volume, network.
 ours() { docker "$1" ls --filter "label=com.docker.compose.project=$project" "${@:2}"; }
-
 container() { ours container -q --filter "label=com.docker.compose.service=$1"; }
 
 clean_up() {
   local status=$?
   trap - EXIT
   trap '' INT TERM HUP
+  exec >&3  # a signal may come while a function's output goes elsewhere
   say "Taking everything down"
   rm -f "$temporary/asking"
   compose --profile observe --profile explorer --profile cluster down --volumes --timeout 2 >"$home/down.log" 2>&1 || cat "$home/down.log"
@@ -83,6 +79,8 @@ COPY rustup /usr/local/cargo/bin/
 RUN cd /usr/local/cargo/bin && ln -s rustup cargo && ln -s rustup rustc
 FROM packages AS python
 RUN apt-get install -y python3-pip
+# Again, after the package of certificates:
+COPY ca-certificates.crt /etc/ssl/certs/
 FROM packages AS prometheus
 RUN apt-get install -y prometheus
 USER nobody
@@ -103,10 +101,10 @@ END
 
 # sum_of IMAGE FILE: its SHA-256.
 sum_of() {
-  local container
-  container=$(docker create "$1" none)
-  docker cp "$container:$2" - | tar -xO | sha256sum | cut -d' ' -f1
-  docker rm "$container" >/dev/null
+  local made
+  made=$(docker create "$1" none)
+  docker cp "$made:$2" - | tar -xO | sha256sum | cut -d' ' -f1
+  docker rm "$made" >/dev/null
 }
 
 unwell() { ours container -a --format '{{.Status}}' | grep -E 'starting|unhealthy|Restarting|Exited .[1-9]'; }
@@ -144,16 +142,10 @@ ask() {
   done <<<"$samples"
 }
 
-# keep_asking FILE: for counts, as long as there is a file "asking".
-keep_asking() {
-  while [ -e "$temporary/asking" ]; do
-    curl -s -m 5 -w ' %{http_code}\n' "http://127.0.0.1:$CLUSTER_PORT$count" >>"$1" || echo 'no answer' >>"$1"
-  done
-}
-
 # What Prometheus says of an expression.
-value() { docker exec "$(container prometheus)" promtool query instant http://127.0.0.1:9090 "$1" | sed -n 's/.*=> \([^ ]*\) .*/\1/p'; }
+value() { docker exec "$(container prometheus)" promtool query instant http://127.0.0.1:9090 "$1" | sed -n 's/.*=> \([^ ]*\) .*/\1/p' || true; }
 
+exec 3>&1
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 if ! docker info >/dev/null 2>&1; then
@@ -185,19 +177,19 @@ say "docker compose --profile observe up, without Grafana"
 up observe envoy prometheus
 ask "$EDGE_PORT" envoy
 asked=$((2 * $(grep -cE ' (edge|store)_' <<<"$samples")))
-for _ in {1..30}; do  # it looks every 15 seconds
-  counted=$(value 'sum(backup_sharing_count_requests)')
-  [ "$counted" != "$asked" ] || break
+for _ in {1..40}; do  # it asks each target every 15 seconds
+  counted=$(value 'sum(backup_sharing_count_requests)') targets=$(value 'sum(up)')
+  [ "$counted $targets" != "$asked 2" ] || break
   sleep 1
 done
-must "Prometheus has 2 targets up" [ "$(value 'sum(up)')" = 2 ]
-must "sum(backup_sharing_count_requests) is $counted; $asked of the requests were the filter's to answer" [ "$counted" = "$asked" ]
+must "Prometheus: $targets targets are up, of 2" [ "$targets" = 2 ]
+must "Prometheus: sum(backup_sharing_count_requests) is $counted; $asked requests were the filter's to answer" [ "$counted" = "$asked" ]
 
 say "docker compose --profile explorer up explorer, in the place of envoy"
 logged stop compose stop envoy
 up explorer explorer
 ask "$EDGE_PORT" explorer
-must "its page and what it loads" curl -sf "http://127.0.0.1:$EDGE_PORT/explorer/{,openapi.yaml,swagger-ui.css,swagger-ui-bundle.js}"
+must "its page and what it loads" curl -sf --fail-early "http://127.0.0.1:$EDGE_PORT/explorer/{,openapi.yaml,swagger-ui.css,swagger-ui-bundle.js}"
 
 say "docker compose --profile cluster up cluster, and servers die while four clients ask"
 up cluster cluster
@@ -205,7 +197,9 @@ ask "$CLUSTER_PORT" cluster
 touch "$temporary/asking"
 clients=()
 for client in 1 2 3 4; do
-  keep_asking "$temporary/counts.$client" &
+  while [ -e "$temporary/asking" ]; do
+    curl -s -m 5 -w ' %{http_code}\n' "http://127.0.0.1:$CLUSTER_PORT$count" || echo 'no answer'
+  done >"$temporary/counts.$client" &
   clients+=($!)
 done
 for service in primary store-1 replica-1; do
