@@ -22,6 +22,23 @@ macro_rules! details {
 
         /// All of them.
         pub const ALL: &[Details] = &[$(Details { name: $name, causes: &$causes }),*];
+
+        /// Their places in [`ALL`].
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy)]
+        enum Place {
+            $($constant),*
+        }
+
+        /// The place in [`ALL`] of the name in these details.
+        pub fn place(details: &str) -> Option<usize> {
+            // Compared with constants, each is a few instructions.
+            let place = match details.split_once(':').map_or(details, |(name, _)| name) {
+                $($name => Place::$constant,)*
+                _ => return None,
+            };
+            Some(place as usize)
+        }
     };
 }
 

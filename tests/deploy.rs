@@ -1,5 +1,5 @@
 //! `deploy/`: what Kubernetes says of the manifests, and whether they agree about names. How they run:
-//! `tests/control_planes.rs`.
+//! `tests/control_planes/main.rs`.
 
 #![cfg(test)]
 
@@ -234,6 +234,58 @@ fn no_container_may_more_than_it_needs_or_comes_by_a_name_that_moves() {
             assert!(image.ends_with(&zeros) || image == "envoyproxy/envoy:v1.40.0", "{image}");
         }
     }
+}
+
+/// A PodMonitor that finds no port says nothing, and the rules know the jobs by their names.
+#[test]
+fn the_prometheus_operator_is_told_what_prometheus_yml_says() {
+    let shipped = &objects("observability/prometheus.yml")[0];
+    let jobs = shipped["scrape_configs"].as_array().unwrap();
+    let (monitors, kubernetes) = (objects("kubernetes/prometheus.yaml"), kubernetes());
+    assert_eq!(monitors.len(), jobs.len());
+    for (monitor, job) in monitors.iter().zip(jobs) {
+        let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+        assert_eq!(endpoint["path"], job["metrics_path"]);
+        assert_eq!(endpoint["interval"], shipped["global"]["scrape_interval"]);
+        let named = json!({"targetLabel": "job", "replacement": job["job_name"]});
+        let without_pod = json!({"action": "labeldrop", "regex": "pod"});
+        assert_eq!(endpoint["relabelings"], json!([named, without_pod]));
+        let labels = &monitor["spec"]["selector"]["matchLabels"];
+        let mut selected = pods(&kubernetes);
+        selected.retain(|pod| pod["metadata"]["labels"] == *labels);
+        assert!(!selected.is_empty(), "{labels}");
+        for pod in selected {
+            let ports = pod["spec"]["containers"][0]["ports"].as_array().unwrap();
+            assert!(ports.iter().any(|port| port["name"] == endpoint["port"]), "{endpoint}");
+        }
+    }
+}
+
+/// The first filter of docs/callers.md, whose filters `tests/header_auth.rs` runs.
+#[test]
+fn istio_strips_the_header_from_the_pods_that_have_the_plugin() {
+    let page = fs::read_to_string(workspace::root().join("docs/callers.md")).unwrap();
+    let example = page.split("```").nth(1).unwrap().strip_prefix("yaml").unwrap();
+    let filters: Value = serde_saphyr::from_str(example).unwrap();
+    let stripping = &objects("istio/strip-header.yaml")[0];
+    let patch = &stripping["spec"]["configPatches"][0]["patch"];
+    assert_eq!((&patch["operation"], &patch["value"]), (&json!("INSERT_FIRST"), &filters[0]));
+    let istio = objects(ISTIO);
+    let plugin = only(&istio, "WasmPlugin");
+    assert_eq!(
+        stripping["spec"]["workloadSelector"]["labels"],
+        plugin["spec"]["selector"]["matchLabels"]
+    );
+    assert_eq!(stripping["metadata"]["namespace"], plugin["metadata"]["namespace"]);
+}
+
+#[test]
+fn istio_speaks_tls_to_a_store_outside_the_mesh() {
+    let istio = objects("istio/outside-store.yaml");
+    let host = &only(&istio, "ServiceEntry")["spec"]["hosts"][0];
+    let rule = &only(&istio, "DestinationRule")["spec"];
+    let tls = json!({"mode": "SIMPLE", "sni": host, "subjectAltNames": [host]});
+    assert_eq!((&rule["host"], &rule["trafficPolicy"]["tls"]), (host, &tls));
 }
 
 #[test]

@@ -180,6 +180,13 @@ fn jwt_authn() {
     let filters = with_jwt_authn();
     let mut no_rule = filters.clone();
     no_rule[1]["typed_config"]["rules"].take();
+    // Another issuer, whose tokens make no header, may vouch too, and is tried first.
+    let mut two_issuers = filters.clone();
+    let jwt = &mut two_issuers[1]["typed_config"];
+    jwt["providers"]["another"] = jwt["providers"]["issuer"].clone();
+    jwt["providers"]["another"]["claim_to_headers"].take();
+    let any = ["another", "issuer"].map(|name| json!({"provider_name": name}));
+    jwt["rules"][0]["requires"] = json!({"requires_any": {"requirements": any}});
     let off = typed(
         "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig",
         json!({"disabled": true}),
@@ -188,7 +195,12 @@ fn jwt_authn() {
     let mut edge = Edge::start(
         &filters,
         off,
-        [chain("no_rule", &no_rule), chain("unstripped_no_rule", &no_rule[1..])],
+        [
+            chain("no_rule", &no_rule),
+            chain("unstripped_no_rule", &no_rule[1..]),
+            chain("two_issuers", &two_issuers),
+            chain("unstripped_two_issuers", &two_issuers[1..]),
+        ],
     );
     let tokens = tokens();
     let bearer = |name: &str| format!("Bearer {}", tokens[name].as_str().unwrap());
@@ -209,13 +221,16 @@ fn jwt_authn() {
     }
     edge.always("no_rule", &[], MISSING);
     edge.always("no_rule", &[("authorization", &own)], MISSING);
+    edge.always("two_issuers", &[("authorization", &anothers)], MISSING);
 
-    // Why the header is stripped: where no rule applies, Envoy before 1.40 believes a client that names its project.
+    // Why the header is stripped: where no rule applies, or another issuer's token will do, Envoy before 1.40 believes a client
+    // that names its project.
     let believed = if edge.release() < (1, 40) { COUNTED } else { MISSING };
     edge.ask("unstripped", &[("x-route", "open")], &["p1"], believed);
     edge.ask("unstripped_no_rule", &[], &["p1"], believed);
-    assert_eq!(edge.counts.take_requests().len(), if believed == COUNTED { 2 } else { 0 });
-    // Under a rule jwt_authn strips too.
+    edge.ask("unstripped_two_issuers", &[("authorization", &anothers)], &["p1"], believed);
+    assert_eq!(edge.counts.take_requests().len(), if believed == COUNTED { 3 } else { 0 });
+    // Under a rule of one issuer jwt_authn strips too.
     edge.ask("unstripped", &[("authorization", &nobodys)], &["p1"], MISSING);
     edge.ask("unstripped", &[("authorization", &anothers)], &["p1"], ANOTHERS);
 

@@ -50,9 +50,8 @@ impl Metrics {
 
     /// A request is answered with these response code details.
     pub fn answered(&self, details: &str) {
-        let name = details.as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
-        let mut rows = details::ALL.iter().zip(&self.requests);
-        if let Some((_, metric)) = rows.find(|(row, _)| row.name.as_bytes() == name) {
+        let metric = details::place(details).and_then(|place| self.requests.get(place));
+        if let Some(metric) = metric {
             imports::increment(*metric);
         }
     }

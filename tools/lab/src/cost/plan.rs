@@ -19,6 +19,8 @@ pub enum Contender {
     Lua,
     /// Our filter.
     Ours,
+    /// Our filter with its metrics.
+    Metrics,
     /// Our filter, left out by a route of what cannot be for it ([`testkit::bypass_route`]).
     Routed,
     /// Our filter, which asks Keystone about callers and remembers what it said.
@@ -46,11 +48,12 @@ pub struct Plan {
 
 impl Contender {
     /// Those that are measured without being named.
-    pub const ALL: [Contender; 9] = [
+    pub const ALL: [Contender; 10] = [
         Contender::Native,
         Contender::Floor,
         Contender::Lua,
         Contender::Ours,
+        Contender::Metrics,
         Contender::Routed,
         Contender::Callers,
         Contender::Cold,
@@ -65,6 +68,7 @@ impl Contender {
             Contender::Floor => "floor",
             Contender::Lua => "lua",
             Contender::Ours => "ours",
+            Contender::Metrics => "metrics",
             Contender::Routed => "routed",
             Contender::Callers => "callers",
             Contender::Cold => "cold",
@@ -87,6 +91,7 @@ impl Contender {
             Contender::Callers | Contender::Cold | Contender::Hit | Contender::CallersHit => {
                 case.name == "count"
             }
+            Contender::Metrics => ["count", "method"].contains(&case.name),
             _ => true,
         }
     }
@@ -151,8 +156,11 @@ mod tests {
     fn every_case_has_an_envoy_and_options_leave_less_of_it() {
         let all = lines(&[], &[]).unwrap();
         assert_eq!(all.len(), CASES.len());
-        assert_eq!(all[0], "method/[5, 40]: native floor lua ours routed old");
-        assert_eq!(all[3], "count/[5, 40]: native floor lua ours callers cold hit callers_hit old");
+        assert_eq!(all[0], "method/[5, 40]: native floor lua ours metrics routed old");
+        assert_eq!(
+            all[3],
+            "count/[5, 40]: native floor lua ours metrics callers cold hit callers_hit old"
+        );
         let few = lines(&["pass/40", "count8"], &["ours", "old"]).unwrap();
         assert_eq!(few, ["count8/[5, 40]: ours old", "pass/[40]: ours old"]);
         for (cases, contenders) in

@@ -125,6 +125,7 @@ fn listener(of: &Contender, case: &Case, answer: &Answer) -> Result<Listener> {
         Contender::CallersHit => {
             Some(with(&module()?, name, [config::keystone("300s"), config::cache()]))
         }
+        Contender::Metrics => Some(with(&module()?, name, [config::metrics()])),
         Contender::Build(_, module) => Some(config::wasm_filter(module)),
     };
     let listener = filter.into_iter().fold(Listener::new(name), Listener::filter);

@@ -73,7 +73,8 @@ fn compare(file: &str, names: &[String], text: &str) {
     let mut differ = Vec::new();
     for (name, line) in names.iter().zip(&lines) {
         let marker = format!(" {name}: ");
-        let refused = log.lines().find_map(|line| Some(line.split_once(&marker)?.1));
+        let mut said = log.lines().filter_map(|line| Some(line.split_once(&marker)?.1));
+        let refused = said.find(|said| said.starts_with(REFUSED));
         if judgement(line) != refused.unwrap_or("taken") {
             differ.push(format!("{line}\n  Envoy: {refused:?}"));
         }

@@ -3,13 +3,15 @@
 
 #![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod page;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use regex::Regex;
+use page::{on_the_page, relabelled};
 use serde_json::{Value, json};
 use testkit::envoy::Envoy;
 use testkit::envoy::config::{Bootstrap, Cluster, Listener, extension, to_cluster, typed};
@@ -105,33 +107,39 @@ fn as_istio_hands_it_over() {
     }});
     let listener = Listener::new("gateway").filter(filter).route(to_cluster("/", "backend"));
     let cluster = spec["pluginConfig"]["store"]["cluster"].as_str().unwrap();
-    let clusters =
-        [Cluster::new(cluster, store.address()), Cluster::new("backend", backend.address())];
+    let clusters = [
+        Cluster::new(cluster, store.address()).with("alt_stat_name", format!("{cluster};").into()),
+        Cluster::new("backend", backend.address()),
+    ];
     // Of its bootstrap, what decides which statistics there are, and with which labels.
+    let annotation = on_the_page("proxy.istio.io/config: |\n");
     let prefixes = [
         "reporter=", "cluster_manager", "listener_manager", "server", "wasm", "component", "istio",
     ];
-    let patterns = prefixes.map(|prefix| json!({"prefix": prefix}));
+    let let_through = &annotation["proxyStatsMatcher"]["inclusionPrefixes"];
+    let prefixes = let_through.as_array().unwrap().iter().cloned().chain(prefixes.map(Value::from));
+    let patterns: Vec<Value> = prefixes.map(|prefix| json!({"prefix": prefix})).collect();
     let statistics = json!({
         "use_all_default_tags": false,
         "stats_tags": [{"tag_name": "cluster_name", "regex": r"^cluster(\.(.+);)"}],
         "stats_matcher": {"inclusion_list": {"patterns": patterns}},
     });
     // `runtimeValues`, which it hands over as texts.
-    let limit = json!({"http.async_response_buffer_limit": "131072"});
+    let limit = &annotation["runtimeValues"];
     let bootstrap = Bootstrap::new([listener], clusters)
         .with("node", json!({"id": "gateway", "cluster": "gateway"}))
         .with("stats_config", statistics)
         .with(
             "layered_runtime",
             json!({"layers": [{"name": "global config", "static_layer": limit}]}),
-        );
-    let envoy = Envoy::start(bootstrap).unwrap();
+        )
+        .to_string();
+    let envoy = Envoy::start(&bootstrap).unwrap();
     let address = envoy.listener_address("gateway").unwrap();
     assert_eq!(get(address, OTHER).0, 403);
 
     assert_eq!(spec["failStrategy"], "FAIL_CLOSE");
-    let config = json!({
+    let mut config = json!({
         "name": name,
         "root_id": spec["pluginName"],
         "failure_policy": "FAIL_CLOSED",
@@ -141,8 +149,11 @@ fn as_istio_hands_it_over() {
         },
         "configuration": handed_over(&spec["pluginConfig"]),
     });
-    let wasm = typed(WASM, json!({"config": config}));
-    discover(folder.path(), json!({"name": resource, "typed_config": wasm}));
+    let hand_over = |config: &Value| {
+        let wasm = typed(WASM, json!({"config": config}));
+        discover(folder.path(), json!({"name": resource, "typed_config": wasm}));
+    };
+    hand_over(&config);
     let counts = || (get(address, CALL).0 == 200).then_some(());
     wait_for("the filter to be there", PATIENCE, counts).unwrap();
     store.take_requests();
@@ -159,12 +170,12 @@ fn as_istio_hands_it_over() {
     let broken = "backup_sharing_count_requests_answered_by_store_broken{} 1";
     assert!(envoy.admin_get("/stats/prometheus").unwrap().contains(broken));
 
-    // The names hold what should be labels. What the page has Prometheus do makes labels of it. Envoy puts histograms together
-    // every five seconds.
+    // The names hold what should be labels. What the page has Prometheus do makes labels of it. Histograms come every five seconds.
     let names = || -> BTreeSet<String> {
         let text = envoy.admin_get("/stats/prometheus").unwrap();
         text.lines().filter_map(|line| Some(line.split_once('{')?.0.to_owned())).collect()
     };
+    let rules = on_the_page("metric_relabel_configs:\n");
     let examples = [
         ("requests_answered_by_store_count", "requests answered_by=store_count"),
         ("retries_target_keystone", "retries target=keystone"),
@@ -172,37 +183,32 @@ fn as_istio_hands_it_over() {
         ("callout_milliseconds_target_store_count", "callout_milliseconds_count target=store"),
         ("shared", "shared"),
     ];
-    let rules = relabelling();
     for (name, expected) in examples {
         let name = format!("backup_sharing_count_{name}");
         wait_for(&name, PATIENCE, || names().contains(&name).then_some(())).unwrap();
         assert_eq!(relabelled(&rules, &name), format!("backup_sharing_count_{expected}"));
     }
     assert_eq!(relabelled(&rules, "istio_requests_total"), "istio_requests_total");
+    let down = "envoy_cluster_membership_healthy";
+    let shown = format!("{down}{{cluster_name=\"{cluster}\"}} 1");
+    assert!(envoy.admin_get("/stats/prometheus").unwrap().contains(&shown), "{shown}");
+    let expected = format!("{down} cluster_name={cluster} envoy_cluster_name=count_store");
+    assert_eq!(relabelled(&rules, &format!("{down} cluster_name={cluster}")), expected);
+    let failed = "envoy_wasm_istio_ingress_backup_sharing_count_istio_translated_wasmplugin_vm_reload_success";
+    assert!(names().contains(failed));
+    assert_eq!(relabelled(&rules, failed), "envoy_wasm_backup_sharing_count_vm_reload_success");
+
+    // A refused configuration changes nothing in an Envoy that has a good one. One that starts with it lets nothing pass.
+    config["configuration"]["value"] = "{}".into();
+    hand_over(&config);
+    envoy.wait_for_log("configuration refused").unwrap();
+    store.set(Behaviour::json(COUNTED.0, COUNTED.1));
+    is(get(address, CALL), COUNTED);
+    let late = Envoy::start(&bootstrap).unwrap();
+    let address = late.listener_address("gateway").unwrap();
+    assert_eq!((get(address, CALL).0, get(address, OTHER).0), (500, 500));
+    late.stop().unwrap();
     envoy.stop().unwrap();
-}
-
-/// `metric_relabel_configs` in `docs/control-planes.md`.
-fn relabelling() -> Vec<Value> {
-    let page = fs::read_to_string(workspace::root().join("docs/control-planes.md")).unwrap();
-    let block = page.split("```yaml\nmetric_relabel_configs:\n").nth(1).unwrap();
-    serde_saphyr::from_str(block.split("```").next().unwrap()).unwrap()
-}
-
-/// The name that Prometheus makes of one by such rules, whose `action` is `replace`, the default, and labels behind it.
-fn relabelled(rules: &[Value], name: &str) -> String {
-    let mut labels = BTreeMap::from([("__name__", name.to_owned())]);
-    for rule in rules {
-        assert_eq!((&rule["source_labels"], &rule["action"]), (&json!(["__name__"]), &Value::Null));
-        let pattern = format!("^(?s:{})$", rule["regex"].as_str().unwrap());
-        if let Some(found) = Regex::new(&pattern).unwrap().captures(&labels["__name__"].clone()) {
-            let mut value = String::new();
-            found.expand(rule["replacement"].as_str().unwrap_or("$1"), &mut value);
-            labels.insert(rule["target_label"].as_str().unwrap(), value);
-        }
-    }
-    let name = labels.remove("__name__").unwrap();
-    labels.iter().fold(name, |all, (label, value)| format!("{all} {label}={value}"))
 }
 
 #[test]
