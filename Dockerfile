@@ -25,12 +25,13 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 # The version and the wasm target, from the file that every other build reads; apart from the sources, so that it is kept.
 COPY rust-toolchain.toml ./
-RUN rustup toolchain install
+RUN rustup toolchain install --no-self-update
 COPY --from=sources /src .
-# No git here: --build-arg REVISION="$(git rev-parse HEAD)" makes it known to the module, which is then the one of RELEASING.md.
+RUN cargo build --locked --release --package count-store
+# No git here: --build-arg REVISION="$(git rev-parse HEAD)", or a variable of that name with docker compose, makes it known to the
+# module, which is then the one of RELEASING.md.
 ARG REVISION
 RUN cargo run --locked --package xtask -- dist ${REVISION:+--revision "$REVISION"}
-RUN cargo build --locked --release --package count-store
 
 FROM scratch AS filter
 COPY --from=build /src/target/dist/backup_sharing_count.wasm /plugin.wasm
