@@ -4,7 +4,8 @@
 # Envoy's log and Prometheus say, fails if that is not as it must be, and takes down all that it started.
 #
 # As root, on Debian with docker.io, docker-compose, debootstrap, curl, and what the README asks for. If no engine runs, it starts
-# one, whose images stay in target/compose-for-real (and the bridge docker0 in the kernel). Of Grafana there is no package: `observe` runs without it.
+# one, whose images stay in target/compose-for-real (and the bridge docker0 in the kernel). Of Grafana there is no package: `observe`
+# runs without it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
