@@ -28,7 +28,7 @@
 //! let path = b"/v2/p1/os-vendor-backup-sharing/count?share_to_me=Yes";
 //! let target = edge.locate(path).ok_or("not this call")?;
 //! let headers = [(&b":method"[..], &b"GET"[..])];
-//! let Step::Callout(waiting) = edge.begin(target, headers.into_iter(), &SystemTime::now) else {
+//! let Step::Callout(waiting) = edge.begin(target, headers.into_iter(), SystemTime::now) else {
 //!     return Err("not a valid call".into());
 //! };
 //! let sent = "/v2/p1/os-vendor-backup-sharing/count?share_to_me=true";

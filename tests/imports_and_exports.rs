@@ -72,7 +72,7 @@ fn is_kept(export: &String) -> bool {
 }
 
 /// A callback that the glue implements and the list lacks would work in the plain build alone. (One that is on the
-/// list and not implemented costs a call: `budgets.rs`.)
+/// list and not implemented costs a call: `budgets`.)
 #[test]
 fn what_the_list_leaves_out_does_nothing() {
     // Contexts are numbered as they are made.
